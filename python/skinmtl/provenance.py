@@ -1,0 +1,39 @@
+"""What made an output: arguments, versions, and the sha256 of what went in."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from pathlib import Path
+from typing import Any
+
+import cv2
+import google.protobuf
+import lmdb
+import numpy
+
+import skinmtl
+
+
+def made_by(arguments: dict[str, Any]) -> dict[str, Any]:
+    """A JSON-ready record for an output file. It holds no date: the same input gives the same bytes."""
+    return {
+        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()},
+        "versions": {
+            "skinmtl": skinmtl.__version__,
+            "python": platform.python_version(),
+            "numpy": numpy.__version__,
+            "opencv": cv2.__version__,
+            "lmdb": lmdb.__version__,
+            "protobuf": google.protobuf.__version__,
+        },
+    }
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(str(path), "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
