@@ -1,0 +1,84 @@
+"""Folds for cross-validation: made, written, read, and applied to a manifest."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from skinmtl.errors import InputError
+from skinmtl.manifest import Manifest, read_csv
+from skinmtl.outputs import new_file
+
+
+def make_folds(manifest: Manifest, k: int, seed: int, by: str) -> np.ndarray:
+    """(N,) int64: the fold 0..k-1 of every image.
+
+    by="group" keeps a group whole: groups in a seeded random order, the largest first, each into the fold that has
+    the fewest images yet. by="image" does the same with every image its own group: the paper's protocol as far as it
+    states one, and one that leaks where a patient has several images.
+    """
+    keys = [row.group if by == "group" else row.image for row in manifest.rows]
+    names, of_row, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+    if len(names) < k:
+        raise InputError(f"{manifest.path}: {len(names)} {by}s cannot fill {k} folds; lower the number of folds")
+    order = np.random.RandomState(seed).permutation(len(names))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    fold_of_key = np.empty(len(names), np.int64)
+    filled = np.zeros(k, np.int64)
+    for key in order:
+        fold = int(filled.argmin())
+        fold_of_key[key] = fold
+        filled[fold] += sizes[key]
+    return fold_of_key[of_row.reshape(-1)]
+
+
+def write_folds(path: Path, manifest: Manifest, folds: np.ndarray) -> None:
+    """Writes `image,fold`, a line an image, in the manifest's order."""
+    with new_file(path) as partial, open(str(partial), "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "fold"])
+        writer.writerows([row.image, int(fold)] for row, fold in zip(manifest.rows, folds))
+
+
+def read_folds(path: Path, manifest: Manifest) -> np.ndarray:
+    """(N,) int64 in the manifest's order. The file must list exactly the manifest's images."""
+    fold_of: dict[str, int] = {}
+    for line, record in read_csv(path, ("image", "fold")):
+        if record["image"] in fold_of:
+            raise InputError(f"{path}:{line}: image {record['image']!r} stands there twice; keep one line an image")
+        if not (record["fold"].isascii() and record["fold"].isdigit()):
+            raise InputError(f"{path}:{line}: fold {record['fold']!r} is not a whole number from 0")
+        fold_of[record["image"]] = int(record["fold"])
+    missing = [row for row in manifest.rows if row.image not in fold_of]
+    if missing:
+        raise InputError(
+            f"{path}: no fold for {missing[0].image!r} ({manifest.path}:{missing[0].line}) and "
+            f"{len(missing) - 1} more; make the folds from this manifest"
+        )
+    extra = set(fold_of) - {row.image for row in manifest.rows}
+    if extra:
+        raise InputError(
+            f"{path}: {min(extra)!r} and {len(extra) - 1} more are not in {manifest.path}; "
+            "make the folds from this manifest"
+        )
+    return np.array([fold_of[row.image] for row in manifest.rows], np.int64)
+
+
+def select(manifest: Manifest, folds_path: Path | None, fold: int | None, subset: str | None) -> Manifest:
+    """The images of test fold `fold` (subset "test") or all others ("train"); the whole manifest without `folds_path`.
+
+    The label names stay the whole manifest's, so that every subset has the same label indices.
+    """
+    if folds_path is None:
+        return manifest
+    folds = read_folds(folds_path, manifest)
+    if fold not in folds:
+        raise InputError(f"{folds_path}: no image is in fold {fold}; the folds are {sorted(set(folds.tolist()))}")
+    keep = (folds == fold) == (subset == "test")
+    rows = tuple(row for row, kept in zip(manifest.rows, keep) if kept)
+    if not rows:
+        raise InputError(f"{folds_path}: every image is in fold {fold}, none is left to train on; make more folds")
+    return replace(manifest, rows=rows)

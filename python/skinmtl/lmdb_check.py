@@ -1,0 +1,178 @@
+"""Proves that three LMDBs belong together and say what the manifest says."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator
+
+import lmdb
+import numpy as np
+from google.protobuf.message import DecodeError, Message
+from tqdm import tqdm
+
+from skinmtl import images
+from skinmtl.errors import InputError
+from skinmtl.lmdb_write import NAMES
+from skinmtl.manifest import Manifest, Row, read_csv, read_manifest
+from skinmtl.schema import caffe_messages
+
+# The stored JPEG differs from its source by 1 to 3 grey levels on average, two photographs by tens.
+LARGEST_MEAN_DIFFERENCE = 8.0
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was checked: records, images, and how many records were compared with their source files."""
+
+    n_records: int
+    n_images: int
+    n_compared: int
+
+
+def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: Path | None, compare: int) -> Checked:
+    """Raises InputError at the first record that is wrong.
+
+    Checked: the three have equal keys, as many as dataset.json says; every image decodes to three channels and is at
+    least `crop` a side; lesion vectors are 0/1 of length P, locations below Q, both equal to the manifest's; every
+    image has its number of copies. `compare` records, evenly spread, are held against their source files. Manifest
+    and image folder are where dataset.json says, unless given.
+    """
+    out = Path(out)
+    summary = read_summary(out)
+    manifest = read_manifest(manifest_path or _recorded(out, summary, "manifest"))
+    _check_names(out, summary, manifest)
+    rows = {row.image: row for row in manifest.rows}
+    listed = [record for _, record in read_csv(out / "records.csv", ("key", "image", "copy", "short_side"))]
+    if len(listed) != summary["n_records"]:
+        raise InputError(f"{out / 'records.csv'}: {len(listed)} records, dataset.json says {summary['n_records']}")
+    sources = (image_folder or _recorded(out, summary, "images")) if compare else None
+    compared = set(np.linspace(0, len(listed) - 1, min(compare, len(listed))).astype(int).tolist())
+    for number, (record, datums) in enumerate(zip(listed, _aligned_datums(out, listed))):
+        where = f"{out}: record {record['key']}"
+        if record["image"] not in rows:
+            raise InputError(f"{where}: {record['image']!r} is not in {manifest.path}; build from this manifest")
+        row = rows[record["image"]]
+        image, lesions, location = datums
+        pixels = _check_image(where, image, crop)
+        _check_labels(where, lesions, location, row, manifest)
+        if number in compared:
+            _compare(where, pixels, sources / row.image, int(record["short_side"]))
+    _check_copies(out, Counter(record["image"] for record in listed), summary)
+    return Checked(len(listed), summary["n_images"], len(compared))
+
+
+def read_summary(out: Path) -> dict[str, Any]:
+    """What dataset.json says; a folder without one was not made by make_lmdb.py, or was not finished."""
+    path = Path(out) / "dataset.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(f"{path}: missing; {out} is no data set that make_lmdb.py finished") from None
+    except ValueError:
+        raise InputError(f"{path}: not JSON; build the LMDBs again") from None
+
+
+def _recorded(out: Path, summary: dict[str, Any], what: str) -> Path:
+    path = Path(summary[what])
+    if not path.exists():
+        raise InputError(f"{out / 'dataset.json'}: its {what} {path} is not there (any more); give --{what}")
+    return path
+
+
+def _check_names(out: Path, summary: dict[str, Any], manifest: Manifest) -> None:
+    for kind, names in (("lesion_names", manifest.lesion_names), ("location_names", manifest.location_names)):
+        if tuple(summary[kind]) != names:
+            raise InputError(f"{out / 'dataset.json'}: other {kind} than {manifest.path} has; build from this manifest")
+
+
+def _aligned_datums(out: Path, listed: list[dict[str, str]]) -> Iterator[list[Message]]:
+    """Yields the three Datums of each listed record; all three LMDBs must have exactly these keys, in this order."""
+    with ExitStack() as stack:
+        databases = [stack.enter_context(_open(out / name, len(listed))) for name in NAMES]
+        for record in tqdm(listed, "records", unit="record", disable=None):
+            datums = []
+            for name, database in zip(NAMES, databases):
+                key, value = next(database)
+                if key != record["key"].encode():
+                    raise InputError(f"{out}: record {record['key']}: {name} has {key!r} there; build the LMDBs again")
+                try:
+                    datums.append(caffe_messages().Datum.FromString(value))
+                except DecodeError:
+                    raise InputError(f"{out}: record {record['key']}: {name} holds no Datum; build again") from None
+            yield datums
+
+
+@contextmanager
+def _open(folder: Path, expected: int) -> Iterator[Iterator[tuple[bytes, bytes]]]:
+    try:
+        environment = lmdb.open(str(folder), readonly=True, lock=False, create=False)
+    except lmdb.Error as error:
+        raise InputError(f"{folder}: no LMDB that can be read ({error}); build it again") from None
+    with environment:
+        entries = environment.stat()["entries"]
+        if entries != expected:
+            raise InputError(f"{folder}: {entries} records, records.csv lists {expected}; build the LMDBs again")
+        with environment.begin() as transaction:
+            yield iter(transaction.cursor())
+
+
+def _check_image(where: str, datum: Message, crop: int) -> np.ndarray:
+    try:
+        pixels = images.decode(datum.data)
+    except images.ImageError as error:
+        raise InputError(f"{where}: the image does not decode: {error}; build the LMDBs again") from None
+    height, width = pixels.shape[:2]
+    if (datum.channels, datum.height, datum.width, datum.encoded) != (3, height, width, True):
+        raise InputError(f"{where}: the image Datum does not describe its {width} x {height} image; build again")
+    if min(height, width) < crop:
+        raise InputError(f"{where}: the image is {width} x {height}, smaller than the crop {crop}; store larger images")
+    return pixels
+
+
+def _check_labels(where: str, lesions: Message, location: Message, row: Row, manifest: Manifest) -> None:
+    shape = (lesions.channels, lesions.height, lesions.width, len(lesions.float_data))
+    if shape != (len(manifest.lesion_names), 1, 1, len(manifest.lesion_names)):
+        raise InputError(
+            f"{where}: the lesion Datum has shape {shape[:3]}; {len(manifest.lesion_names)} x 1 x 1 is due"
+        )
+    if set(lesions.float_data) - {0.0, 1.0}:
+        raise InputError(f"{where}: the lesion Datum holds other values than 0 and 1; build the LMDBs again")
+    present = {name for name, value in zip(manifest.lesion_names, lesions.float_data) if value}
+    if present != set(row.lesions):
+        raise InputError(
+            f"{where}: lesions {sorted(present)}, {manifest.path}:{row.line} says {sorted(row.lesions)}; build again"
+        )
+    values = list(location.float_data)
+    if (location.channels, location.height, location.width, len(values)) != (1, 1, 1, 1):
+        raise InputError(f"{where}: the location Datum is not one number; build the LMDBs again")
+    if values[0] not in range(len(manifest.location_names)):
+        raise InputError(f"{where}: location {values[0]:g}, there are {len(manifest.location_names)}; build again")
+    name = manifest.location_names[int(values[0])]
+    if name != row.location:
+        raise InputError(f"{where}: location {name!r}, {manifest.path}:{row.line} says {row.location!r}; build again")
+
+
+def _compare(where: str, stored: np.ndarray, source: Path, short_side: int) -> None:
+    try:
+        pixels = images.resize_short_side(images.decode(source.read_bytes()), short_side)
+    except (OSError, images.ImageError) as error:
+        raise InputError(f"{where}: its source {source} cannot be compared ({error}); give --images") from None
+    if pixels.shape != stored.shape:
+        raise InputError(f"{where}: stored as {stored.shape}, {source} gives {pixels.shape}; build the LMDBs again")
+    difference = float(np.abs(pixels.astype(np.int16) - stored).mean())
+    if difference > LARGEST_MEAN_DIFFERENCE:
+        raise InputError(f"{where}: not the image {source} (differs by {difference:.0f} grey levels); build again")
+
+
+def _check_copies(out: Path, copies: Counter, summary: dict[str, Any]) -> None:
+    wrong = sorted(image for image, n in copies.items() if n != summary["copies"])
+    if wrong:
+        raise InputError(
+            f"{out}: {wrong[0]!r} has {copies[wrong[0]]} records, {summary['copies']} are due; build again"
+        )
+    if len(copies) != summary["n_images"]:
+        raise InputError(f"{out}: {len(copies)} images, dataset.json says {summary['n_images']}; build again")

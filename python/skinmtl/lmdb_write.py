@@ -1,0 +1,225 @@
+"""Writes the three LMDBs that Caffe's Data layers read in step: images, lesion labels, location labels."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterable, Iterator, NamedTuple
+
+import lmdb
+import numpy as np
+from tqdm import tqdm
+
+from skinmtl import images
+from skinmtl.errors import InputError
+from skinmtl.manifest import Manifest
+from skinmtl.outputs import new_folder
+from skinmtl.parallel import ordered_map
+from skinmtl.provenance import made_by, sha256
+from skinmtl.schema import caffe_messages
+
+NAMES = ("image_lmdb", "lesion_lmdb", "location_lmdb")
+JPEG_QUALITY = 95  # our choice: hardly visible loss at about a tenth of PNG's size
+MAP_SIZE = 1 << 30
+RECORDS_PER_COMMIT = 256
+FAULTS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large images are stored: shorter side `smallest`, or for each of `copies` drawn from [smallest, largest]."""
+
+    smallest: int
+    largest: int
+    copies: int
+
+
+class Record(NamedTuple):
+    """One record to make: the image's row in the manifest, which copy of it, and the shorter side to store."""
+
+    row: int
+    copy: int
+    short_side: int
+
+
+class Stored(NamedTuple):
+    """What became of a record: the Datum's bytes or what is wrong with the image, and the shorter side it had."""
+
+    datum: bytes
+    problem: str
+    had_short_side: int
+
+
+def write_lmdbs(
+    manifest: Manifest, image_folder: Path, out: Path, sizes: Sizes, seed: int, workers: int, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """Makes `out` with the three LMDBs, records.csv and dataset.json, and returns what dataset.json holds.
+
+    Keys are the same %08d in all three, in one order shuffled by `seed`. An image is a JPEG Datum (encoded, BGR when
+    decoded, 3 channels), lesions are `float_data` 0/1 with channels=P, the location is one `float_data`. The result
+    does not depend on `workers`. InputError lists every image that cannot be used; nothing is written then.
+    """
+    image_folder = Path(image_folder)
+    _check_images_exist(manifest, image_folder)
+    with new_folder(out) as folder:
+        records = _plan(len(manifest.rows), sizes, seed)
+        upscaled = _write_images(folder, manifest, image_folder, records, workers)
+        _write_labels(folder, manifest, records)
+        _write_records(folder, manifest, records)
+        summary = _summary(manifest, image_folder, sizes, len(records), upscaled, arguments)
+        (folder / "dataset.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return summary
+
+
+def image_datum(path: Path, short_side: int) -> Stored:
+    """Reads, resizes and encodes one image."""
+    try:
+        image = images.decode(path.read_bytes())
+    except OSError as error:
+        return Stored(b"", f"cannot be read ({error.strerror})", 0)
+    except images.ImageError as error:
+        return Stored(b"", str(error), 0)
+    stored = images.resize_short_side(image, short_side)
+    datum = caffe_messages().Datum(
+        channels=3,
+        height=stored.shape[0],
+        width=stored.shape[1],
+        encoded=True,
+        data=images.encode_jpeg(stored, JPEG_QUALITY),
+    )
+    return Stored(datum.SerializeToString(), "", min(image.shape[:2]))
+
+
+def _check_images_exist(manifest: Manifest, image_folder: Path) -> None:
+    missing = [(row, "the file is missing") for row in manifest.rows if not (image_folder / row.image).is_file()]
+    _refuse(manifest, image_folder, missing)
+
+
+def _refuse(manifest: Manifest, image_folder: Path, faults: list[tuple[Any, str]]) -> None:
+    """One line for each fault, up to FAULTS_SHOWN."""
+    if not faults:
+        return
+    lines = [
+        f"{manifest.path}:{row.line}: image {image_folder / row.image}: {problem}; mend it or take the line out"
+        for row, problem in faults[:FAULTS_SHOWN]
+    ]
+    if len(faults) > FAULTS_SHOWN:
+        lines.append(f"{manifest.path}: {len(faults) - FAULTS_SHOWN} more images cannot be used")
+    raise InputError("\n".join(lines))
+
+
+def _plan(n_rows: int, sizes: Sizes, seed: int) -> list[Record]:
+    random = np.random.RandomState(seed)
+    order = random.permutation(n_rows * sizes.copies)
+    sides = random.randint(sizes.smallest, sizes.largest + 1, len(order))
+    return [Record(int(at // sizes.copies), int(at % sizes.copies), int(side)) for at, side in zip(order, sides)]
+
+
+def _write_images(
+    folder: Path, manifest: Manifest, image_folder: Path, records: list[Record], workers: int
+) -> list[str]:
+    """Returns the images that had to be enlarged. After a first bad image only the bad ones are still gathered."""
+    tasks = ((image_folder / manifest.rows[record.row].image, record.short_side) for record in records)
+    faults: dict[int, str] = {}
+    upscaled = set()
+
+    def datums() -> Iterator[bytes]:
+        results = ordered_map(_image_datum_of, tasks, workers)
+        for record, stored in zip(records, tqdm(results, "images", len(records), unit="image", disable=None)):
+            if stored.problem:
+                faults[record.row] = stored.problem
+            elif stored.had_short_side < record.short_side:
+                upscaled.add(manifest.rows[record.row].image)
+            if not faults:
+                yield stored.datum
+
+    _write_lmdb(folder / NAMES[0], datums())
+    _refuse(manifest, image_folder, [(manifest.rows[row], problem) for row, problem in sorted(faults.items())])
+    return sorted(upscaled)
+
+
+def _image_datum_of(task: tuple[Path, int]) -> Stored:
+    return image_datum(*task)
+
+
+def _write_labels(folder: Path, manifest: Manifest, records: list[Record]) -> None:
+    rows = [record.row for record in records]
+    _write_lmdb(folder / NAMES[1], map(_label_datum, manifest.lesion_labels()[rows]))
+    _write_lmdb(folder / NAMES[2], map(_label_datum, manifest.location_labels()[rows, np.newaxis]))
+
+
+def _label_datum(values: np.ndarray) -> bytes:
+    datum = caffe_messages().Datum(channels=len(values), height=1, width=1, float_data=values.astype(float).tolist())
+    return datum.SerializeToString()
+
+
+def _write_lmdb(folder: Path, datums: Iterable[bytes]) -> None:
+    """Writes records under the keys 00000000, 00000001, ...
+
+    Until the last record is on disk the file has another name than LMDB and Caffe look for, so that what a killed
+    build leaves is never taken for a whole one.
+    """
+    unfinished = folder.with_name(folder.name + ".unfinished")
+    environment = lmdb.open(str(unfinished), map_size=MAP_SIZE, subdir=False, sync=False, lock=False)
+    try:
+        batch: list[tuple[bytes, bytes]] = []
+        for number, datum in enumerate(datums):
+            batch.append((b"%08d" % number, datum))
+            if len(batch) == RECORDS_PER_COMMIT:
+                _commit(environment, batch)
+                batch = []
+        _commit(environment, batch)
+        environment.sync(True)
+    except lmdb.Error as error:
+        if "No space left" in str(error):
+            raise OSError(errno.ENOSPC, "No space left on device") from error
+        raise
+    finally:
+        environment.close()
+    folder.mkdir()
+    unfinished.rename(folder / "data.mdb")
+
+
+def _commit(environment: lmdb.Environment, batch: list[tuple[bytes, bytes]]) -> None:
+    while True:
+        try:
+            with environment.begin(write=True) as transaction:
+                for key, value in batch:
+                    transaction.put(key, value, append=True)
+            return
+        except lmdb.MapFullError:
+            environment.set_mapsize(2 * environment.info()["map_size"])
+
+
+def _write_records(folder: Path, manifest: Manifest, records: list[Record]) -> None:
+    """records.csv: which image stands under which key."""
+    with open(str(folder / "records.csv"), "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["key", "image", "copy", "short_side"])
+        for number, record in enumerate(records):
+            writer.writerow([f"{number:08d}", manifest.rows[record.row].image, record.copy, record.short_side])
+
+
+def _summary(
+    manifest: Manifest, image_folder: Path, sizes: Sizes, n_records: int, upscaled: list[str], arguments: dict[str, Any]
+) -> dict[str, Any]:
+    locations = np.bincount(manifest.location_labels(), minlength=len(manifest.location_names))
+    return {
+        "n_images": len(manifest.rows),
+        "n_records": n_records,
+        "copies": sizes.copies,
+        "short_side": [sizes.smallest, sizes.largest],
+        "lesion_names": manifest.lesion_names,
+        "location_names": manifest.location_names,
+        "images_per_lesion": manifest.lesion_labels().sum(axis=0).tolist(),
+        "images_per_location": locations.tolist(),
+        "upscaled": upscaled,
+        "manifest": str(manifest.path),
+        "manifest_sha256": sha256(manifest.path),
+        "images": str(image_folder),
+        "jpeg_quality": JPEG_QUALITY,
+        **made_by(arguments),
+    }

@@ -1,0 +1,65 @@
+"""Prototxt and caffemodel files: read and written as protobuf messages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Sequence
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError, Message
+
+from skinmtl.errors import InputError
+from skinmtl.schema import caffe_messages
+
+
+def read_net(path: Path) -> Message:
+    """A prototxt's NetParameter; what the schema does not list is skipped."""
+    net = caffe_messages().NetParameter()
+    try:
+        text_format.Parse(Path(path).read_text(encoding="utf-8"), net, allow_unknown_field=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}:{error}: not a net prototxt; check the file") from None
+    return net
+
+
+def read_caffemodel(path: Path) -> Message:
+    """A caffemodel's NetParameter, with the blobs in `layer` or, where the file is older, in `layers`."""
+    net = caffe_messages().NetParameter()
+    try:
+        net.ParseFromString(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except DecodeError:
+        raise InputError(f"{path}: not a caffemodel, or one cut short; make or fetch it again") from None
+    if not (net.layer or net.layers):
+        raise InputError(f"{path}: holds no layers; make or fetch it again")
+    return net
+
+
+def message_text(message: Message, indent: str = "") -> str:
+    """The message as prototxt: fields by number, floats in the shortest form that float32 needs.
+
+    protobuf's own text differs between its versions in how it prints floats; generated files must not.
+    """
+    lines = []
+    for field, value in message.ListFields():
+        values = value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else [value]
+        for one in values:
+            if field.message_type:
+                lines.append(f"{indent}{field.name} {{\n{message_text(one, indent + '  ')}{indent}}}\n")
+            else:
+                lines.append(f"{indent}{field.name}: {_scalar_text(field, one)}\n")
+    return "".join(lines)
+
+
+def _scalar_text(field: Any, value: Any) -> str:
+    if field.enum_type:
+        return field.enum_type.values_by_number[value].name
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return f"{value:.7g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,74 @@
+"""Caffe's protobuf messages without pycaffe and without generated code, from `caffe.proto` beside this file.
+
+Generated code serves one range of protobuf versions only; descriptors built at run time serve them all. They live in
+a pool of their own, so that pycaffe's messages of the same names do not clash.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+Field = descriptor_pb2.FieldDescriptorProto
+LABELS = {"optional": Field.LABEL_OPTIONAL, "repeated": Field.LABEL_REPEATED}
+SCALARS = ("bool", "bytes", "double", "float", "int32", "int64", "string", "uint32")
+FIELD = re.compile(r"(optional|repeated) (\w+) (\w+) = (\d+)(?: \[(packed|default) = (.+)\])?;")
+ENUM = re.compile(r"enum (\w+) \{ (.+); \}")
+
+
+@lru_cache(maxsize=None)
+def caffe_messages() -> SimpleNamespace:
+    """The message classes by name: `caffe_messages().Datum`."""
+    file = _parse(Path(__file__).with_name("caffe.proto").read_text(encoding="utf-8"))
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    if hasattr(message_factory, "GetMessageClass"):  # protobuf 4.22 and later
+        message_class = message_factory.GetMessageClass
+    else:
+        message_class = message_factory.MessageFactory(pool).GetPrototype
+    names = [message.name for message in file.message_type]
+    return SimpleNamespace(**{name: message_class(pool.FindMessageTypeByName(f"caffe.{name}")) for name in names})
+
+
+def _parse(text: str) -> descriptor_pb2.FileDescriptorProto:
+    """Reads the plain form that `caffe.proto` is kept in: a field, an enum or a brace a line."""
+    file = descriptor_pb2.FileDescriptorProto(name="skinmtl/caffe.proto", package="caffe", syntax="proto2")
+    message = None
+    for line in (re.sub(r"//.*", "", line).strip() for line in text.splitlines()):
+        field, enum = FIELD.match(line), ENUM.match(line)
+        if line.startswith("message "):
+            message = file.message_type.add(name=line.split()[1])
+        elif enum:
+            values = message.enum_type.add(name=enum.group(1)).value
+            for value in enum.group(2).split("; "):
+                name, number = value.split(" = ")
+                values.add(name=name, number=int(number))
+        elif field:
+            _add_field(message, *field.groups())
+        elif line not in ("", "}", "package caffe;", 'syntax = "proto2";'):
+            raise ValueError(f"caffe.proto: cannot read {line!r}")
+    return file
+
+
+def _add_field(
+    message: descriptor_pb2.DescriptorProto,
+    label: str,
+    kind: str,
+    name: str,
+    number: str,
+    option: str | None,
+    value: str | None,
+) -> None:
+    field = message.field.add(name=name, number=int(number), label=LABELS[label])
+    if kind in SCALARS:
+        field.type = getattr(Field, f"TYPE_{kind.upper()}")
+    else:
+        field.type_name = kind  # the pool finds out whether it is a message or an enum
+    if option == "packed":
+        field.options.packed = value == "true"
+    elif option == "default":
+        field.default_value = value.strip('"')

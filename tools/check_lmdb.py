@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Proves that the three LMDBs of a folder are aligned, whole, and equal to what the manifest says."""
+
+import argparse
+from pathlib import Path
+
+from cli import not_negative, positive, run
+from skinmtl.lmdb_check import check_lmdbs
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, help="the folder that make_lmdb.py made")
+    parser.add_argument("--crop", type=positive, default=224, help="what the net crops (default %(default)s)")
+    parser.add_argument("--manifest", type=Path, help="where it is now (default: where dataset.json says)")
+    parser.add_argument("--images", type=Path, help="where they are now (default: where dataset.json says)")
+    parser.add_argument(
+        "--compare",
+        type=not_negative,
+        default=200,
+        metavar="N",
+        help="records to hold against their source files, evenly spread (default %(default)s; 0 needs no images)",
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    checked = check_lmdbs(args.out, args.crop, args.manifest, args.images, args.compare)
+    print(
+        f"{args.out}: {checked.n_records} records of {checked.n_images} images aligned, labels equal to the manifest, "
+        f"{checked.n_compared} images equal to their sources"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Turns a manifest and its images into the three LMDBs that Caffe trains on."""
+
+import argparse
+import os
+from pathlib import Path
+
+from cli import add_fold_arguments, check_fold_arguments, positive, run
+from skinmtl.folds import select
+from skinmtl.lmdb_write import Sizes, write_lmdbs
+from skinmtl.manifest import read_manifest
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to make; it must not exist")
+    add_fold_arguments(parser)
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument(
+        "--short-side", type=positive, default=256, metavar="PIXELS", help="of the stored images (default %(default)s)"
+    )
+    sizes.add_argument(
+        "--jitter",
+        type=positive,
+        nargs=2,
+        metavar=("FROM", "TO"),
+        help="draw each copy's shorter side from this range instead, both ends included (the paper: 256 480)",
+    )
+    parser.add_argument("--copies", type=positive, default=1, help="records an image, with --jitter (default 1)")
+    parser.add_argument("--seed", type=int, default=1, help="of order and jitter (default %(default)s)")
+    parser.add_argument("--workers", type=positive, default=os.cpu_count(), help="processes (default: one a core)")
+    args = parser.parse_args()
+    check_fold_arguments(parser, args)
+    if args.copies > 1 and not args.jitter:
+        parser.error("--copies needs --jitter: without it all copies would be equal")
+    if args.jitter and args.jitter[0] > args.jitter[1]:
+        parser.error("--jitter: FROM is larger than TO")
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset)
+    smallest, largest = args.jitter or (args.short_side, args.short_side)
+    sizes = Sizes(smallest, largest, args.copies)
+    summary = write_lmdbs(manifest, args.images, args.out, sizes, args.seed, args.workers, vars(args))
+    print(
+        f"{args.out}: {summary['n_records']} records of {summary['n_images']} images, "
+        f"{len(manifest.lesion_names)} lesions, {len(manifest.location_names)} locations"
+    )
+    if summary["upscaled"]:
+        print(f"{len(summary['upscaled'])} images were smaller and are enlarged; dataset.json lists them")
+
+
+if __name__ == "__main__":
+    run(main)
