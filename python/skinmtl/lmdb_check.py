@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from google.protobuf.message import DecodeError, Message
 from tqdm import tqdm
 
 from skinmtl import images
+from skinmtl.dataset import LMDB_NAMES, read_summary
 from skinmtl.errors import InputError
-from skinmtl.lmdb_write import NAMES
 from skinmtl.manifest import Manifest, Row, read_csv, read_manifest
 from skinmtl.schema import caffe_messages
 
@@ -65,17 +64,6 @@ def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: 
     return Checked(len(listed), summary["n_images"], len(compared))
 
 
-def read_summary(out: Path) -> dict[str, Any]:
-    """What dataset.json says; a folder without one was not made by make_lmdb.py, or was not finished."""
-    path = Path(out) / "dataset.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(f"{path}: missing; {out} is no data set that make_lmdb.py finished") from None
-    except ValueError:
-        raise InputError(f"{path}: not JSON; build the LMDBs again") from None
-
-
 def _recorded(out: Path, summary: dict[str, Any], what: str) -> Path:
     path = Path(summary[what])
     if not path.exists():
@@ -92,10 +80,10 @@ def _check_names(out: Path, summary: dict[str, Any], manifest: Manifest) -> None
 def _aligned_datums(out: Path, listed: list[dict[str, str]]) -> Iterator[list[Message]]:
     """Yields the three Datums of each listed record; all three LMDBs must have exactly these keys, in this order."""
     with ExitStack() as stack:
-        databases = [stack.enter_context(_open(out / name, len(listed))) for name in NAMES]
+        databases = [stack.enter_context(_open(out / name, len(listed))) for name in LMDB_NAMES]
         for record in tqdm(listed, "records", unit="record", disable=None):
             datums = []
-            for name, database in zip(NAMES, databases):
+            for name, database in zip(LMDB_NAMES, databases):
                 key, value = next(database)
                 if key != record["key"].encode():
                     raise InputError(f"{out}: record {record['key']}: {name} has {key!r} there; build the LMDBs again")

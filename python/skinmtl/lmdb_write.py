@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from skinmtl import images
+from skinmtl.dataset import LMDB_NAMES
 from skinmtl.errors import InputError
 from skinmtl.manifest import Manifest
 from skinmtl.outputs import new_folder
@@ -21,7 +22,6 @@ from skinmtl.parallel import ordered_map
 from skinmtl.provenance import made_by, sha256
 from skinmtl.schema import caffe_messages
 
-NAMES = ("image_lmdb", "lesion_lmdb", "location_lmdb")
 JPEG_QUALITY = 95  # our choice: hardly visible loss at about a tenth of PNG's size
 MAP_SIZE = 1 << 30
 RECORDS_PER_COMMIT = 256
@@ -136,7 +136,7 @@ def _write_images(
             if not faults:
                 yield stored.datum
 
-    _write_lmdb(folder / NAMES[0], datums())
+    _write_lmdb(folder / LMDB_NAMES[0], datums())
     _refuse(manifest, image_folder, [(manifest.rows[row], problem) for row, problem in sorted(faults.items())])
     return sorted(upscaled)
 
@@ -147,8 +147,8 @@ def _image_datum_of(task: tuple[Path, int]) -> Stored:
 
 def _write_labels(folder: Path, manifest: Manifest, records: list[Record]) -> None:
     rows = [record.row for record in records]
-    _write_lmdb(folder / NAMES[1], map(_label_datum, manifest.lesion_labels()[rows]))
-    _write_lmdb(folder / NAMES[2], map(_label_datum, manifest.location_labels()[rows, np.newaxis]))
+    _write_lmdb(folder / LMDB_NAMES[1], map(_label_datum, manifest.lesion_labels()[rows]))
+    _write_lmdb(folder / LMDB_NAMES[2], map(_label_datum, manifest.location_labels()[rows, np.newaxis]))
 
 
 def _label_datum(values: np.ndarray) -> bytes:

@@ -1,0 +1,109 @@
+"""The multi-task net: three Data layers, a trunk, two sibling fully connected heads, their losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+from skinmtl.schema import caffe_messages
+from skinmtl.trunks import TRUNKS, TrunkLayers
+
+SPLITS = ("train", "test", "deploy")
+MODELS = ("resnet50_mtl",)
+# the published ResNet-50's mean of ImageNet, in Caffe's channel order B, G, R
+MEAN = (103.0626, 115.9029, 123.1516)
+TOP_K = (1, 3)  # the paper's figure 4
+
+
+@dataclass(frozen=True)
+class NetOptions:
+    """What a net is made of. `mean` is (B, G, R); `train_data` and `test_data` are folders that make_lmdb.py made."""
+
+    trunk: str
+    crop: int
+    lesions: int
+    locations: int
+    train_data: str
+    test_data: str
+    batch_size: int
+    test_batch_size: int
+    frozen_batch_norm: bool
+    mean: tuple[float, float, float] = MEAN
+
+
+def make_net(options: NetOptions, split: str) -> Message:
+    """The net of one split. Train and test differ in their Data layers and in the accuracies, deploy also in its ends.
+
+    Tops: data (N, 3, crop, crop), lesion_label (N, P, 1, 1), location_label (N, 1, 1, 1), pool5 and res5c of the
+    trunk, fc_lesion (N, P), fc_location (N, Q); lesion_loss and location_loss in train and test, lesion_prob (N, P)
+    and location_prob (N, Q) in deploy.
+    """
+    net = caffe_messages().NetParameter(name=f"{options.trunk}_mtl")
+    if split == "deploy":
+        source = net.layer.add(name="data", type="Input", top=["data"])
+        source.input_param.shape.add(dim=[1, 3, options.crop, options.crop])
+    else:
+        _data_layers(net, options, split)
+    TrunkLayers(net, TRUNKS[options.trunk], options.frozen_batch_norm).append(options.crop)
+    _head(net, "fc_lesion", options.lesions)
+    _head(net, "fc_location", options.locations)
+    if split == "deploy":
+        net.layer.add(name="lesion_prob", type="Sigmoid", bottom=["fc_lesion"], top=["lesion_prob"])
+        net.layer.add(name="location_prob", type="Softmax", bottom=["fc_location"], top=["location_prob"])
+    else:
+        _losses(net)
+        if split == "test":
+            _accuracies(net, options)
+    return net
+
+
+def _data_layers(net: Message, options: NetOptions, split: str) -> None:
+    """Images, lesion labels and location labels, read in step: equal keys and equal batch sizes keep them together."""
+    folder = options.train_data if split == "train" else options.test_data
+    for top, name in (("data", "image_lmdb"), ("lesion_label", "lesion_lmdb"), ("location_label", "location_lmdb")):
+        layer = net.layer.add(name=top, type="Data", top=[top])
+        layer.data_param.source = f"{folder}/{name}"
+        layer.data_param.batch_size = options.batch_size if split == "train" else options.test_batch_size
+        layer.data_param.backend = layer.data_param.LMDB
+        if top == "data":  # a label with a transform_param would be cropped: Caffe aborts
+            transform = layer.transform_param
+            if split == "train":
+                transform.mirror = True
+            transform.crop_size = options.crop  # Caffe crops at random in TRAIN, the centre in TEST
+            transform.mean_value.extend(options.mean)
+            transform.force_color = True
+
+
+def _head(net: Message, name: str, outputs: int) -> None:
+    """A fully connected layer on pool5, learning faster than the trunk.
+
+    lr_mult 10 (weights) and 20 (bias): the paper. decay_mult 1 and 0, Gaussian weights with std 0.01: as BVLC's
+    fine-tuning example (finetune_flickr_style) has its new layer; the paper does not say.
+    """
+    layer = net.layer.add(name=name, type="InnerProduct", bottom=["pool5"], top=[name])
+    layer.param.add(lr_mult=10, decay_mult=1)
+    layer.param.add(lr_mult=20, decay_mult=0)
+    layer.inner_product_param.num_output = outputs
+    layer.inner_product_param.weight_filler.type = "gaussian"
+    layer.inner_product_param.weight_filler.std = 0.01
+
+
+def _losses(net: Message) -> None:
+    """The paper's equations 3 to 7: (1/N) sum over images of the sum over lesions, and (1/N) sum over images.
+
+    BATCH_SIZE is the normalisation that divides by N alone. (SoftmaxWithLoss divides by N by itself.)
+    """
+    lesion = net.layer.add(name="lesion_loss", type="SigmoidCrossEntropyLoss", top=["lesion_loss"])
+    lesion.bottom.extend(["fc_lesion", "lesion_label"])
+    lesion.loss_param.normalization = lesion.loss_param.BATCH_SIZE
+    location = net.layer.add(name="location_loss", type="SoftmaxWithLoss", top=["location_loss"])
+    location.bottom.extend(["fc_location", "location_label"])
+
+
+def _accuracies(net: Message, options: NetOptions) -> None:
+    for top_k in TOP_K:
+        if top_k <= options.locations:
+            name = f"location_top{top_k}"
+            layer = net.layer.add(name=name, type="Accuracy", bottom=["fc_location", "location_label"], top=[name])
+            layer.accuracy_param.top_k = top_k
