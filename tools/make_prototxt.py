@@ -8,7 +8,14 @@ from pathlib import Path
 
 from cli import positive, run
 from skinmtl.errors import InputError
-from skinmtl.net_files import differing_files, label_counts, net_files, test_batch_size, write_net_files
+from skinmtl.net_files import (
+    differing_files,
+    label_counts,
+    net_files,
+    test_batch_size,
+    test_iterations,
+    write_net_files,
+)
 from skinmtl.nets import MODELS, NetOptions
 from skinmtl.trunks import TRUNKS
 
@@ -60,7 +67,9 @@ def main() -> None:
         print(f"{args.out}: as generated")
         return
     write_net_files(files, args.out)
-    print(f"{args.out}: {lesions} lesions, {locations} locations, test batch {options.test_batch_size}")
+    print(f"{args.out}: {lesions} lesions, {locations} locations")
+    if args.test_data.exists():
+        print(f"set in the solver: test_iter: {test_iterations(args.test_data, options.test_batch_size)}")
 
 
 if __name__ == "__main__":

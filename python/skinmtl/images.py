@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -29,6 +32,26 @@ def decode(data: bytes) -> np.ndarray:
         if layered.ndim == 3 and layered.shape[2] == 4:
             return _on_white(layered)
     return _imdecode(data, cv2.IMREAD_COLOR)
+
+
+class Loaded(NamedTuple):
+    """A file's pixels, resized, and the shorter side that it had; or, in one line, what is wrong with the file."""
+
+    pixels: np.ndarray | None
+    had_short_side: int
+    problem: str
+
+
+def load(task: tuple[Path, int]) -> Loaded:
+    """Reads, decodes and resizes a file, given with the shorter side to have. Never raises: workers call it."""
+    path, side = task
+    try:
+        image = decode(path.read_bytes())
+    except OSError as error:
+        return Loaded(None, 0, f"cannot be read ({error.strerror})")
+    except ImageError as error:
+        return Loaded(None, 0, str(error))
+    return Loaded(resize_short_side(image, side), min(image.shape[:2]), "")
 
 
 def resize_short_side(image: np.ndarray, side: int) -> np.ndarray:

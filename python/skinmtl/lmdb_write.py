@@ -14,8 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from skinmtl import images
+from skinmtl.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.dataset import LMDB_NAMES
-from skinmtl.errors import InputError
 from skinmtl.manifest import Manifest
 from skinmtl.outputs import new_folder
 from skinmtl.parallel import ordered_map
@@ -25,7 +25,6 @@ from skinmtl.schema import caffe_messages
 JPEG_QUALITY = 95  # our choice: hardly visible loss at about a tenth of PNG's size
 MAP_SIZE = 1 << 30
 RECORDS_PER_COMMIT = 256
-FAULTS_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def write_lmdbs(
     does not depend on `workers`. InputError lists every image that cannot be used; nothing is written then.
     """
     image_folder = Path(image_folder)
-    _check_images_exist(manifest, image_folder)
+    check_images_exist(manifest, image_folder)
     with new_folder(out) as folder:
         records = _plan(len(manifest.rows), sizes, seed)
         upscaled = _write_images(folder, manifest, image_folder, records, workers)
@@ -74,41 +73,19 @@ def write_lmdbs(
         return summary
 
 
-def image_datum(path: Path, short_side: int) -> Stored:
-    """Reads, resizes and encodes one image."""
-    try:
-        image = images.decode(path.read_bytes())
-    except OSError as error:
-        return Stored(b"", f"cannot be read ({error.strerror})", 0)
-    except images.ImageError as error:
-        return Stored(b"", str(error), 0)
-    stored = images.resize_short_side(image, short_side)
+def image_datum(task: tuple[Path, int]) -> Stored:
+    """Reads, resizes and encodes one image, given with the shorter side to store."""
+    pixels, had_short_side, problem = images.load(task)
+    if problem:
+        return Stored(b"", problem, 0)
     datum = caffe_messages().Datum(
         channels=3,
-        height=stored.shape[0],
-        width=stored.shape[1],
+        height=pixels.shape[0],
+        width=pixels.shape[1],
         encoded=True,
-        data=images.encode_jpeg(stored, JPEG_QUALITY),
+        data=images.encode_jpeg(pixels, JPEG_QUALITY),
     )
-    return Stored(datum.SerializeToString(), "", min(image.shape[:2]))
-
-
-def _check_images_exist(manifest: Manifest, image_folder: Path) -> None:
-    missing = [(row, "the file is missing") for row in manifest.rows if not (image_folder / row.image).is_file()]
-    _refuse(manifest, image_folder, missing)
-
-
-def _refuse(manifest: Manifest, image_folder: Path, faults: list[tuple[Any, str]]) -> None:
-    """One line for each fault, up to FAULTS_SHOWN."""
-    if not faults:
-        return
-    lines = [
-        f"{manifest.path}:{row.line}: image {image_folder / row.image}: {problem}; mend it or take the line out"
-        for row, problem in faults[:FAULTS_SHOWN]
-    ]
-    if len(faults) > FAULTS_SHOWN:
-        lines.append(f"{manifest.path}: {len(faults) - FAULTS_SHOWN} more images cannot be used")
-    raise InputError("\n".join(lines))
+    return Stored(datum.SerializeToString(), "", had_short_side)
 
 
 def _plan(n_rows: int, sizes: Sizes, seed: int) -> list[Record]:
@@ -127,7 +104,7 @@ def _write_images(
     upscaled = set()
 
     def datums() -> Iterator[bytes]:
-        results = ordered_map(_image_datum_of, tasks, workers)
+        results = ordered_map(image_datum, tasks, workers)
         for record, stored in zip(records, tqdm(results, "images", len(records), unit="image", disable=None)):
             if stored.problem:
                 faults[record.row] = stored.problem
@@ -137,12 +114,8 @@ def _write_images(
                 yield stored.datum
 
     _write_lmdb(folder / LMDB_NAMES[0], datums())
-    _refuse(manifest, image_folder, [(manifest.rows[row], problem) for row, problem in sorted(faults.items())])
+    refuse_bad_images(manifest, image_folder, faults)
     return sorted(upscaled)
-
-
-def _image_datum_of(task: tuple[Path, int]) -> Stored:
-    return image_datum(*task)
 
 
 def _write_labels(folder: Path, manifest: Manifest, records: list[Record]) -> None:

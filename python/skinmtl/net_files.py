@@ -41,6 +41,11 @@ def test_batch_size(test_data: Path) -> int:
     return max(batch for batch in range(1, LARGEST_TEST_BATCH + 1) if n_records % batch == 0)
 
 
+def test_iterations(test_data: Path, batch_size: int) -> int:
+    """The solver's test_iter: how many batches cover the test set."""
+    return -(-read_summary(test_data)["n_records"] // batch_size)
+
+
 def net_files(options: NetOptions, command: str) -> dict[str, str]:
     """File name -> text of train.prototxt, test.prototxt and deploy.prototxt, headed by the command that makes them."""
     header = f"# made by: {command}\n# Change the command, not this file.\n"

@@ -1,0 +1,30 @@
+"""Images of a manifest that cannot be used: all of them named at once, not one a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skinmtl.errors import InputError
+from skinmtl.manifest import Manifest
+
+SHOWN = 20
+
+
+def check_images_exist(manifest: Manifest, image_folder: Path) -> None:
+    """InputError with a line for each image whose file is missing."""
+    missing = [n for n, row in enumerate(manifest.rows) if not (image_folder / row.image).is_file()]
+    refuse_bad_images(manifest, image_folder, {n: "the file is missing" for n in missing})
+
+
+def refuse_bad_images(manifest: Manifest, image_folder: Path, faults: dict[int, str]) -> None:
+    """InputError with a line for each fault, SHOWN at most; a fault stands under its row in the manifest."""
+    if not faults:
+        return
+    lines = [
+        f"{manifest.path}:{manifest.rows[n].line}: image {image_folder / manifest.rows[n].image}: {faults[n]}; "
+        "mend it or take the line out"
+        for n in sorted(faults)[:SHOWN]
+    ]
+    if len(faults) > SHOWN:
+        lines.append(f"{manifest.path}: {len(faults) - SHOWN} more images cannot be used")
+    raise InputError("\n".join(lines))

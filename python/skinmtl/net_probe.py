@@ -1,0 +1,84 @@
+"""A net's shapes, found by Caffe in a process of its own: python -m skinmtl.net_probe PROTOTXT cpu|GPU prints them.
+
+Caffe ends the process where a net is wrong. Here that process is a child, and what Caffe said becomes an InputError.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import skinmtl
+from skinmtl.errors import InputError
+from skinmtl.prototxt import read_net
+
+GLOG_FATAL = re.compile(r"^F\d{4} .*?\] (.*)", re.MULTILINE)
+
+
+class NetShapes(NamedTuple):
+    """Shapes of a net: of each layer's parameter blobs, and of each top, by name."""
+
+    params: dict[str, list[list[int]]]
+    tops: dict[str, list[int]]
+
+
+def net_shapes(prototxt: Path, gpu: int | None = None) -> NetShapes:
+    """The shapes of a net, built on the CPU or on a GPU. InputError says why where Caffe cannot.
+
+    Data layers are replaced by inputs of their crop, so that no LMDB is needed.
+    """
+    read_net(prototxt)  # its messages name the file and the line
+    environment = dict(os.environ, GLOG_minloglevel="2", GLOG_logtostderr="1")
+    library = str(Path(skinmtl.__file__).resolve().parents[1])
+    environment["PYTHONPATH"] = os.pathsep.join([library, environment.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "skinmtl.net_probe", str(prototxt), "cpu" if gpu is None else str(gpu)]
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
+    if done.returncode == 0:
+        return NetShapes(**json.loads(done.stdout))
+    if "No module named 'caffe'" in done.stderr:
+        raise InputError("pycaffe is not importable by this Python; run with .caffe/bin/python3 or in the Docker image")
+    said = GLOG_FATAL.search(done.stderr)
+    reason = said.group(1) if said else (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+    raise InputError(f"{prototxt}: Caffe cannot build this net: {reason.strip()}; correct the prototxt or the settings")
+
+
+def _without_data(net) -> None:  # noqa: ANN001  (pycaffe's own NetParameter)
+    """Replaces each image Data layer by an Input of its crop; label layers and what hangs on them go."""
+    gone = set()
+    for layer in list(net.layer):
+        crop = layer.transform_param.crop_size
+        if layer.type == "Data" and crop:
+            layer.type = "Input"
+            layer.input_param.shape.add(dim=[1, 3, crop, crop])
+        elif layer.type == "Data" or gone.intersection(layer.bottom):
+            gone.update(layer.top)
+            net.layer.remove(layer)
+
+
+def main() -> None:
+    import caffe  # only here: it is needed nowhere else in this module, and takes long
+    from google.protobuf import text_format
+
+    if sys.argv[2] != "cpu":
+        caffe.set_mode_gpu()
+        caffe.set_device(int(sys.argv[2]))
+    net = caffe.proto.caffe_pb2.NetParameter()
+    text_format.Parse(Path(sys.argv[1]).read_text(encoding="utf-8"), net)
+    _without_data(net)
+    with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
+        file.write(str(net))
+        file.flush()
+        built = caffe.Net(file.name, caffe.TEST)
+    params = {name: [list(blob.data.shape) for blob in blobs] for name, blobs in built.params.items()}
+    tops = {name: list(blob.data.shape) for name, blob in built.blobs.items()}
+    print(json.dumps({"params": params, "tops": tops}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Scores of a snapshot on images: the ten-crop test through pycaffe, one forward pass an image."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Iterator
+
+import numpy as np
+from tqdm import tqdm
+
+from skinmtl import images
+from skinmtl.bad_images import check_images_exist, refuse_bad_images
+from skinmtl.crops import CROPS, ten_crops
+from skinmtl.errors import InputError
+from skinmtl.manifest import Manifest
+from skinmtl.net_probe import NetShapes, net_shapes
+from skinmtl.parallel import ordered_map
+from skinmtl.prototxt import read_net
+from skinmtl.provenance import made_by, sha256
+from skinmtl.scores import Scores
+from skinmtl.weights import require_all_filled
+
+HEADS = ("lesion_prob", "location_prob")
+MAKE_ANOTHER = "give a deploy.prototxt of make_prototxt.py"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How images are tested: resized to `short_side`, less `mean` (B, G, R), `batch_size` crops a forward pass."""
+
+    short_side: int
+    mean: tuple[float, ...]
+    batch_size: int
+    gpu: int | None
+    workers: int
+
+
+def mean_of(deploy: Path) -> tuple[float, ...]:
+    """The mean (B, G, R) that the net was trained with, from the test.prototxt beside its deploy.prototxt."""
+    beside = deploy.with_name("test.prototxt")
+    if beside.is_file():
+        for layer in read_net(beside).layer:
+            mean = tuple(layer.transform_param.mean_value)
+            if mean:
+                return mean if len(mean) == 3 else mean * 3
+    raise InputError(f"{beside}: no mean_value to read there; give --mean B G R")
+
+
+def score(
+    deploy: Path, weights: Path, manifest: Manifest, image_folder: Path, protocol: Protocol, arguments: dict[str, Any]
+) -> Scores:
+    """Probabilities averaged over ten crops, for the heads that the net has.
+
+    lesion_scores (N, P) from `lesion_prob`, location_scores (N, Q) from `location_prob`, rows in the manifest's order.
+    """
+    shapes = net_shapes(deploy, protocol.gpu)
+    crop = _check_net(deploy, shapes, manifest, protocol)
+    require_all_filled(deploy, weights, shapes)
+    check_images_exist(manifest, image_folder)
+    net = _open_net(deploy, weights, protocol.gpu)
+    crops = _all_crops(manifest, image_folder, crop, protocol)
+    heads = [head for head in HEADS if head in shapes.tops]
+    sums = _forward(net, crops, heads, len(manifest.rows) * CROPS, protocol.batch_size)
+    averaged = {head: sums[head].reshape(len(manifest.rows), CROPS, -1).mean(axis=1) for head in heads}
+    for head, values in averaged.items():
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"{weights}: {head} comes out as NaN or infinite; the training diverged, use a snapshot before"
+            )
+    lesions, locations = (head in averaged for head in HEADS)
+    return Scores(
+        image=[row.image for row in manifest.rows],
+        lesion_scores=averaged.get("lesion_prob"),
+        location_scores=averaged.get("location_prob"),
+        lesion_labels=manifest.lesion_labels() if lesions else None,
+        location_labels=manifest.location_labels() if locations else None,
+        lesion_names=list(manifest.lesion_names) if lesions else None,
+        location_names=list(manifest.location_names) if locations else None,
+        protocol=_record(deploy, weights, crop, protocol, arguments),
+    )
+
+
+def _check_net(deploy: Path, shapes: NetShapes, manifest: Manifest, protocol: Protocol) -> int:
+    """Returns the side of the net's square input."""
+    shape = shapes.tops.get("data", [])
+    if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
+        raise InputError(f"{deploy}: no square 3-channel input 'data'; {MAKE_ANOTHER}")
+    if shape[2] > protocol.short_side:
+        raise InputError(f"{deploy}: takes {shape[2]} pixels a side; give a --short-side of at least that")
+    counts = {"lesion_prob": len(manifest.lesion_names), "location_prob": len(manifest.location_names)}
+    if not any(head in shapes.tops for head in counts):
+        raise InputError(f"{deploy}: has neither lesion_prob nor location_prob; {MAKE_ANOTHER}")
+    for head, count in counts.items():
+        if head in shapes.tops and shapes.tops[head][1] != count:
+            raise InputError(
+                f"{deploy}: {head} has {shapes.tops[head][1]} outputs, {manifest.path} names {count} labels"
+            )
+    return shape[2]
+
+
+def _open_net(deploy: Path, weights: Path, gpu: int | None) -> Any:
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    import caffe  # the only place that runs a net
+
+    if gpu is None:
+        caffe.set_mode_cpu()
+    else:
+        caffe.set_mode_gpu()
+        caffe.set_device(gpu)
+    return caffe.Net(str(deploy), str(weights), caffe.TEST)
+
+
+def _all_crops(manifest: Manifest, image_folder: Path, crop: int, protocol: Protocol) -> Iterator[np.ndarray]:
+    """Yields the crops (3, crop, crop) of all images. After a bad image the rest is only read, to name all bad ones."""
+    tasks = ((image_folder / row.image, protocol.short_side) for row in manifest.rows)
+    mean = np.array(protocol.mean)
+    faults = {}
+    loaded = ordered_map(images.load, tasks, protocol.workers)
+    for n, one in enumerate(tqdm(loaded, "scoring", len(manifest.rows), unit="image", disable=None)):
+        if one.problem:
+            faults[n] = one.problem
+        if not faults:
+            yield from ten_crops(one.pixels, crop, mean)
+    refuse_bad_images(manifest, image_folder, faults)
+
+
+def _forward(
+    net: Any, crops: Iterator[np.ndarray], heads: list[str], total: int, batch_size: int
+) -> dict[str, np.ndarray]:
+    """The heads' outputs (total, outputs) for a stream of crops, `batch_size` at a time."""
+    outputs = {head: np.empty((total, net.blobs[head].shape[1]), np.float32) for head in heads}
+    done = 0
+    while done < total:
+        batch = list(islice(crops, batch_size))
+        if not batch:
+            break
+        if net.blobs["data"].shape[0] != len(batch):
+            net.blobs["data"].reshape(len(batch), *batch[0].shape)
+        net.blobs["data"].data[...] = batch
+        net.forward()
+        for head in heads:
+            outputs[head][done : done + len(batch)] = net.blobs[head].data
+        done += len(batch)
+    return outputs
+
+
+def _record(deploy: Path, weights: Path, crop: int, protocol: Protocol, arguments: dict[str, Any]) -> dict[str, Any]:
+    import caffe
+
+    return {
+        "short_side": protocol.short_side,
+        "crop": crop,
+        "crops": CROPS,
+        "mean": list(protocol.mean),
+        "net": read_net(deploy).name,
+        "net_sha256": sha256(deploy),
+        "weights": str(weights),
+        "weights_sha256": sha256(weights),
+        "engine": f"caffe {caffe.__version__}",
+        **made_by(arguments),
+    }

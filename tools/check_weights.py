@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Says which of a net's layers a caffemodel fills, and exits 1 unless it fills everything but the new heads."""
+
+import argparse
+from pathlib import Path
+
+from cli import run
+from skinmtl.net_probe import net_shapes
+from skinmtl.weights import compare_weights
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--net", type=Path, required=True, help="train, test or deploy prototxt; no LMDB is read")
+    parser.add_argument("--weights", type=Path, required=True, help="a caffemodel")
+    parser.add_argument(
+        "--new",
+        nargs="*",
+        default=["fc_lesion", "fc_location"],
+        metavar="LAYER",
+        help="layers that may stay at their initial values (default: %(default)s)",
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    report = compare_weights(net_shapes(args.net), args.weights)
+    unfilled = [name for name in report.initial if name not in args.new]
+    for title, names in (
+        ("filled", report.filled),
+        ("left at their initial values", report.initial),
+        ("in the caffemodel only", report.unused),
+    ):
+        listed = f": {', '.join(names)}" if names and title != "filled" else ""
+        print(f"{len(names):4} {title}{listed}")
+    for line in report.disagreeing:
+        print(f"     disagrees: {line}")
+    sound = not (unfilled or report.disagreeing)
+    print(f"{args.weights}: {'fits' if sound else 'DOES NOT FIT'} {args.net}")
+    return 0 if sound else 1
+
+
+if __name__ == "__main__":
+    run(main)

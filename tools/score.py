@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Scores images with a snapshot: ten crops an image, probabilities averaged."""
+
+import argparse
+import os
+from pathlib import Path
+
+from cli import add_fold_arguments, check_fold_arguments, not_negative, positive, run
+from skinmtl.folds import select
+from skinmtl.manifest import read_manifest
+from skinmtl.scores import write_scores
+from skinmtl.scoring import Protocol, mean_of, score
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--deploy", type=Path, required=True, help="the model's deploy.prototxt")
+    parser.add_argument("--weights", type=Path, required=True, help="a snapshot's caffemodel")
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
+    parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
+    add_fold_arguments(parser)
+    parser.add_argument(
+        "--short-side", type=positive, default=256, metavar="PIXELS", help="of the resized image (default %(default)s)"
+    )
+    parser.add_argument(
+        "--mean", type=float, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
+    )
+    parser.add_argument("--batch-size", type=positive, default=10, help="crops a forward pass (default %(default)s)")
+    parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
+    parser.add_argument("--workers", type=positive, default=os.cpu_count(), help="processes that read images")
+    args = parser.parse_args()
+    check_fold_arguments(parser, args)
+    if args.out.suffix != ".npz":
+        parser.error(f"--out {args.out}: must end in .npz")
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset)
+    mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
+    protocol = Protocol(args.short_side, mean, args.batch_size, args.gpu, args.workers)
+    write_scores(args.out, score(args.deploy, args.weights, manifest, args.images, protocol, vars(args)))
+    print(f"{args.out}: {len(manifest.rows)} images scored")
+
+
+if __name__ == "__main__":
+    run(main)
