@@ -1,0 +1,184 @@
+"""tools/evaluate.py as a user runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from skinmtl.metrics import evaluate
+from skinmtl.scores import Scores, read_scores, write_scores
+
+SCORES = Scores(
+    image=["1.jpg", "2.jpg", "3.jpg", "4.jpg"],
+    protocol={"net": "resnet50_mtl", "crops": 10},
+    lesion_scores=np.array([[0.9, 0.1, 0.2], [0.8, 0.7, 0.1], [0.8, 0.9, 0.1], [0.5, 0.5, 0.9]], np.float32),
+    lesion_labels=np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0]], np.uint8),
+    lesion_names=["cyst", "erosion/ulcer/atrophy", "scar"],
+    location_scores=np.array([[4, 3, 2, 1], [4, 3, 2, 1], [4, 4, 2, 1], [4, 3, 2, 1]], np.float32),
+    location_labels=np.array([0, 2, 0, 3]),
+    location_names=["face", "arm", "leg", "trunk"],
+)
+# cyst: 1 at the first, then a tie of a positive with a negative at 3: (1 + 2/3) / 2. scar has no positive.
+# Images: 1 ranks its lesion first (1), 2 second (1/2), 3 has its two first (1), 4 has none.
+# Without looking: cyst and erosion are equally frequent, so images 1 and 2 get 1/2 and image 3 gets 1.
+EXPECTED_TABLE = """\
+lesion                 positives     AP
+cyst                           2  0.833
+erosion/ulcer/atrophy          2  1.000
+scar                           0      -
+
+figure          value  without looking
+mAP-class       0.917            0.681
+mAP-image       0.833            0.667
+location top-1  0.250            0.500
+location top-3  0.750            1.000
+
+4 images
+mAP-class over 2 of 3 classes; 1 without a positive, left out
+mAP-image over 3 of 4 images; 1 without a lesion, left out
+ties share one threshold; positives tied with another image: 1, with another class: 0
+4 locations; images with the true one tied: 1, counted against the model
+"""
+
+
+@pytest.fixture()
+def file(tmp_path):
+    write_scores(tmp_path / "s.npz", SCORES)
+    return tmp_path / "s.npz"
+
+
+def test_the_table(tool, file):
+    done = tool("evaluate.py", file)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == EXPECTED_TABLE
+
+
+def test_the_json_has_the_figures_and_where_they_come_from(tool, file, tmp_path):
+    done = tool("evaluate.py", file, "--json", tmp_path / "new" / "m.json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "new" / "m.json").read_text())
+    figures = evaluate(read_scores(file))
+    assert {name: report[name] for name in figures} == figures
+    for name in ("map_class", "map_image", "average_precision", "location_top1", "location_top3"):
+        assert report[name] is not None
+    assert (report["n_images"], report["n_images_used"], report["n_classes_used"]) == (4, 3, 2)
+    assert report["average_precision"]["scar"] is None
+    assert report["protocol"] == SCORES.protocol
+    assert report["scores_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert report["made_by"]["arguments"]["scores"] == str(file)
+
+
+def test_the_same_scores_give_the_same_json(tool, file, tmp_path):
+    contents = []
+    for _ in range(2):
+        assert tool("evaluate.py", file, "--json", tmp_path / "m.json").returncode == 0
+        contents.append((tmp_path / "m.json").read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_it_runs_from_any_folder(tool, file, tmp_path):
+    assert tool("evaluate.py", file.name, cwd=tmp_path).returncode == 0
+
+
+def test_a_model_with_lesions_only(tool, tmp_path):
+    path = tmp_path / "s.npz"
+    write_scores(path, replace(SCORES, location_scores=None, location_labels=None, location_names=None))
+    done = tool("evaluate.py", path, "--json", tmp_path / "m.json")
+    assert done.returncode == 0, done.stderr
+    assert "location top-1      -                -" in done.stdout
+    assert "no location head" in done.stdout
+    assert json.loads((tmp_path / "m.json").read_text())["location_top1"] is None
+
+
+def test_a_model_with_locations_only(tool, tmp_path):
+    path = tmp_path / "s.npz"
+    write_scores(path, replace(SCORES, lesion_scores=None, lesion_labels=None, lesion_names=None))
+    done = tool("evaluate.py", path, "--json", tmp_path / "m.json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("figure ") and "no lesion head" in done.stdout
+    assert json.loads((tmp_path / "m.json").read_text())["average_precision"] is None
+
+
+def test_a_set_with_no_lesion_at_all_gives_null_and_never_nan(tool, tmp_path):
+    write_scores(tmp_path / "s.npz", replace(SCORES, lesion_labels=np.zeros((4, 3), np.uint8)))
+    done = tool("evaluate.py", tmp_path / "s.npz", "--json", tmp_path / "m.json")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "m.json").read_text()
+    assert json.loads(text)["map_class"] is None
+    assert "nan" not in (text + done.stdout).lower()
+
+
+class TestAtLeast:
+    def test_figures_that_reach_their_floors_pass(self, tool, file):
+        done = tool("evaluate.py", file, "--at-least", "map_class=0.9", "--at-least", "location_top1=0.25")
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_a_figure_below_its_floor_fails_after_the_output(self, tool, file, tmp_path):
+        arguments = ("--at-least", "map_class=0.9", "--at-least", "location_top1=0.5", "--at-least", "map_image=1")
+        done = tool("evaluate.py", file, "--json", tmp_path / "m.json", *arguments)
+        assert done.returncode == 1
+        assert done.stdout == EXPECTED_TABLE
+        assert (tmp_path / "m.json").exists()
+        assert done.stderr.count("\n") == 1
+        assert "location_top1 is 0.25, below 0.5; map_image is 0.833" in done.stderr
+        assert "map_class" not in done.stderr
+
+    def test_a_missing_figure_fails(self, tool, tmp_path):
+        path = tmp_path / "s.npz"
+        write_scores(path, replace(SCORES, lesion_scores=None, lesion_labels=None, lesion_names=None))
+        done = tool("evaluate.py", path, "--at-least", "map_class=0")
+        assert done.returncode == 1
+        assert done.stderr == f"evaluate.py: {path}: map_class is missing\n"
+
+    @pytest.mark.parametrize(
+        "text", ["map=0.5", "map_class", "map_class=", "map_class=x", "map_class=nan", "map_class=60", "map_class=-0.1"]
+    )
+    def test_an_unknown_figure_or_a_malformed_value_is_usage(self, tool, file, text):
+        done = tool("evaluate.py", file, "--at-least", text)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert repr(text) in done.stderr
+
+
+class TestBadInput:
+    def refused(self, tool, path, *words):
+        """One line, status 1, and the JSON of the last good run untouched."""
+        report = path.parent / "m.json"
+        report.write_text("the old report")
+        before = sorted(path.parent.iterdir())
+        done = tool("evaluate.py", path, "--json", report)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"evaluate.py: {path}: ") and done.stderr.count("\n") == 1
+        assert [word for word in words if word not in done.stderr] == []
+        assert report.read_text() == "the old report"
+        assert sorted(path.parent.iterdir()) == before
+
+    def test_scores_with_nan(self, tool, file):
+        with np.load(str(file)) as archive:
+            arrays = dict(archive.items())
+        arrays["lesion_scores"][2, 1] = np.nan
+        np.savez(str(file), **arrays)
+        self.refused(tool, file, "row 2", "'3.jpg'", "'erosion/ulcer/atrophy'", "nan")
+
+    def test_a_file_cut_short(self, tool, file):
+        file.write_bytes(file.read_bytes()[:-40])
+        self.refused(tool, file, "not a whole .npz file")
+
+    def test_no_such_file(self, tool, tmp_path):
+        self.refused(tool, tmp_path / "none.npz", "No such file")
+
+    def test_a_report_over_its_own_scores_is_usage(self, tool, file):
+        before = file.read_bytes()
+        done = tool("evaluate.py", file, "--json", file)
+        assert done.returncode == 2 and "--json names the scores file itself" in done.stderr
+        assert file.read_bytes() == before
+
+
+def test_the_help_names_every_flag_with_an_example(tool):
+    done = tool("evaluate.py", "--help")
+    assert done.returncode == 0
+    for words in ("--json", "--at-least", "example: --json metrics.json", "example: --at-least map_class=0.6", "tie"):
+        assert words in " ".join(done.stdout.split())

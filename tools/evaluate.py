@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Turns saved scores into the paper's figures: both mAPs, the AP of every lesion, location top-1 and top-3.
+
+example: tools/evaluate.py runs/mtl/scores.npz --json runs/mtl/metrics.json
+
+AP has no interpolation. Tied scores share one threshold, as in scikit-learn; a tie of the true location counts against
+the model, as in Caffe. A lesion with no positive is left out of mAP-class, an image with no lesion out of mAP-image;
+all of these are counted in the output. "without looking" is what a model gets that sees no image: a random order for
+mAP-class, the most frequent lesions first for mAP-image, the most frequent locations for top-1 and top-3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from cli import run
+from skinmtl.errors import InputError
+from skinmtl.metrics import evaluate
+from skinmtl.outputs import new_file
+from skinmtl.provenance import made_by, sha256
+from skinmtl.scores import read_scores
+from skinmtl.tables import evaluation_table
+
+FIGURES = ("map_class", "map_image", "location_top1", "location_top3")
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "scores", type=Path, metavar="S.npz", help="a scores file of tools/score.py or tools/ensemble.py"
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="J",
+        help="also write every figure as JSON, with the protocol and the sha256 of the scores (default: screen only; "
+        "example: --json metrics.json)",
+    )
+    parser.add_argument(
+        "--at-least",
+        type=floor,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"exit with status 1 where a figure is below VALUE or missing; NAME is one of {', '.join(FIGURES)}, VALUE "
+        "in [0, 1]; may repeat (default: no check; example: --at-least map_class=0.6)",
+    )
+    arguments = parser.parse_args()
+    if arguments.json is not None and arguments.json.resolve() == arguments.scores.resolve():
+        parser.error("--json names the scores file itself")
+    return arguments
+
+
+def floor(text: str) -> tuple[str, float]:
+    """NAME=VALUE as (name, value)."""
+    name, equals, number = text.partition("=")
+    if not equals or name not in FIGURES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE with NAME one of {', '.join(FIGURES)}")
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value is not a number in [0, 1]")
+    return name, value
+
+
+def too_low(figures: dict[str, Any], floors: list[tuple[str, float]]) -> list[str]:
+    """One phrase for each figure that is missing or below its floor."""
+    return [
+        f"{name} is missing" if figures[name] is None else f"{name} is {figures[name]!r}, below {value!r}"
+        for name, value in floors
+        if figures[name] is None or figures[name] < value
+    ]
+
+
+def main() -> None:
+    arguments = parse_args()
+    scores = read_scores(arguments.scores)
+    figures = evaluate(scores)
+    if arguments.json is not None:
+        source = {"scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}
+        report = {**figures, **source, "made_by": made_by(vars(arguments))}
+        with new_file(arguments.json) as partial:
+            partial.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    print(evaluation_table(figures))
+    failures = too_low(figures, arguments.at_least)
+    if failures:
+        raise InputError(f"{arguments.scores}: {'; '.join(failures)}")
+
+
+if __name__ == "__main__":
+    run(main)
