@@ -40,6 +40,7 @@ class Protocol:
 
 def mean_of(deploy: Path) -> tuple[float, ...]:
     """The mean (B, G, R) that the net was trained with, from the test.prototxt beside its deploy.prototxt."""
+    read_net(deploy)  # where it is missing, that is what to say
     beside = deploy.with_name("test.prototxt")
     if beside.is_file():
         for layer in read_net(beside).layer:

@@ -1,0 +1,189 @@
+"""The nets: the published trunk, the paper's heads and losses, and files that never drift from their generator."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from skinmtl.nets import MEAN, NetOptions, make_net
+from skinmtl.prototxt import message_text
+
+PUBLISHED = json.loads((ROOT / "tests/data/resnet50_layers.json").read_text())
+HEADS = {"fc_lesion", "fc_location"}
+
+
+def options(**changes):
+    settings = {
+        "trunk": "resnet50",
+        "crop": 224,
+        "lesions": 25,
+        "locations": 23,
+        "train_data": "data/train",
+        "test_data": "data/test",
+        "batch_size": 20,
+        "test_batch_size": 20,
+        "frozen_batch_norm": True,
+    }
+    return NetOptions(**{**settings, **changes})
+
+
+def layers(split, **changes):
+    return {layer.name: layer for layer in make_net(options(**changes), split).layer}
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in (ROOT / "prototxt").glob("*/train.prototxt")))
+def test_committed_prototxts_are_what_their_own_command_generates(folder, tool):
+    command = re.match(r"# made by: tools/(.*)", (folder / "train.prototxt").read_text()).group(1)
+    name, *arguments = shlex.split(command)
+    done = tool(name, *arguments, "--check", cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.caffe
+def test_the_trunk_is_the_published_one_layer_for_layer(tmp_path):
+    import caffe
+    from google.protobuf import text_format
+
+    deploy = tmp_path / "deploy.prototxt"
+    deploy.write_text(message_text(make_net(options(), "deploy")))
+    net = caffe.Net(str(deploy), caffe.TEST)
+    described = text_format.Parse(deploy.read_text(), caffe.proto.caffe_pb2.NetParameter())
+    trunk = [layer for layer in described.layer if layer.name not in HEADS | {"data", "lesion_prob", "location_prob"}]
+    published = [layer for layer in PUBLISHED if layer["name"] not in ("fc1000", "prob")]
+    assert [layer.name for layer in trunk] == [layer["name"] for layer in published]
+    for ours, theirs in zip(trunk, published):
+        assert (ours.type, list(ours.bottom), list(ours.top)) == (theirs["type"], theirs["bottoms"], theirs["tops"])
+        assert settings_of(ours, theirs["settings"]) == theirs["settings"], ours.name
+        blobs = [list(blob.data.shape) for blob in net.params.get(ours.name, [])]
+        assert blobs == theirs["blobs"], ours.name
+        assert list(net.blobs[ours.top[0]].data.shape) == theirs["top_shape"], ours.name
+
+
+def settings_of(layer, names):
+    """The layer's values of the settings named, from whichever parameter message has them; nothing else may be set."""
+    parameters = {
+        "Convolution": layer.convolution_param,
+        "BatchNorm": layer.batch_norm_param,
+        "Scale": layer.scale_param,
+        "Pooling": layer.pooling_param,
+    }.get(layer.type)
+    if parameters is None:
+        assert not [field.name for field, _ in layer.ListFields() if field.name.endswith("_param")]
+        return {}
+    set_here = {field.name for field, _ in parameters.ListFields()} - {"weight_filler"}
+    assert set_here <= set(names) | {"bias_term"}, layer.name
+    values = {}
+    for name in names:
+        value = getattr(parameters, name)
+        field = parameters.DESCRIPTOR.fields_by_name[name]
+        if field.label == field.LABEL_REPEATED:
+            value = value[0]
+        values[name] = field.enum_type.values_by_number[value].name if field.enum_type else value
+    return values
+
+
+def test_conv1_alone_among_the_convolutions_has_a_bias():
+    biased = [
+        name
+        for name, layer in layers("deploy").items()
+        if layer.type == "Convolution" and layer.convolution_param.bias_term
+    ]
+    assert biased == ["conv1"]
+
+
+def test_the_heads_are_siblings_that_learn_ten_and_twenty_times_as_fast():
+    net = layers("train")
+    for head, outputs in (("fc_lesion", 25), ("fc_location", 23)):
+        assert list(net[head].bottom) == ["pool5"]
+        assert [param.lr_mult for param in net[head].param] == [10, 20]
+        assert net[head].inner_product_param.num_output == outputs
+    assert not [name for name, layer in net.items() if layer.param and name not in HEADS]
+
+
+def test_training_and_test_nets_differ_in_data_and_accuracy_only():
+    train, test = layers("train"), layers("test")
+    data = {"data", "lesion_label", "location_label"}
+    assert set(test) - set(train) == {"location_top1", "location_top3"}
+    assert set(train) <= set(test)
+    assert all(train[name] == test[name] for name in set(train) - data)
+    assert train["data"].transform_param.mirror
+    assert not test["data"].transform_param.mirror
+    assert [test[name].data_param.source for name in sorted(data)] == [
+        "data/test/image_lmdb",
+        "data/test/lesion_lmdb",
+        "data/test/location_lmdb",
+    ]
+
+
+def test_label_layers_have_no_transform_and_the_images_lose_the_published_mean():
+    net = layers("train")
+    assert np.allclose(net["data"].transform_param.mean_value, MEAN)
+    assert net["data"].transform_param.force_color
+    assert not net["lesion_label"].HasField("transform_param")
+    assert not net["location_label"].HasField("transform_param")
+
+
+def test_batch_norm_is_frozen_or_left_to_caffe_which_uses_the_batch_in_training():
+    frozen = [layer for layer in layers("train").values() if layer.type == "BatchNorm"]
+    assert len(frozen) == 53
+    assert all(layer.batch_norm_param.use_global_stats for layer in frozen)
+    for split in ("train", "test", "deploy"):
+        for layer in layers(split, frozen_batch_norm=False).values():
+            assert not layer.batch_norm_param.HasField("use_global_stats")
+
+
+@pytest.mark.parametrize("crop", [64, 65, 96, 224])
+@pytest.mark.caffe
+def test_pool5_is_one_place_whatever_the_crop(crop, tmp_path):
+    import caffe
+
+    deploy = tmp_path / "deploy.prototxt"
+    deploy.write_text(message_text(make_net(options(trunk="tiny", crop=crop), "deploy")))
+    net = caffe.Net(str(deploy), caffe.TEST)
+    assert net.blobs["pool5"].data.shape[2:] == (1, 1)
+    assert net.blobs["res5c"].data.shape[2:] == 2 * (net.blobs["res5c"].data.shape[2],)
+    assert net.blobs["lesion_prob"].data.shape == (1, 25)
+
+
+def test_fewer_than_three_locations_have_no_top_three():
+    assert "location_top3" not in layers("test", locations=2)
+
+
+def test_label_counts_come_from_the_data_and_a_contradiction_is_one_line(tool, small_set, tmp_path):
+    data = ["--train-data", small_set.train, "--test-data", small_set.test]
+    made = tool("make_prototxt.py", "--model", "resnet50_mtl", "--trunk", "tiny", *data, "--out", tmp_path / "net")
+    assert made.returncode == 0, made.stderr
+    assert "3 lesions, 4 locations" in made.stdout
+    assert "test_iter: 1\n" in made.stdout  # eight test images are one batch
+    wrong = tool("make_prototxt.py", "--model", "resnet50_mtl", *data, "--lesions", "5", "--out", tmp_path / "no")
+    assert wrong.returncode == 1
+    assert wrong.stderr.count("\n") == 1
+    assert "the flag: 5" in wrong.stderr
+    assert not (tmp_path / "no").exists()
+
+
+def test_without_data_the_label_counts_must_be_given(tool, tmp_path):
+    arguments = ["--model", "resnet50_mtl", "--train-data", tmp_path / "a", "--test-data", tmp_path / "b"]
+    done = tool("make_prototxt.py", *arguments, "--out", tmp_path / "net")
+    assert done.returncode == 1
+    assert "not there to count its labels" in done.stderr
+
+
+def test_check_names_the_files_that_differ(tool, tmp_path):
+    arguments = ["--model", "resnet50_mtl", "--train-data", "a", "--test-data", "b", "--lesions", 2, "--locations", 2]
+    out = tmp_path / "net"
+    assert tool("make_prototxt.py", *arguments, "--out", out).returncode == 0
+    assert tool("make_prototxt.py", *arguments, "--out", out, "--check").returncode == 0
+    with open(str(out / "test.prototxt"), "a") as file:
+        file.write("# edited\n")
+    done = tool("make_prototxt.py", *arguments, "--out", out, "--check")
+    assert done.returncode == 1
+    assert "test.prototxt" in done.stderr
+    assert "train.prototxt" not in done.stderr
+    assert Path(out / "test.prototxt").read_text().endswith("# edited\n")
