@@ -1,0 +1,107 @@
+#!/bin/sh
+# Turns a folder of unpacked Debian 11 packages into one whose programs run in place, and checks that they do.
+# usage: docker/run_in_place.sh TREE    (make_caffe.sh calls it)
+set -eu
+
+tree=$(cd "$1" && pwd)
+programs="caffe convert_imageset compute_image_mean extract_features python3.9"
+libraries=usr/lib/x86_64-linux-gnu
+packages=usr/lib/python3/dist-packages
+
+fail() {
+    echo "run_in_place.sh: $*" >&2
+    exit 1
+}
+
+# What stays is what the programs load: the libraries, Python, and matplotlib's data. Neither device files nor
+# programs with another user's rights are left behind.
+trim() {
+    mkdir "$tree/keep"
+    for program in $programs; do
+        mv "$tree/usr/bin/$program" "$tree/keep/"
+    done
+    for folder in matplotlib javascript; do
+        mv "$tree/usr/share/$folder" "$tree/keep/"
+    done
+    (
+        cd "$tree"
+        find . -mindepth 1 -maxdepth 1 ! -name keep ! -name usr ! -name lib -exec rm -rf {} +
+        find usr -mindepth 1 -maxdepth 1 ! -name 'lib*' -exec rm -rf {} +
+        rm -rf usr/libexec lib/systemd lib/udev lib/modprobe.d lib/init lib/terminfo usr/lib/valgrind \
+            "$libraries"/perl* "$libraries/libgphoto2" "$libraries/mfx" "$packages/skimage/data"/*.tif
+        mkdir -p usr/bin usr/share
+        for program in $programs; do
+            mv "keep/$program" usr/bin/
+        done
+        mv keep/* usr/share/
+        rmdir keep
+        find . -type f -perm /6000 -exec chmod a-s {} +
+    )
+}
+
+# Each launcher finds its own folder, so that TREE can be moved; it sets no variable of the environment, so that the
+# program's children run as their caller would run them. Packages of the user's own home stay out (-s), as in Docker.
+launcher() { # NAME PROGRAM [ARGUMENT...]
+    name=$1
+    program=$2
+    shift 2
+    cat >"$tree/bin/$name" <<LAUNCHER
+#!/bin/sh
+caffe_root=\$(dirname "\$(dirname "\$(readlink -f "\$0")")")
+caffe_libraries=\$caffe_root/$libraries/openblas-pthread:\$caffe_root/$libraries
+caffe_libraries=\$caffe_libraries:\$caffe_root/lib/x86_64-linux-gnu:\$caffe_root/usr/lib
+exec "\$caffe_root/lib/x86_64-linux-gnu/ld-2.31.so" --library-path "\$caffe_libraries" \\
+    "\$caffe_root/usr/bin/$program"${*:+ $*} "\$@"
+LAUNCHER
+    chmod 755 "$tree/bin/$name"
+}
+
+# Debian names absolute paths in two places: its own sitecustomize, and matplotlib's data folder.
+configure_python() {
+    rm -f "$tree/usr/lib/python3.9/sitecustomize.py"
+    cat >"$tree/usr/lib/python3.9/sitecustomize.py" <<'PYTHON'
+"""Python starts itself again through its launcher: the program file alone would run on this machine's libraries."""
+import sys
+
+sys.executable = sys._base_executable = sys.prefix[: -len("/usr")] + "/bin/python3"
+PYTHON
+    sed -i -e "s|'/usr/share/matplotlib/mpl-data'|sys.prefix + '/share/matplotlib/mpl-data'|" \
+        -e "s|'/etc/matplotlibrc'|sys.prefix + '/share/matplotlib/mpl-data/matplotlibrc'|" \
+        "$tree/$packages/matplotlib/__init__.py"
+}
+
+# The imports leave their bytecode behind, so that the first run of a tool is as fast as the next.
+check() {
+    "$tree/bin/caffe" --version 2>&1 | grep '^caffe version 1' || fail "the caffe program does not start"
+    for program in convert_imageset compute_image_mean; do
+        "$tree/bin/$program" --version 2>&1 | grep "^$program" || fail "$program does not start"
+    done
+    { "$tree/bin/extract_features" 2>&1 || true; } | grep '^Usage' || fail "extract_features does not start"
+    "$tree/bin/pytest" --version || fail "pytest does not start"
+    MPLCONFIGDIR="$tree" "$tree/bin/python3" - <<'PYTHON' || fail "pycaffe does not work"
+import sys
+import caffe, cv2, google.protobuf, hypothesis, lmdb, matplotlib, numpy, sklearn.metrics, tqdm
+matplotlib.use("agg")
+import matplotlib.pyplot
+matplotlib.pyplot.figure().savefig("/dev/null", format="png")
+numpy.ones((64, 64)).dot(numpy.ones((64, 64)))
+loaded = {line.split(None, 5)[5].strip() for line in open("/proc/self/maps") if ".so" in line}
+root = sys.prefix[: -len("usr")]
+assert any("/libopenblas" in path for path in loaded), "OpenBLAS is not loaded"
+reference = [path for path in loaded if "/libblas" in path and "/openblas-pthread/" not in path]
+assert not reference, "the reference BLAS is loaded: %s" % reference
+strange = [path for path in loaded if not path.startswith(root)]
+assert not strange, "libraries of this machine are loaded: %s" % strange
+PYTHON
+    rm -f "$tree"/fontlist*.json*
+}
+
+trim
+mkdir "$tree/bin"
+for program in caffe convert_imageset compute_image_mean extract_features; do
+    launcher "$program" "$program"
+done
+launcher python3 python3.9 -s
+launcher pytest python3.9 -s -m pytest
+configure_python
+check
