@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Render a small skin-like data set, images and labels, for the demo and for trying the other tools."""
+
+import argparse
+from pathlib import Path
+
+from cli import not_negative, positive, run
+from skinmtl import demo_data
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for images and manifest.csv")
+    parser.add_argument("--images", type=positive, default=1200, metavar="N", help="default: 1200")
+    parser.add_argument("--patients", type=positive, metavar="N", help="default: a third of the images")
+    parser.add_argument("--seed", type=not_negative, default=1, metavar="S", help="default: 1")
+    parser.add_argument("--workers", type=positive, default=2, metavar="N", help="default: 2; changes nothing")
+    args = parser.parse_args()
+    if args.patients is None:
+        args.patients = max(1, args.images // 3)
+    if args.patients > args.images:
+        parser.error(f"--patients {args.patients}: every patient needs an image, and there are {args.images}")
+    if args.seed >= 2**32:
+        parser.error(f"--seed {args.seed}: the largest is 4294967295")
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    rows = demo_data.make(args.out, args.images, args.patients, args.seed, args.workers)
+    print(f"{args.out}: {len(rows)} images of {args.patients} patients")
+    for kind, names in demo_data.counts(rows).items():
+        print(f"{kind}:")
+        for name, number in names.items():
+            print(f"  {name:<20} {number:>6}")
+
+
+if __name__ == "__main__":
+    run(main)
