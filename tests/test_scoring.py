@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -153,7 +155,9 @@ def test_bad_input_is_one_line_and_no_file(score, tiny_model, tmp_path):
     refused(score(out, weights=tmp_path / "none.caffemodel"), out, "none.caffemodel", "cannot be read")
     refused(score(out, deploy=tmp_path / "none.prototxt"), out, "none.prototxt", "cannot be read")
     refused(score(out, **{"short-side": 63}), out, "takes 64 pixels", "--short-side")
-    refused(score(out, images=tmp_path), out, "manifest.csv:2: ", "0.jpg", "missing")
+    for number in range(7):
+        shutil.copy(str(tiny_model.data.images / f"{number}.jpg"), str(tmp_path))
+    refused(score(out, images=tmp_path), out, "manifest.csv:9: ", "7.jpg", "missing")
     refused(score(out, "--gpu", 0), out, "GPU")
 
 
@@ -189,3 +193,20 @@ def test_all_bad_images_are_named_at_once(score, tiny_model, tmp_path):
 @pytest.mark.caffe
 def test_a_part_of_the_fold_flags_is_a_usage_error(score, tmp_path):
     assert score(tmp_path / "s.npz", subset=None).returncode == 2
+
+
+@pytest.mark.caffe
+def test_a_stopped_run_goes_on_and_ends_with_the_same_scores(score, scored, tiny_model, tmp_path):
+    """An image that turns bad stops the first run; what was scored before it is not scored again."""
+    (tmp_path / "images").mkdir()
+    for number in range(8):
+        shutil.copy(str(tiny_model.data.images / f"{number}.jpg"), str(tmp_path / "images"))
+    whole = (tmp_path / "images" / "5.jpg").read_bytes()
+    (tmp_path / "images" / "5.jpg").write_bytes(whole[:100])
+    assert score(tmp_path / "s.npz", images=tmp_path / "images").returncode == 1
+    (tmp_path / "images" / "5.jpg").write_bytes(whole)
+    done = score(tmp_path / "s.npz", images=tmp_path / "images")
+    assert "5 images were scored before: 3 are left" in done.stdout + done.stderr
+    again = read_scores(tmp_path / "s.npz")
+    assert np.allclose(again.lesion_scores, scored.lesion_scores, atol=1e-6)
+    assert [path.name for path in tmp_path.glob("*s.npz*")] == ["s.npz"]

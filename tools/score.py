@@ -41,7 +41,8 @@ def main() -> None:
     manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset)
     mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
     protocol = Protocol(args.short_side, mean, args.batch_size, args.gpu, args.workers)
-    write_scores(args.out, score(args.deploy, args.weights, manifest, args.images, protocol, vars(args)))
+    scores = score(args.deploy, args.weights, manifest, args.images, protocol, args.out, vars(args))
+    write_scores(args.out, scores)
     print(f"{args.out}: {len(manifest.rows)} images scored")
 
 

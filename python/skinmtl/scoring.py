@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Iterator
 
 import numpy as np
@@ -20,6 +21,7 @@ from skinmtl.net_probe import NetShapes, net_shapes
 from skinmtl.parallel import ordered_map
 from skinmtl.prototxt import read_net
 from skinmtl.provenance import made_by, sha256
+from skinmtl.resumable import resumable_rows
 from skinmtl.scores import Scores
 from skinmtl.weights import require_all_filled
 
@@ -51,36 +53,49 @@ def mean_of(deploy: Path) -> tuple[float, ...]:
 
 
 def score(
-    deploy: Path, weights: Path, manifest: Manifest, image_folder: Path, protocol: Protocol, arguments: dict[str, Any]
+    deploy: Path,
+    weights: Path,
+    manifest: Manifest,
+    image_folder: Path,
+    protocol: Protocol,
+    out: Path,
+    arguments: dict[str, Any],
 ) -> Scores:
     """Probabilities averaged over ten crops, for the heads that the net has.
 
     lesion_scores (N, P) from `lesion_prob`, location_scores (N, Q) from `location_prob`, rows in the manifest's order.
+    What a stopped run has made for the file `out` is kept beside it, and used where everything is still the same.
     """
     shapes = net_shapes(deploy, protocol.gpu)
     crop = _check_net(deploy, shapes, manifest, protocol)
     require_all_filled(deploy, weights, shapes)
     check_images_exist(manifest, image_folder)
-    net = _open_net(deploy, weights, protocol.gpu)
-    crops = _all_crops(manifest, image_folder, crop, protocol)
-    heads = [head for head in HEADS if head in shapes.tops]
-    sums = _forward(net, crops, heads, len(manifest.rows) * CROPS, protocol.batch_size)
-    averaged = {head: sums[head].reshape(len(manifest.rows), CROPS, -1).mean(axis=1) for head in heads}
-    for head, values in averaged.items():
-        if not np.isfinite(values).all():
-            raise InputError(
-                f"{weights}: {head} comes out as NaN or infinite; the training diverged, use a snapshot before"
-            )
-    lesions, locations = (head in averaged for head in HEADS)
+    heads = {head: shapes.tops[head][1] for head in HEADS if head in shapes.tops}
+    record = _record(deploy, weights, crop, protocol)
+    made_from = {**record, "images": str(image_folder), "names": [row.image for row in manifest.rows]}
+    with resumable_rows(out, made_from, sum(heads.values())) as rows:
+        remaining = replace(manifest, rows=manifest.rows[len(rows.done) :])
+        if rows.done:
+            tqdm.write(f"{len(rows.done)} images were scored before: {len(remaining.rows)} are left")
+        net = _open_net(deploy, weights, protocol.gpu)
+        for row in _averages(
+            net, list(heads), _all_crops(remaining, image_folder, crop, protocol), protocol.batch_size
+        ):
+            if not np.isfinite(row).all():
+                raise InputError(f"{weights}: its scores are NaN or infinite; training diverged, use a snapshot before")
+            rows.append(row)
+        columns = np.split(np.stack(rows.done), np.cumsum(list(heads.values()))[:-1], axis=1)
+    scores = dict(zip(heads, columns))
+    lesions, locations = (head in heads for head in HEADS)
     return Scores(
         image=[row.image for row in manifest.rows],
-        lesion_scores=averaged.get("lesion_prob"),
-        location_scores=averaged.get("location_prob"),
+        lesion_scores=scores.get("lesion_prob"),
+        location_scores=scores.get("location_prob"),
         lesion_labels=manifest.lesion_labels() if lesions else None,
         location_labels=manifest.location_labels() if locations else None,
         lesion_names=list(manifest.lesion_names) if lesions else None,
         location_names=list(manifest.location_names) if locations else None,
-        protocol=_record(deploy, weights, crop, protocol, arguments),
+        protocol={**record, **made_by(arguments)},
     )
 
 
@@ -102,16 +117,22 @@ def _check_net(deploy: Path, shapes: NetShapes, manifest: Manifest, protocol: Pr
     return shape[2]
 
 
-def _open_net(deploy: Path, weights: Path, gpu: int | None) -> Any:
+def _pycaffe() -> ModuleType:
+    """pycaffe, quiet but for errors; imported here alone, since only scoring needs it."""
     os.environ.setdefault("GLOG_minloglevel", "2")
-    import caffe  # the only place that runs a net
+    import caffe
 
+    return caffe
+
+
+def _open_net(deploy: Path, weights: Path, gpu: int | None) -> Any:
+    caffe = _pycaffe()
     if gpu is None:
         caffe.set_mode_cpu()
     else:
         caffe.set_mode_gpu()
         caffe.set_device(gpu)
-    return caffe.Net(str(deploy), str(weights), caffe.TEST)
+    return caffe.Net(str(deploy), caffe.TEST, weights=str(weights))
 
 
 def _all_crops(manifest: Manifest, image_folder: Path, crop: int, protocol: Protocol) -> Iterator[np.ndarray]:
@@ -128,29 +149,25 @@ def _all_crops(manifest: Manifest, image_folder: Path, crop: int, protocol: Prot
     refuse_bad_images(manifest, image_folder, faults)
 
 
-def _forward(
-    net: Any, crops: Iterator[np.ndarray], heads: list[str], total: int, batch_size: int
-) -> dict[str, np.ndarray]:
-    """The heads' outputs (total, outputs) for a stream of crops, `batch_size` at a time."""
-    outputs = {head: np.empty((total, net.blobs[head].shape[1]), np.float32) for head in heads}
-    done = 0
-    while done < total:
+def _averages(net: Any, heads: list[str], crops: Iterator[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+    """Yields for each image its heads' outputs, one after the other, averaged over its crops."""
+    outputs = []
+    while True:
         batch = list(islice(crops, batch_size))
         if not batch:
-            break
+            return
         if net.blobs["data"].shape[0] != len(batch):
             net.blobs["data"].reshape(len(batch), *batch[0].shape)
         net.blobs["data"].data[...] = batch
         net.forward()
-        for head in heads:
-            outputs[head][done : done + len(batch)] = net.blobs[head].data
-        done += len(batch)
-    return outputs
+        outputs.extend(np.concatenate([net.blobs[head].data for head in heads], axis=1))
+        while len(outputs) >= CROPS:
+            yield np.mean(outputs[:CROPS], axis=0)
+            del outputs[:CROPS]
 
 
-def _record(deploy: Path, weights: Path, crop: int, protocol: Protocol, arguments: dict[str, Any]) -> dict[str, Any]:
-    import caffe
-
+def _record(deploy: Path, weights: Path, crop: int, protocol: Protocol) -> dict[str, Any]:
+    """What decides the scores."""
     return {
         "short_side": protocol.short_side,
         "crop": crop,
@@ -160,6 +177,5 @@ def _record(deploy: Path, weights: Path, crop: int, protocol: Protocol, argument
         "net_sha256": sha256(deploy),
         "weights": str(weights),
         "weights_sha256": sha256(weights),
-        "engine": f"caffe {caffe.__version__}",
-        **made_by(arguments),
+        "engine": f"caffe {_pycaffe().__version__}",
     }
