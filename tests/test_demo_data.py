@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from skinmtl import demo_data, demo_drawing
+from skinmtl.metrics import average_precision
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = """
@@ -139,6 +140,35 @@ def test_lesions_go_with_sites_but_never_for_certain(seed):
     assert share["scar"].get("scalp", 0) < 0.1
     locations = Counter(row.location for row in rows)
     assert min(locations.values()) > 2000 / 7 / 2
+
+
+LOOK_ALIKES = (
+    ("alopecia", "scar"),
+    ("comedones", "macule"),
+    ("crust", "vesicular/pustular"),
+    ("nodule", "pearly papule"),
+    ("erythematous plaque", "squames/scales"),
+)
+
+
+def test_who_knows_the_site_can_tell_look_alikes_apart_and_others_cannot():
+    """The best that anyone can do who sees perfectly which pair is there, without and with the body site."""
+    rows = demo_data.draw_rows(4000, 1300, 1)
+    names = [lesion for pair in LOOK_ALIKES for lesion in pair]
+    labels = np.array([[lesion in row.lesions for lesion in names] for row in rows], np.uint8)
+    pairs = labels.reshape(len(rows), -1, 2).any(axis=2).repeat(2, axis=1)
+    sites = np.array([row.location for row in rows])
+
+    def best(groups):
+        scores = np.zeros(labels.shape)
+        for group in np.unique(groups):
+            chosen = groups == group
+            seen = labels[chosen].sum(axis=0) / np.maximum(1, pairs[chosen].sum(axis=0))
+            scores[chosen] = pairs[chosen] * seen
+        return average_precision(labels.T, scores.T).mean()
+
+    assert best(np.zeros(len(rows))) < 0.6
+    assert best(sites) > 0.85
 
 
 def test_labels_do_not_depend_on_the_machine():
