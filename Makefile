@@ -1,5 +1,7 @@
 # What a newcomer types. `make caffe` once; then PATH=.caffe/bin:$PATH gives caffe, python3 and pytest.
 CAFFE = PATH="$(CURDIR)/.caffe/bin:$$PATH"
+# this machine's own Python, also where .caffe/bin is first on PATH
+HOST = PATH="$$(echo "$$PATH" | sed 's|$(CURDIR)/.caffe/bin:*||g')"
 # every committed net says in its first line which command makes it
 NETS = sed -n 's/^\# made by: //p' prototxt/*/train.prototxt
 
@@ -26,7 +28,6 @@ prototxt: .venv/ready ## generates the committed nets anew
 	$(NETS) | while read -r command; do eval ".venv/bin/python $$command" || exit 1; done
 
 .venv/ready: pyproject.toml
-	rm -rf .venv
-	python3 -m venv .venv
+	$(HOST) python3 -m venv --clear .venv
 	.venv/bin/pip install --quiet --editable '.[test,check]'
 	touch .venv/ready

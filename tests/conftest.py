@@ -97,3 +97,78 @@ def tiny_model(small_set, tmp_path_factory):
     return SimpleNamespace(
         folder=folder, deploy=folder / "deploy.prototxt", snapshot=folder / "tiny_iter_5.caffemodel", data=small_set
     )
+
+
+@pytest.fixture
+def refused():
+    """Holds a finished tool against the rule for bad input: status 1, one line on stderr that says `words`."""
+
+    def check(finished, *words):
+        assert finished.returncode == 1, finished
+        assert finished.stdout == ""
+        assert len(finished.stderr.splitlines()) == 1, finished.stderr
+        for word in words:
+            assert str(word) in finished.stderr
+        return finished.stderr
+
+    return check
+
+
+@pytest.fixture
+def make_dataset(tmp_path):
+    """Writes `n` small photographs and their manifest below tmp_path; returns where: .folder, .manifest, .images.
+
+    Each image has its own size and its own bright corner, so that two of them are never taken for each other.
+    """
+
+    def make(n=6, folder="data", names=None, shape=(48, 60)):
+        at = tmp_path / folder
+        names = names or [f"image {i}.jpg" for i in range(n)]
+        lines = ["image,lesions,location,group"]
+        for i, name in enumerate(names):
+            rows, columns = np.mgrid[0 : shape[0] + i % 3, 0 : shape[1] + i % 5]
+            pixels = np.stack([rows * 4, columns * 3, (rows + columns) * (i % 4)], axis=2) + 40 * (i % 3)
+            path = at / "images" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(cv2.imencode(path.suffix, pixels.clip(0, 255).astype(np.uint8))[1].tobytes())
+            quoted = '"' + name.replace('"', '""') + '"'
+            lines.append(
+                f"{quoted},{('naevus', 'melanoma', 'naevus;melanoma')[i % 3]},{('arm', 'leg')[i % 2]},{i // 2}"
+            )
+        (at / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return SimpleNamespace(folder=at, manifest=at / "manifest.csv", images=at / "images")
+
+    return make
+
+
+@pytest.fixture
+def read_lmdb():
+    """Reads a whole LMDB: key -> message."""
+
+    def read(folder):
+        from skinmtl.schema import caffe_messages
+
+        lmdb = pytest.importorskip("lmdb")
+        with lmdb.open(str(folder), readonly=True, lock=False) as environment, environment.begin() as transaction:
+            return {bytes(key): caffe_messages().Datum.FromString(value) for key, value in transaction.cursor()}
+
+    return read
+
+
+@pytest.fixture
+def mount(tmp_path):
+    """Mounts an empty file system in memory with the options given, such as "size=64k" or "ro"; returns where."""
+    at = tmp_path / "disk"
+
+    def mount(options):
+        at.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(at)]
+        try:
+            subprocess.run(command, check=True, stderr=subprocess.PIPE)
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no file system can be mounted here: {getattr(error, 'stderr', error)}")
+        return at
+
+    yield mount
+    if at.is_mount():
+        subprocess.run(["umount", str(at)], check=True)

@@ -4,12 +4,12 @@
 import argparse
 from pathlib import Path
 
-from cli import not_negative, positive, run
+from cli import new_parser, not_negative, positive, run
 from skinmtl.lmdb_check import check_lmdbs
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("out", type=Path, help="the folder that make_lmdb.py made")
     parser.add_argument("--crop", type=positive, default=224, help="what the net crops (default %(default)s)")
     parser.add_argument("--manifest", type=Path, help="where it is now (default: where dataset.json says)")

@@ -4,19 +4,22 @@
 import argparse
 from pathlib import Path
 
-from cli import run
+from cli import new_parser, run
+from skinmtl.errors import InputError
 from skinmtl.net_probe import net_shapes
 from skinmtl.weights import compare_weights
 
+HEADS = ["fc_lesion", "fc_location"]
+
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("--net", type=Path, required=True, help="train, test or deploy prototxt; no LMDB is read")
     parser.add_argument("--weights", type=Path, required=True, help="a caffemodel")
     parser.add_argument(
         "--new",
         nargs="*",
-        default=["fc_lesion", "fc_location"],
+        default=HEADS,
         metavar="LAYER",
         help="layers that may stay at their initial values (default: %(default)s)",
     )
@@ -25,7 +28,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    report = compare_weights(net_shapes(args.net), args.weights)
+    shapes = net_shapes(args.net)
+    unknown = sorted(set(args.new) - set(shapes.params) - set(HEADS))
+    if unknown:
+        raise InputError(f"{args.net}: has no layer {', '.join(unknown)}; correct --new")
+    report = compare_weights(shapes, args.weights)
     unfilled = [name for name in report.initial if name not in args.new]
     for title, names in (
         ("filled", report.filled),

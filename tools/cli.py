@@ -1,16 +1,64 @@
 """What every tool shares: the library from a clone, and the exit status (0 done, 1 bad input, 2 usage)."""
 
 import argparse
+import math
 import os
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
-from typing import Callable, NoReturn, Optional
+from types import FrameType, TracebackType
+from typing import Callable, NoReturn, Optional, Type
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 from skinmtl.errors import InputError
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _quit(number: int, frame: Optional[FrameType]) -> NoReturn:
+    os._exit(128 + number)
+
+
+def _explain_missing_package(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
+    if isinstance(error, ModuleNotFoundError):
+        remedy = "put .caffe/bin first on PATH (make caffe), use the Docker image, or pip install ."
+        print(f"{Path(sys.argv[0]).name}: this Python has no {error.name}: {remedy}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# The packages that the tools import take seconds to load: until `run`, a stop ends the program without a traceback,
+# and so does a Python that lacks one of them.
+for _number in STOPS:
+    if signal.getsignal(_number) in (signal.SIG_DFL, signal.default_int_handler):
+        signal.signal(_number, _quit)
+sys.excepthook = _explain_missing_package
+
+
+def new_parser(description: str) -> argparse.ArgumentParser:
+    """A parser that takes flags by their whole names only: a mistyped one is an error."""
+    return argparse.ArgumentParser(
+        description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def refuse_overwriting(parser: argparse.ArgumentParser, out: Path, *inputs: Optional[Path]) -> None:
+    """Exits with a usage error where the output is one of the inputs."""
+    for path in inputs:
+        if path is not None and out.resolve() == path.resolve():
+            parser.error(f"{out}: is an input of this command; name another file to write")
+
+
+def finite(text: str) -> float:
+    """An argparse type: a number, neither NaN nor infinite."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
 
 
 def positive(text: str) -> int:
@@ -23,14 +71,25 @@ def not_negative(text: str) -> int:
     return _whole_number(text, 0)
 
 
-def _whole_number(text: str, smallest: int) -> int:
+def seed(text: str) -> int:
+    """An argparse type: what numpy takes as the seed of its random numbers."""
+    return _whole_number(text, 0, 2**32 - 1)
+
+
+def _whole_number(text: str, smallest: int, largest: Optional[int] = None) -> int:
     try:
         value = int(text)
     except ValueError:
         value = smallest - 1
-    if value < smallest:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {smallest}")
+    if value < smallest or (largest is not None and value > largest):
+        to = "" if largest is None else f" to {largest}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {smallest}{to}")
     return value
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: in a container or a batch job fewer than the machine has."""
+    return len(os.sched_getaffinity(0))
 
 
 def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,25 +108,30 @@ def check_fold_arguments(parser: argparse.ArgumentParser, args: argparse.Namespa
         parser.error("--folds, --fold and --subset go together")
 
 
-class Terminated(BaseException):
-    """SIGTERM, raised where the program stands, so that half-made output is cleaned away as on Ctrl-C."""
+class Stopped(KeyboardInterrupt):
+    """SIGINT, SIGTERM or SIGHUP, raised where the program stands, so that half-made output is cleaned away."""
 
 
-def _terminate(signal_number: int, frame: Optional[FrameType]) -> NoReturn:
-    raise Terminated()
+def _stop(number: int, frame: Optional[FrameType]) -> NoReturn:
+    for each in STOPS:
+        signal.signal(each, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the cleaning
+    raise Stopped(signal.Signals(number))
 
 
 def run(main: Callable[[], Optional[int]]) -> NoReturn:
     """Calls `main` and exits with its status; bad input is one line on stderr and status 1."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in STOPS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and `&` set it
+            signal.signal(number, _stop)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
     try:
         status = main()
         sys.stdout.flush()
     except InputError as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         status = 1
-    except (KeyboardInterrupt, Terminated) as stop:
-        number = signal.SIGINT if isinstance(stop, KeyboardInterrupt) else signal.SIGTERM
+    except Stopped as stop:
+        number = stop.args[0]
         print(f"{Path(sys.argv[0]).name}: stopped by {number.name}", file=sys.stderr)
         status = 128 + number
     except BrokenPipeError:  # the reader of our output left (`| head`): not an error, and nothing to flush to

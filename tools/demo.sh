@@ -10,6 +10,15 @@ step() { # COMMAND...: shows it, then runs it
     "$@"
 }
 
+# Caffe logs hundreds of lines before its first iteration: all of it goes to a file, the losses to the screen, and what
+# it says when it gives up.
+train() {
+    {
+        caffe train "$@" 2>&1 || echo failed >build/demo/failed
+    } | tee build/demo/train.log | grep -o 'Iteration [0-9]* (.*' || true
+    [ ! -e build/demo/failed ] || { grep '^F' build/demo/train.log >&2 && exit 1; }
+}
+
 # the paper's five folds; patients stay whole; fold 0 is the test fold
 fold="--folds build/demo/folds.csv --fold 0"
 data="--manifest build/demo/data/manifest.csv --images build/demo/data/images"
@@ -26,8 +35,7 @@ labels="--lesions 10 --locations 7"
     step tools/check_lmdb.py build/demo/test --crop 64
     step tools/make_prototxt.py $net $labels --train-data build/demo/train --test-data build/demo/test \
         --out prototxt/tiny_mtl
-    echo "\$ caffe train -solver solvers/tiny_mtl.prototxt"
-    caffe train -solver solvers/tiny_mtl.prototxt 2>&1 | tee build/demo/train.log | grep -o 'Iteration [0-9]* (.*'
+    step train -solver solvers/tiny_mtl.prototxt
     weights=build/demo/tiny_mtl_iter_2000.caffemodel
     step tools/check_weights.py --net prototxt/tiny_mtl/deploy.prototxt --weights $weights
     step tools/score.py --deploy prototxt/tiny_mtl/deploy.prototxt --weights $weights $data $fold --subset test \

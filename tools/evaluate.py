@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cli import run
+from cli import new_parser, refuse_overwriting, run
 from skinmtl.errors import InputError
 from skinmtl.metrics import evaluate
 from skinmtl.outputs import new_file
@@ -28,10 +28,8 @@ FIGURES = ("map_class", "map_image", "location_top1", "location_top3")
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "scores", type=Path, metavar="S.npz", help="a scores file of tools/score.py or tools/ensemble.py"
-    )
+    parser = new_parser(__doc__)
+    parser.add_argument("scores", type=Path, metavar="S.npz", help="a scores file of tools/score.py")
     parser.add_argument(
         "--json",
         type=Path,
@@ -49,8 +47,8 @@ def parse_args() -> argparse.Namespace:
         "in [0, 1]; may repeat (default: no check; example: --at-least map_class=0.6)",
     )
     arguments = parser.parse_args()
-    if arguments.json is not None and arguments.json.resolve() == arguments.scores.resolve():
-        parser.error("--json names the scores file itself")
+    if arguments.json is not None:
+        refuse_overwriting(parser, arguments.json, arguments.scores)
     return arguments
 
 

@@ -4,24 +4,22 @@
 import argparse
 from pathlib import Path
 
-from cli import not_negative, positive, run
+from cli import new_parser, positive, run, seed, usable_cores
 from skinmtl import demo_data
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for images and manifest.csv")
     parser.add_argument("--images", type=positive, default=1200, metavar="N", help="default: 1200")
     parser.add_argument("--patients", type=positive, metavar="N", help="default: a third of the images")
-    parser.add_argument("--seed", type=not_negative, default=1, metavar="S", help="default: 1")
-    parser.add_argument("--workers", type=positive, default=2, metavar="N", help="default: 2; changes nothing")
+    parser.add_argument("--seed", type=seed, default=1, metavar="S", help="default: 1")
+    parser.add_argument("--workers", type=positive, default=usable_cores(), metavar="N", help="default: one a core")
     args = parser.parse_args()
     if args.patients is None:
         args.patients = max(1, args.images // 3)
     if args.patients > args.images:
         parser.error(f"--patients {args.patients}: every patient needs an image, and there are {args.images}")
-    if args.seed >= 2**32:
-        parser.error(f"--seed {args.seed}: the largest is 4294967295")
     return args
 
 

@@ -4,24 +4,27 @@
 import argparse
 from pathlib import Path
 
-from cli import positive, run
+from cli import new_parser, positive, refuse_overwriting, run, seed
 from skinmtl.folds import make_folds, write_folds
 from skinmtl.manifest import read_manifest
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write: image,fold")
     parser.add_argument("--k", type=positive, default=5, help="number of folds (default %(default)s, the paper's)")
-    parser.add_argument("--seed", type=int, default=1, help="of the random order (default %(default)s)")
+    parser.add_argument("--seed", type=seed, default=1, help="of the random order (default %(default)s)")
     parser.add_argument(
         "--by",
         choices=("group", "image"),
         default="group",
         help="what stays whole: a group, so that no patient is in training and test (default), or only the image",
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    labels = (args.manifest.with_name("lesions.txt"), args.manifest.with_name("locations.txt"))
+    refuse_overwriting(parser, args.out, args.manifest, *labels)
+    return args
 
 
 def main() -> None:

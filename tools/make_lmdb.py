@@ -2,17 +2,16 @@
 """Turns a manifest and its images into the three LMDBs that Caffe trains on."""
 
 import argparse
-import os
 from pathlib import Path
 
-from cli import add_fold_arguments, check_fold_arguments, positive, run
+from cli import add_fold_arguments, check_fold_arguments, new_parser, positive, run, seed, usable_cores
 from skinmtl.folds import select
 from skinmtl.lmdb_write import Sizes, write_lmdbs
 from skinmtl.manifest import read_manifest
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
     parser.add_argument("--out", type=Path, required=True, help="the folder to make; it must not exist")
@@ -29,8 +28,8 @@ def parse_args() -> argparse.Namespace:
         help="draw each copy's shorter side from this range instead, both ends included (the paper: 256 480)",
     )
     parser.add_argument("--copies", type=positive, default=1, help="records an image, with --jitter (default 1)")
-    parser.add_argument("--seed", type=int, default=1, help="of order and jitter (default %(default)s)")
-    parser.add_argument("--workers", type=positive, default=os.cpu_count(), help="processes (default: one a core)")
+    parser.add_argument("--seed", type=seed, default=1, help="of order and jitter (default %(default)s)")
+    parser.add_argument("--workers", type=positive, default=usable_cores(), help="processes (default: one a core)")
     args = parser.parse_args()
     check_fold_arguments(parser, args)
     if args.copies > 1 and not args.jitter:

@@ -2,18 +2,26 @@
 """Scores images with a snapshot: ten crops an image, probabilities averaged."""
 
 import argparse
-import os
 from pathlib import Path
 
-from cli import add_fold_arguments, check_fold_arguments, not_negative, positive, run
+from cli import (
+    add_fold_arguments,
+    check_fold_arguments,
+    finite,
+    new_parser,
+    not_negative,
+    positive,
+    refuse_overwriting,
+    run,
+    usable_cores,
+)
 from skinmtl.folds import select
 from skinmtl.manifest import read_manifest
-from skinmtl.scores import write_scores
 from skinmtl.scoring import Protocol, mean_of, score
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("--deploy", type=Path, required=True, help="the model's deploy.prototxt")
     parser.add_argument("--weights", type=Path, required=True, help="a snapshot's caffemodel")
     parser.add_argument("--manifest", type=Path, required=True)
@@ -24,15 +32,18 @@ def parse_args() -> argparse.Namespace:
         "--short-side", type=positive, default=256, metavar="PIXELS", help="of the resized image (default %(default)s)"
     )
     parser.add_argument(
-        "--mean", type=float, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
+        "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
     )
     parser.add_argument("--batch-size", type=positive, default=10, help="crops a forward pass (default %(default)s)")
     parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
-    parser.add_argument("--workers", type=positive, default=os.cpu_count(), help="processes that read images")
+    parser.add_argument(
+        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
+    )
     args = parser.parse_args()
     check_fold_arguments(parser, args)
     if args.out.suffix != ".npz":
         parser.error(f"--out {args.out}: must end in .npz")
+    refuse_overwriting(parser, args.out, args.manifest, args.folds, args.weights, args.deploy)
     return args
 
 
@@ -41,8 +52,7 @@ def main() -> None:
     manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset)
     mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
     protocol = Protocol(args.short_side, mean, args.batch_size, args.gpu, args.workers)
-    scores = score(args.deploy, args.weights, manifest, args.images, protocol, args.out, vars(args))
-    write_scores(args.out, scores)
+    score(args.deploy, args.weights, manifest, args.images, protocol, args.out, vars(args))
     print(f"{args.out}: {len(manifest.rows)} images scored")
 
 

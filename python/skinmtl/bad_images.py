@@ -12,7 +12,11 @@ SHOWN = 20
 
 def check_images_exist(manifest: Manifest, image_folder: Path) -> None:
     """InputError with a line for each image whose file is missing."""
+    if not image_folder.is_dir():
+        raise InputError(f"{image_folder}: no such folder; correct --images")
     missing = [n for n, row in enumerate(manifest.rows) if not (image_folder / row.image).is_file()]
+    if len(missing) == len(manifest.rows) > 1:
+        raise InputError(f"{image_folder}: has none of the {len(missing)} images of {manifest.path}; correct --images")
     refuse_bad_images(manifest, image_folder, {n: "the file is missing" for n in missing})
 
 

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
-import signal
 from collections import Counter
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, NamedTuple
+from typing import Iterable, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,6 +18,7 @@ from tqdm import tqdm
 
 from skinmtl.demo_drawing import LESIONS, SITES, UNIT, Look, Scene
 from skinmtl.outputs import new_folder
+from skinmtl.parallel import ordered_map
 from skinmtl.provenance import made_by
 
 # How often a lesion is drawn at a site, in proportion, lesions in the order of LESIONS. Strong but never certain, as in
@@ -131,10 +128,9 @@ def make(out: Path, images: int = 1200, patients: int = 400, seed: int = 1, work
     rows = draw_rows(images, patients, seed)
     with new_folder(out) as folder:
         (folder / "images").mkdir()
-        tasks = [(row, seed, str(folder / "images" / row.image)) for row in rows]
-        with _mapping(min(workers, images)) as each:
-            for _ in tqdm(each(_render_to, tasks), total=images, unit="image", disable=None):
-                pass
+        tasks = ((row, seed, str(folder / "images" / row.image)) for row in rows)
+        for _ in tqdm(ordered_map(_render_to, tasks, min(workers, images)), total=images, unit="image", disable=None):
+            pass
         _write_labels(folder, rows)
         arguments = {"images": images, "patients": patients, "seed": seed}  # workers change nothing
         record = {**made_by(arguments), "counts": counts(rows)}
@@ -164,27 +160,3 @@ def _write_labels(folder: Path, rows: list[Row]) -> None:
 def _render_to(task: tuple[Row, int, str]) -> None:
     row, seed, path = task
     Path(path).write_bytes(render(row, seed))
-
-
-@contextmanager
-def _mapping(workers: int) -> Iterator[Callable]:
-    """Yields a map(function, items) over `workers` processes, which end with the block, however it ends."""
-    if workers == 1:
-        yield map
-        return
-    stops = {signal.SIGINT, signal.SIGTERM}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)  # a worker hears them only once it has set its handlers
-    try:
-        pool = multiprocessing.Pool(workers, _become_worker, (stops,))
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    with pool:  # leaving it terminates the workers
-        yield partial(pool.imap_unordered, chunksize=8)
-
-
-def _become_worker(stops: set[int]) -> None:
-    """Ctrl-C reaches the whole process group: the parent alone answers it, and ends the workers with SIGTERM."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
-    cv2.setNumThreads(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def read_folds(path: Path, manifest: Manifest) -> np.ndarray:
     for line, record in read_csv(path, ("image", "fold")):
         if record["image"] in fold_of:
             raise InputError(f"{path}:{line}: image {record['image']!r} stands there twice; keep one line an image")
-        if not (record["fold"].isascii() and record["fold"].isdigit()):
+        if not re.fullmatch("[0-9]{1,6}", record["fold"]):
             raise InputError(f"{path}:{line}: fold {record['fold']!r} is not a whole number from 0")
         fold_of[record["image"]] = int(record["fold"])
     missing = [row for row in manifest.rows if row.image not in fold_of]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Iterator, NamedTuple
 
 import cv2
 import numpy as np
 
+from skinmtl.exif import orientation
+
 JPEG_START = b"\xff\xd8"
+LONGEST_SIDE = 65500  # the most that libjpeg stores
 
 
 class ImageError(Exception):
@@ -18,20 +23,24 @@ class ImageError(Exception):
 def decode(data: bytes) -> np.ndarray:
     """(H, W, 3) uint8, BGR, upright.
 
-    Grey and palette become colour, 16 bits become 8, EXIF orientation is applied, CMYK is converted (all by OpenCV);
-    transparency is laid on white, as a viewer shows it. ImageError where OpenCV reads nothing, and where a JPEG ends
-    early: libjpeg would fill the rest with grey and go on.
+    Grey and palette become colour, 16 bits become 8, EXIF orientation is applied, CMYK is converted; transparency is
+    laid on white, as a viewer shows it. ImageError where OpenCV reads nothing, where the values are not whole numbers
+    of 8 or 16 bits (what is white then?), and where a JPEG ends early: libjpeg would fill the rest with grey and go on.
     """
     if not data:
         raise ImageError("the file is empty")
     if data.startswith(JPEG_START):
         if not _jpeg_is_whole(data):
             raise ImageError("the JPEG is truncated")
+        return _imdecode(data, cv2.IMREAD_COLOR)
+    layered = _imdecode(data, cv2.IMREAD_UNCHANGED)
+    if layered.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"its values are {layered.dtype}; save it with 8 bits a channel")
+    if layered.ndim == 3 and layered.shape[2] == 4:
+        image = _on_white(layered)
     else:
-        layered = _imdecode(data, cv2.IMREAD_UNCHANGED)
-        if layered.ndim == 3 and layered.shape[2] == 4:
-            return _on_white(layered)
-    return _imdecode(data, cv2.IMREAD_COLOR)
+        image = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return _upright(image, orientation(data))
 
 
 class Loaded(NamedTuple):
@@ -51,7 +60,13 @@ def load(task: tuple[Path, int]) -> Loaded:
         return Loaded(None, 0, f"cannot be read ({error.strerror})")
     except ImageError as error:
         return Loaded(None, 0, str(error))
-    return Loaded(resize_short_side(image, side), min(image.shape[:2]), "")
+    height, width = image.shape[:2]
+    if max(height, width) * side > LONGEST_SIDE * min(height, width):
+        return Loaded(None, 0, f"{width} x {height} is too narrow for a shorter side of {side}")
+    try:
+        return Loaded(resize_short_side(image, side), min(height, width), "")
+    except cv2.error as error:
+        return Loaded(None, 0, f"cannot be resized ({_one_line(error)})")
 
 
 def resize_short_side(image: np.ndarray, side: int) -> np.ndarray:
@@ -71,12 +86,40 @@ def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
 
 def _imdecode(data: bytes, flags: int) -> np.ndarray:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        with _silent_decoders():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise ImageError(f"OpenCV cannot read it ({error.err})") from None
+        raise ImageError(f"OpenCV cannot read it ({_one_line(error)})") from None
     if image is None:
         raise ImageError("not an image that OpenCV reads, or a truncated one")
     return image
+
+
+def _one_line(error: cv2.error) -> str:
+    return " ".join(str(error).split())
+
+
+@contextmanager
+def _silent_decoders() -> Iterator[None]:
+    """libpng, libjpeg and OpenCV write to file descriptor 2; what is wrong with a file is ours to say, in one line."""
+    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)
+
+
+def _upright(image: np.ndarray, exif_orientation: int) -> np.ndarray:
+    if exif_orientation >= 5:  # stored with rows and columns exchanged
+        image = image.transpose(1, 0, 2)
+    if exif_orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if exif_orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)
 
 
 def _on_white(image: np.ndarray) -> np.ndarray:
@@ -88,16 +131,14 @@ def _on_white(image: np.ndarray) -> np.ndarray:
 
 def _jpeg_is_whole(data: bytes) -> bool:
     """True where the end marker follows the scan. The header is walked so that a thumbnail's markers do not count."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
+    position = data.find(b"\xff", 2)
+    while 0 <= position < len(data) - 3:
         marker = data[position + 1]
-        if marker == 0xFF:  # a fill byte
-            position += 1
-            continue
         if marker == 0xDA:  # start of scan: from here on 0xFF 0xD9 occurs as the end marker only
             return data.find(b"\xff\xd9", position) >= 0
-        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # markers without a length
-            position += 2
-            continue
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:  # not a marker, or one without a length
+            position += 1
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        position = data.find(b"\xff", position)  # decoders pass over strange bytes between two segments
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -59,13 +60,15 @@ def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: 
         pixels = _check_image(where, image, crop)
         _check_labels(where, lesions, location, row, manifest)
         if number in compared:
+            if not record["short_side"].isdigit():
+                raise InputError(f"{out / 'records.csv'}: short_side {record['short_side']!r}; build the LMDBs again")
             _compare(where, pixels, sources / row.image, int(record["short_side"]))
     _check_copies(out, Counter(record["image"] for record in listed), summary)
     return Checked(len(listed), summary["n_images"], len(compared))
 
 
 def _recorded(out: Path, summary: dict[str, Any], what: str) -> Path:
-    path = Path(summary[what])
+    path = Path(os.path.normpath(str(out.resolve() / summary[what])))
     if not path.exists():
         raise InputError(f"{out / 'dataset.json'}: its {what} {path} is not there (any more); give --{what}")
     return path
@@ -101,11 +104,20 @@ def _open(folder: Path, expected: int) -> Iterator[Iterator[tuple[bytes, bytes]]
     except lmdb.Error as error:
         raise InputError(f"{folder}: no LMDB that can be read ({error}); build it again") from None
     with environment:
-        entries = environment.stat()["entries"]
-        if entries != expected:
-            raise InputError(f"{folder}: {entries} records, records.csv lists {expected}; build the LMDBs again")
-        with environment.begin() as transaction:
-            yield iter(transaction.cursor())
+        stat = environment.stat()
+        whole = (environment.info()["last_pgno"] + 1) * stat["psize"]
+        size = (folder / "data.mdb").stat().st_size
+        if size < whole:  # reading on would end in SIGBUS: LMDB maps the file
+            raise InputError(f"{folder}: data.mdb has {size} bytes of {whole}; copy it or build it again")
+        if stat["entries"] != expected:
+            raise InputError(
+                f"{folder}: {stat['entries']} records, records.csv lists {expected}; build the LMDBs again"
+            )
+        try:
+            with environment.begin() as transaction:
+                yield iter(transaction.cursor())
+        except lmdb.Error as error:
+            raise InputError(f"{folder}: damaged ({error}); build it again") from None
 
 
 def _check_image(where: str, datum: Message, crop: int) -> np.ndarray:
@@ -122,6 +134,8 @@ def _check_image(where: str, datum: Message, crop: int) -> np.ndarray:
 
 
 def _check_labels(where: str, lesions: Message, location: Message, row: Row, manifest: Manifest) -> None:
+    if lesions.data or lesions.encoded or location.data or location.encoded:
+        raise InputError(f"{where}: a label Datum holds bytes, which Caffe would read first; build the LMDBs again")
     shape = (lesions.channels, lesions.height, lesions.width, len(lesions.float_data))
     if shape != (len(manifest.lesion_names), 1, 1, len(manifest.lesion_names)):
         raise InputError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterable, Iterator, NamedTuple
@@ -68,7 +70,14 @@ def write_lmdbs(
         upscaled = _write_images(folder, manifest, image_folder, records, workers)
         _write_labels(folder, manifest, records)
         _write_records(folder, manifest, records)
-        summary = _summary(manifest, image_folder, sizes, len(records), upscaled, arguments)
+        summary = {
+            **_summary(manifest, sizes, len(records), upscaled),
+            "manifest": _seen_from(out, manifest.path),
+            "manifest_sha256": sha256(manifest.path),
+            "images": _seen_from(out, image_folder),
+            "jpeg_quality": JPEG_QUALITY,
+            **made_by(arguments),
+        }
         (folder / "dataset.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return summary
 
@@ -78,13 +87,9 @@ def image_datum(task: tuple[Path, int]) -> Stored:
     pixels, had_short_side, problem = images.load(task)
     if problem:
         return Stored(b"", problem, 0)
-    datum = caffe_messages().Datum(
-        channels=3,
-        height=pixels.shape[0],
-        width=pixels.shape[1],
-        encoded=True,
-        data=images.encode_jpeg(pixels, JPEG_QUALITY),
-    )
+    height, width = pixels.shape[:2]
+    jpeg = images.encode_jpeg(pixels, JPEG_QUALITY)
+    datum = caffe_messages().Datum(channels=3, height=height, width=width, encoded=True, data=jpeg)
     return Stored(datum.SerializeToString(), "", had_short_side)
 
 
@@ -104,16 +109,17 @@ def _write_images(
     upscaled = set()
 
     def datums() -> Iterator[bytes]:
-        results = ordered_map(image_datum, tasks, workers)
-        for record, stored in zip(records, tqdm(results, "images", len(records), unit="image", disable=None)):
-            if stored.problem:
-                faults[record.row] = stored.problem
-            elif stored.had_short_side < record.short_side:
-                upscaled.add(manifest.rows[record.row].image)
-            if not faults:
-                yield stored.datum
+        with closing(ordered_map(image_datum, tasks, workers)) as results:  # its workers end here, whatever happens
+            for stored, record in zip(tqdm(results, "images", len(records), unit="image", disable=None), records):
+                if stored.problem:
+                    faults[record.row] = stored.problem
+                elif stored.had_short_side < record.short_side:
+                    upscaled.add(manifest.rows[record.row].image)
+                if not faults:
+                    yield stored.datum
 
-    _write_lmdb(folder / LMDB_NAMES[0], datums())
+    with closing(datums()) as stream:
+        _write_lmdb(folder / LMDB_NAMES[0], stream)
     refuse_bad_images(manifest, image_folder, faults)
     return sorted(upscaled)
 
@@ -136,22 +142,21 @@ def _write_lmdb(folder: Path, datums: Iterable[bytes]) -> None:
     build leaves is never taken for a whole one.
     """
     unfinished = folder.with_name(folder.name + ".unfinished")
-    environment = lmdb.open(str(unfinished), map_size=MAP_SIZE, subdir=False, sync=False, lock=False)
+    options = {"subdir": False, "map_size": MAP_SIZE, "mode": 0o666, "sync": False, "lock": False}
     try:
-        batch: list[tuple[bytes, bytes]] = []
-        for number, datum in enumerate(datums):
-            batch.append((b"%08d" % number, datum))
-            if len(batch) == RECORDS_PER_COMMIT:
-                _commit(environment, batch)
-                batch = []
-        _commit(environment, batch)
-        environment.sync(True)
+        with lmdb.open(str(unfinished), **options) as environment:
+            batch: list[tuple[bytes, bytes]] = []
+            for number, datum in enumerate(datums):
+                batch.append((b"%08d" % number, datum))
+                if len(batch) == RECORDS_PER_COMMIT:
+                    _commit(environment, batch)
+                    batch = []
+            _commit(environment, batch)
+            environment.sync(True)
     except lmdb.Error as error:
         if "No space left" in str(error):
             raise OSError(errno.ENOSPC, "No space left on device") from error
         raise
-    finally:
-        environment.close()
     folder.mkdir()
     unfinished.rename(folder / "data.mdb")
 
@@ -176,9 +181,7 @@ def _write_records(folder: Path, manifest: Manifest, records: list[Record]) -> N
             writer.writerow([f"{number:08d}", manifest.rows[record.row].image, record.copy, record.short_side])
 
 
-def _summary(
-    manifest: Manifest, image_folder: Path, sizes: Sizes, n_records: int, upscaled: list[str], arguments: dict[str, Any]
-) -> dict[str, Any]:
+def _summary(manifest: Manifest, sizes: Sizes, n_records: int, upscaled: list[str]) -> dict[str, Any]:
     locations = np.bincount(manifest.location_labels(), minlength=len(manifest.location_names))
     return {
         "n_images": len(manifest.rows),
@@ -190,9 +193,9 @@ def _summary(
         "images_per_lesion": manifest.lesion_labels().sum(axis=0).tolist(),
         "images_per_location": locations.tolist(),
         "upscaled": upscaled,
-        "manifest": str(manifest.path),
-        "manifest_sha256": sha256(manifest.path),
-        "images": str(image_folder),
-        "jpeg_quality": JPEG_QUALITY,
-        **made_by(arguments),
     }
+
+
+def _seen_from(out: Path, path: Path) -> str:
+    """`path` relative to `out`: right from every working folder, and still right where both are moved together."""
+    return os.path.relpath(os.path.realpath(str(path)), os.path.realpath(str(out)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Iterator, Sequence
+from typing import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -80,7 +81,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
         with open(str(path), encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
-            for name in columns:
+            for name in (*columns, *filter(None, header)):
                 if header.count(name) != 1:
                     found = "no" if name not in header else "more than one"
                     raise InputError(f"{path}:1: {found} column {name!r}; the header must have {','.join(columns)}")
@@ -130,33 +131,49 @@ def _rows(path: Path) -> Iterator[Row]:
             raise InputError(f"{path}:{line}: a lesion is named twice in {record['lesions']!r}; name each once")
         if not record["location"]:
             raise InputError(f"{path}:{line}: an empty location label; name the body location")
+        if ";" in record["location"]:
+            raise InputError(f"{path}:{line}: location {record['location']!r} names more than one; name one")
+        for name in (*lesions, record["location"]):
+            if _has_control_character(name):
+                raise InputError(f"{path}:{line}: a line break or control character in {name!r}; correct it")
         yield Row(line, image, lesions, record["location"], record.get("group") or image)
 
 
 def _check_image_name(path: Path, line: int, image: str) -> None:
     if not image:
         raise InputError(f"{path}:{line}: no image name; give its path below the image folder")
-    if "\0" in image:
-        raise InputError(f"{path}:{line}: a NUL byte in the image name; correct it")
+    if _has_control_character(image):
+        raise InputError(f"{path}:{line}: a line break or control character in image {image!r}; rename it")
     if PurePosixPath(image).is_absolute() or PureWindowsPath(image).is_absolute():
         raise InputError(f"{path}:{line}: image {image!r} is an absolute path; give it relative to the image folder")
     if ".." in PurePosixPath(image).parts:
         raise InputError(f"{path}:{line}: image {image!r} leaves the image folder ('..'); give a path inside it")
 
 
-def _names(path: Path, used: Iterator[str]) -> tuple[str, ...]:
+def _has_control_character(name: str) -> bool:
+    return any(unicodedata.category(character) == "Cc" for character in name)
+
+
+def _names(path: Path, used: Iterable[str]) -> tuple[str, ...]:
     if not path.exists():
         return tuple(sorted(set(used)))
     try:
-        names = [name.strip() for name in path.read_text(encoding="utf-8-sig").splitlines()]
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}:{_undecodable_line(path)}: not UTF-8; save the file as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from None
+    names = [name.strip() for name in text.split("\n")]  # splitlines() would split at rarer characters too
+    if not names[-1]:
+        names.pop()
     first_lines: dict[str, int] = {}
     for line, name in enumerate(names, 1):
         if not name:
             raise InputError(f"{path}:{line}: an empty line; one name a line, the line number is the label index")
         if ";" in name:
             raise InputError(f"{path}:{line}: ';' in the name {name!r}, which joins names in the manifest; rename it")
+        if _has_control_character(name):
+            raise InputError(f"{path}:{line}: a control character in {name!r}; correct it")
         if name in first_lines:
             raise InputError(f"{path}:{line}: {name!r} stands on line {first_lines[name]} too; keep one")
         first_lines[name] = line

@@ -1,32 +1,18 @@
-"""A model's three prototxts on disk: made from options and data sets, written, compared with what is there."""
+"""A model's files on disk: its three prototxts and its label names; made, written, compared with what is there."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from skinmtl.dataset import read_summary
 from skinmtl.errors import InputError
+from skinmtl.label_names import KINDS, LABELS_FILE, LabelNames
 from skinmtl.nets import SPLITS, NetOptions, make_net
 from skinmtl.outputs import new_file
 from skinmtl.prototxt import message_text
 
 LARGEST_TEST_BATCH = 50
-UNKNOWN_TEST_BATCH = 20  # as in training
-
-
-def label_counts(data_folders: list[Path], lesions: int | None, locations: int | None) -> tuple[int, int]:
-    """(P, Q) from the data sets that exist and from what the user says; InputError where two of them disagree."""
-    counts = []
-    for name, said in (("lesion_names", lesions), ("location_names", locations)):
-        sources = {"the flag": said} if said is not None else {}
-        sources.update({str(at): len(read_summary(at)[name]) for at in data_folders if at.exists()})
-        if not sources:
-            raise InputError(f"{data_folders[0]}: not there to count its labels; make it, or give the label counts")
-        if len(set(sources.values())) > 1:
-            told = ", ".join(f"{source}: {count}" for source, count in sources.items())
-            raise InputError(f"{data_folders[0]}: {name} are not equally many ({told}); use data sets of one manifest")
-        counts.append(next(iter(sources.values())))
-    return counts[0], counts[1]
 
 
 def test_batch_size(test_data: Path) -> int:
@@ -35,28 +21,53 @@ def test_batch_size(test_data: Path) -> int:
     Caffe does not rewind a test net between tests: only where test_iter x batch is the set does every test see the
     same images.
     """
-    if not test_data.exists():
-        return UNKNOWN_TEST_BATCH
     n_records = read_summary(test_data)["n_records"]
     return max(batch for batch in range(1, LARGEST_TEST_BATCH + 1) if n_records % batch == 0)
 
 
-def test_iterations(test_data: Path, batch_size: int) -> int:
-    """The solver's test_iter: how many batches cover the test set."""
-    return -(-read_summary(test_data)["n_records"] // batch_size)
+def check_data(options: NetOptions) -> int | None:
+    """The solver's test_iter, or None where there is no test data yet. InputError where data does not fit the net."""
+    summaries = {at: read_summary(Path(at)) for at in (options.train_data, options.test_data) if Path(at).exists()}
+    for folder, summary in summaries.items():
+        for kind, count in zip(KINDS, (options.lesions, options.locations)):
+            if len(summary[kind]) != count:
+                raise InputError(f"{folder}: has {len(summary[kind])} {kind}, the net is to have {count}; correct that")
+        smallest = summary["short_side"][0]
+        if smallest < options.crop:
+            raise InputError(
+                f"{folder}: has images of {smallest} pixels on the shorter side, from which Caffe cannot crop "
+                f"{options.crop}; give a smaller --crop, or store larger images"
+            )
+    if options.test_data not in summaries:
+        return None
+    n_records = summaries[options.test_data]["n_records"]
+    if n_records % options.test_batch_size:
+        raise InputError(
+            f"{options.test_data}: {n_records} records are no multiple of the test batch {options.test_batch_size}, "
+            "every test would see other images; leave --test-batch-size out"
+        )
+    return n_records // options.test_batch_size
 
 
-def net_files(options: NetOptions, command: str) -> dict[str, str]:
-    """File name -> text of train.prototxt, test.prototxt and deploy.prototxt, headed by the command that makes them."""
+def net_files(options: NetOptions, command: str, names: LabelNames | None) -> dict[str, str]:
+    """File name -> text: train.prototxt, test.prototxt and deploy.prototxt, headed by the command that makes them.
+
+    Where the label names are known, labels.json has them: score.py checks a manifest's against them.
+    """
     header = f"# made by: {command}\n# Change the command, not this file.\n"
-    return {f"{split}.prototxt": header + message_text(make_net(options, split)) for split in SPLITS}
+    files = {f"{split}.prototxt": header + message_text(make_net(options, split)) for split in SPLITS}
+    if names:
+        files[LABELS_FILE] = json.dumps(names, indent=2, ensure_ascii=False) + "\n"
+    return files
 
 
 def write_net_files(files: dict[str, str], out: Path) -> None:
-    """Writes or replaces the files, each whole."""
+    """Writes or replaces the files, each whole; a labels.json of an earlier net goes."""
     for name, text in files.items():
         with new_file(out / name) as partial:
             partial.write_text(text, encoding="utf-8")
+    if LABELS_FILE not in files and (out / LABELS_FILE).exists():
+        (out / LABELS_FILE).unlink()
 
 
 def differing_files(files: dict[str, str], out: Path) -> list[Path]:

@@ -43,6 +43,8 @@ def net_shapes(prototxt: Path, gpu: int | None = None) -> NetShapes:
         return NetShapes(**json.loads(done.stdout))
     if "No module named 'caffe'" in done.stderr:
         raise InputError("pycaffe is not importable by this Python; run with .caffe/bin/python3 or in the Docker image")
+    if "CPU-only" in done.stderr:
+        raise InputError(f"--gpu {gpu}: this Caffe was built without CUDA; leave --gpu out, or use a CUDA build")
     said = GLOG_FATAL.search(done.stderr)
     reason = said.group(1) if said else (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
     raise InputError(f"{prototxt}: Caffe cannot build this net: {reason.strip()}; correct the prototxt or the settings")

@@ -10,7 +10,12 @@ from skinmtl.schema import caffe_messages
 from skinmtl.trunks import TRUNKS, TrunkLayers
 
 SPLITS = ("train", "test", "deploy")
-MODELS = ("resnet50_mtl",)
+# the multi-task net, and its single-task baselines: the same without the other head, labels and loss
+MODELS = {
+    "resnet50_mtl": ("lesion", "location"),
+    "resnet50_lesion": ("lesion",),
+    "resnet50_location": ("location",),
+}
 # the published ResNet-50's mean of ImageNet, in Caffe's channel order B, G, R
 MEAN = (103.0626, 115.9029, 123.1516)
 TOP_K = (1, 3)  # the paper's figure 4
@@ -18,8 +23,12 @@ TOP_K = (1, 3)  # the paper's figure 4
 
 @dataclass(frozen=True)
 class NetOptions:
-    """What a net is made of. `mean` is (B, G, R); `train_data` and `test_data` are folders that make_lmdb.py made."""
+    """What a net is made of: P `lesions`, Q `locations`, a square input of `crop` pixels.
 
+    `mean` is (B, G, R); `train_data` and `test_data` are folders that make_lmdb.py made, as Caffe will see them.
+    """
+
+    model: str
     trunk: str
     crop: int
     lesions: int
@@ -31,37 +40,49 @@ class NetOptions:
     frozen_batch_norm: bool
     mean: tuple[float, float, float] = MEAN
 
+    @property
+    def heads(self) -> dict[str, int]:
+        """The model's heads and their numbers of outputs."""
+        outputs = {"lesion": self.lesions, "location": self.locations}
+        return {head: outputs[head] for head in MODELS[self.model]}
+
+    @property
+    def net_name(self) -> str:
+        """The model's name, or that of the same on another trunk: tiny_mtl."""
+        return f"{self.trunk}_{self.model.partition('_')[2]}"
+
 
 def make_net(options: NetOptions, split: str) -> Message:
     """The net of one split. Train and test differ in their Data layers and in the accuracies, deploy also in its ends.
 
     Tops: data (N, 3, crop, crop), lesion_label (N, P, 1, 1), location_label (N, 1, 1, 1), pool5 and res5c of the
     trunk, fc_lesion (N, P), fc_location (N, Q); lesion_loss and location_loss in train and test, lesion_prob (N, P)
-    and location_prob (N, Q) in deploy.
+    and location_prob (N, Q) in deploy. A single-task model has those of its own head.
     """
-    net = caffe_messages().NetParameter(name=f"{options.trunk}_mtl")
+    net = caffe_messages().NetParameter(name=options.net_name)
     if split == "deploy":
         source = net.layer.add(name="data", type="Input", top=["data"])
         source.input_param.shape.add(dim=[1, 3, options.crop, options.crop])
     else:
         _data_layers(net, options, split)
     TrunkLayers(net, TRUNKS[options.trunk], options.frozen_batch_norm).append(options.crop)
-    _head(net, "fc_lesion", options.lesions)
-    _head(net, "fc_location", options.locations)
-    if split == "deploy":
-        net.layer.add(name="lesion_prob", type="Sigmoid", bottom=["fc_lesion"], top=["lesion_prob"])
-        net.layer.add(name="location_prob", type="Softmax", bottom=["fc_location"], top=["location_prob"])
-    else:
-        _losses(net)
-        if split == "test":
-            _accuracies(net, options)
+    for head, outputs in options.heads.items():
+        _head(net, f"fc_{head}", outputs)
+    for head in options.heads:
+        if split == "deploy":
+            kind = {"lesion": "Sigmoid", "location": "Softmax"}[head]
+            net.layer.add(name=f"{head}_prob", type=kind, bottom=[f"fc_{head}"], top=[f"{head}_prob"])
+        else:
+            _loss(net, head)
+    if split == "test" and "location" in options.heads:
+        _accuracies(net, options.locations)
     return net
 
 
 def _data_layers(net: Message, options: NetOptions, split: str) -> None:
-    """Images, lesion labels and location labels, read in step: equal keys and equal batch sizes keep them together."""
+    """Images and labels, read in step: equal keys and equal batch sizes keep them together."""
     folder = options.train_data if split == "train" else options.test_data
-    for top, name in (("data", "image_lmdb"), ("lesion_label", "lesion_lmdb"), ("location_label", "location_lmdb")):
+    for top, name in (("data", "image_lmdb"), *((f"{head}_label", f"{head}_lmdb") for head in options.heads)):
         layer = net.layer.add(name=top, type="Data", top=[top])
         layer.data_param.source = f"{folder}/{name}"
         layer.data_param.batch_size = options.batch_size if split == "train" else options.test_batch_size
@@ -89,21 +110,21 @@ def _head(net: Message, name: str, outputs: int) -> None:
     layer.inner_product_param.weight_filler.std = 0.01
 
 
-def _losses(net: Message) -> None:
+def _loss(net: Message, head: str) -> None:
     """The paper's equations 3 to 7: (1/N) sum over images of the sum over lesions, and (1/N) sum over images.
 
-    BATCH_SIZE is the normalisation that divides by N alone. (SoftmaxWithLoss divides by N by itself.)
+    SigmoidCrossEntropyLoss divides by N alone where its normalisation is BATCH_SIZE; SoftmaxWithLoss does by itself.
     """
-    lesion = net.layer.add(name="lesion_loss", type="SigmoidCrossEntropyLoss", top=["lesion_loss"])
-    lesion.bottom.extend(["fc_lesion", "lesion_label"])
-    lesion.loss_param.normalization = lesion.loss_param.BATCH_SIZE
-    location = net.layer.add(name="location_loss", type="SoftmaxWithLoss", top=["location_loss"])
-    location.bottom.extend(["fc_location", "location_label"])
+    kind = {"lesion": "SigmoidCrossEntropyLoss", "location": "SoftmaxWithLoss"}[head]
+    layer = net.layer.add(name=f"{head}_loss", type=kind, top=[f"{head}_loss"])
+    layer.bottom.extend([f"fc_{head}", f"{head}_label"])
+    if head == "lesion":
+        layer.loss_param.normalization = layer.loss_param.BATCH_SIZE
 
 
-def _accuracies(net: Message, options: NetOptions) -> None:
+def _accuracies(net: Message, locations: int) -> None:
     for top_k in TOP_K:
-        if top_k <= options.locations:
+        if top_k <= locations:
             name = f"location_top{top_k}"
             layer = net.layer.add(name=name, type="Accuracy", bottom=["fc_location", "location_label"], top=[name])
             layer.accuracy_param.top_k = top_k

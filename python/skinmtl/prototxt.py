@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import warnings
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -17,7 +19,7 @@ def read_net(path: Path) -> Message:
     """A prototxt's NetParameter; what the schema does not list is skipped."""
     net = caffe_messages().NetParameter()
     try:
-        text_format.Parse(Path(path).read_text(encoding="utf-8"), net, allow_unknown_field=True)
+        text_format.Parse(Path(path).read_text(encoding="utf-8"), net, **_unknown_fields_pass())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (text_format.ParseError, UnicodeDecodeError) as error:
@@ -25,11 +27,19 @@ def read_net(path: Path) -> Message:
     return net
 
 
+def _unknown_fields_pass() -> dict[str, bool]:
+    """protobuf before 3.8 cannot pass over fields: there a net may only have those of the schema."""
+    name = "allow_unknown_field"
+    return {name: True} if name in inspect.signature(text_format.Parse).parameters else {}
+
+
 def read_caffemodel(path: Path) -> Message:
     """A caffemodel's NetParameter, with the blobs in `layer` or, where the file is older, in `layers`."""
     net = caffe_messages().NetParameter()
     try:
-        net.ParseFromString(Path(path).read_bytes())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what protobuf has to say of a damaged file is said below
+            net.ParseFromString(Path(path).read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except DecodeError:

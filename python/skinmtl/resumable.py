@@ -11,6 +11,7 @@ from typing import IO, Any, Iterator
 import numpy as np
 
 from skinmtl.errors import InputError
+from skinmtl.outputs import disk_errors
 
 
 class ResumableRows:
@@ -39,8 +40,11 @@ def resumable_rows(target: Path, made_from: dict[str, Any], width: int) -> Itera
     """
     path = target.with_name(f".{target.name}.progress")
     header = json.dumps(made_from, sort_keys=True).encode() + b"\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(str(path), "a+b") as file:
+    with disk_errors(target):
+        if target.exists() and not target.is_file():
+            raise InputError(f"{target}: is there and is no file; name another place")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(target), open(str(path), "a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -12,17 +12,19 @@ from typing import Any, Iterator
 import numpy as np
 from tqdm import tqdm
 
+import skinmtl
 from skinmtl import images
 from skinmtl.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.crops import CROPS, ten_crops
 from skinmtl.errors import InputError
+from skinmtl.label_names import check_manifest
 from skinmtl.manifest import Manifest
 from skinmtl.net_probe import NetShapes, net_shapes
 from skinmtl.parallel import ordered_map
 from skinmtl.prototxt import read_net
 from skinmtl.provenance import made_by, sha256
 from skinmtl.resumable import resumable_rows
-from skinmtl.scores import Scores
+from skinmtl.scores import Scores, write_scores
 from skinmtl.weights import require_all_filled
 
 HEADS = ("lesion_prob", "location_prob")
@@ -61,18 +63,19 @@ def score(
     out: Path,
     arguments: dict[str, Any],
 ) -> Scores:
-    """Probabilities averaged over ten crops, for the heads that the net has.
+    """Writes to `out`, and returns, probabilities averaged over ten crops, for the heads that the net has.
 
     lesion_scores (N, P) from `lesion_prob`, location_scores (N, Q) from `location_prob`, rows in the manifest's order.
     What a stopped run has made for the file `out` is kept beside it, and used where everything is still the same.
     """
+    check_manifest(manifest, deploy)
     shapes = net_shapes(deploy, protocol.gpu)
     crop = _check_net(deploy, shapes, manifest, protocol)
     require_all_filled(deploy, weights, shapes)
     check_images_exist(manifest, image_folder)
     heads = {head: shapes.tops[head][1] for head in HEADS if head in shapes.tops}
     record = _record(deploy, weights, crop, protocol)
-    made_from = {**record, "images": str(image_folder), "names": [row.image for row in manifest.rows]}
+    made_from = {**record, "skinmtl": skinmtl.__version__, "images": _states(manifest, image_folder)}
     with resumable_rows(out, made_from, sum(heads.values())) as rows:
         remaining = replace(manifest, rows=manifest.rows[len(rows.done) :])
         if rows.done:
@@ -85,8 +88,13 @@ def score(
                 raise InputError(f"{weights}: its scores are NaN or infinite; training diverged, use a snapshot before")
             rows.append(row)
         columns = np.split(np.stack(rows.done), np.cumsum(list(heads.values()))[:-1], axis=1)
-    scores = dict(zip(heads, columns))
-    lesions, locations = (head in heads for head in HEADS)
+        scores = _scores(manifest, dict(zip(heads, columns)), {**record, **made_by(arguments)})
+        write_scores(out, scores)
+    return scores
+
+
+def _scores(manifest: Manifest, scores: dict[str, np.ndarray], protocol: dict[str, Any]) -> Scores:
+    lesions, locations = (head in scores for head in HEADS)
     return Scores(
         image=[row.image for row in manifest.rows],
         lesion_scores=scores.get("lesion_prob"),
@@ -95,8 +103,14 @@ def score(
         location_labels=manifest.location_labels() if locations else None,
         lesion_names=list(manifest.lesion_names) if lesions else None,
         location_names=list(manifest.location_names) if locations else None,
-        protocol={**record, **made_by(arguments)},
+        protocol=protocol,
     )
+
+
+def _states(manifest: Manifest, image_folder: Path) -> list[list[Any]]:
+    """Name, size and time of change of each image: what a stopped run has scored must still be the same."""
+    stats = ((row.image, (image_folder / row.image).stat()) for row in manifest.rows)
+    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 
 
 def _check_net(deploy: Path, shapes: NetShapes, manifest: Manifest, protocol: Protocol) -> int:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
-
 CAFFES_MOVING_AVERAGE = 0.999
 
 

@@ -26,15 +26,17 @@ class WeightsReport:
 def compare_weights(shapes: NetShapes, caffemodel: Path) -> WeightsReport:
     """Holds a caffemodel against a net's parameter layers, by name, as Caffe's CopyTrainedLayersFrom does.
 
-    `disagreeing` has a line for each layer whose number of blobs or whose shapes differ, and for each whose values
-    are not all finite.
+    `disagreeing` has a line for each layer whose number of blobs or whose shapes differ, whose values are not all
+    finite, or that is a BatchNorm without statistics.
     """
     expected = shapes.params
-    stored = {layer.name: layer.blobs for layer in _layers(read_caffemodel(caffemodel)) if layer.blobs}
+    layers = [layer for layer in _layers(read_caffemodel(caffemodel)) if layer.blobs]
+    stored = {layer.name: layer.blobs for layer in layers}
+    normal = {layer.name for layer in layers if getattr(layer, "type", "") == "BatchNorm"}  # older layers have none
     disagreeing = []
     for name in expected:
         if name in stored:
-            fault = _fault(expected[name], stored[name])
+            fault = _fault(expected[name], stored[name]) or (name in normal and _unset_statistics(stored[name]))
             if fault:
                 disagreeing.append(f"{name}: {fault}")
     return WeightsReport(
@@ -74,6 +76,11 @@ def _fault(shapes: list[list[int]], blobs: list[Message]) -> str:
         if not np.isfinite(values).all():
             return f"blob {number} has NaN or infinite values"
     return ""
+
+
+def _unset_statistics(blobs: list[Message]) -> str:
+    """BatchNorm's third blob is what Caffe divides the mean and the variance by; a net that never trained has 0."""
+    return "" if blobs[2].data[0] else "its statistics were never set (factor 0)"
 
 
 def _shape(blob: Message, axes: int) -> list[int]:

@@ -1,0 +1,148 @@
+"""Folds: balance, whole groups, seeds; and what a fold file may say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skinmtl.errors import InputError
+from skinmtl.folds import make_folds, read_folds, select, write_folds
+from skinmtl.manifest import Manifest, Row, read_manifest
+
+
+def manifest_of(groups):
+    rows = tuple(Row(n + 2, f"{n}.jpg", ("a",), "x", group) for n, group in enumerate(groups))
+    return Manifest(Path("manifest.csv"), rows, ("a",), ("x",))
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=60), st.integers(1, 8), st.integers(0, 2**32 - 1))
+def test_groups_stay_whole_and_folds_balanced(groups, k, seed):
+    groups = [f"g{group}" for group in groups]
+    sizes = Counter(groups)
+    if len(sizes) < k:
+        with pytest.raises(InputError, match=f"{len(sizes)} groups cannot fill {k} folds"):
+            make_folds(manifest_of(groups), k, seed, "group")
+        return
+    folds = make_folds(manifest_of(groups), k, seed, "group")
+    assert folds.shape == (len(groups),)
+    assert len(set(zip(groups, folds.tolist()))) == len(sizes), "a group straddles folds"
+    filled = np.bincount(folds, minlength=k)
+    assert len(filled) == k
+    assert filled.min() >= 1
+    assert filled.max() - filled.min() <= max(sizes.values())
+    np.testing.assert_array_equal(folds, make_folds(manifest_of(groups), k, seed, "group"))
+
+
+def test_by_image_is_even_and_may_split_a_group():
+    folds = make_folds(manifest_of(["g"] * 23), 5, 1, "image")
+    assert sorted(np.bincount(folds).tolist()) == [4, 4, 5, 5, 5]
+
+
+def test_the_seed_decides():
+    manifest = manifest_of([str(n // 2) for n in range(40)])
+    one, other = make_folds(manifest, 5, 1, "group"), make_folds(manifest, 5, 2, "group")
+    assert one.tolist() != other.tolist()
+
+
+def test_the_folds_of_a_seed_never_change():
+    """Published folds must come out again, whatever numpy is installed."""
+    folds = make_folds(manifest_of(["a", "a", "b", "c", "c", "c", "d", "e"]), 3, 1, "group")
+    assert folds.tolist() == [1, 1, 2, 0, 0, 0, 1, 2]
+
+
+@pytest.fixture
+def data(make_dataset):
+    return make_dataset(12, names=[f"{n}, 'ä'.png" for n in range(12)])
+
+
+@pytest.fixture
+def folds_file(data):
+    manifest = read_manifest(data.manifest)
+    write_folds(data.folder / "folds.csv", manifest, make_folds(manifest, 3, 1, "group"))
+    return data.folder / "folds.csv"
+
+
+def test_a_fold_file_reads_as_it_was_written(data, folds_file):
+    manifest = read_manifest(data.manifest)
+    np.testing.assert_array_equal(read_folds(folds_file, manifest), make_folds(manifest, 3, 1, "group"))
+
+
+def test_train_and_test_share_no_image_and_no_group(data, folds_file):
+    manifest = read_manifest(data.manifest)
+    tested = []
+    for fold in range(3):
+        train = select(manifest, folds_file, fold, "train")
+        test = select(manifest, folds_file, fold, "test")
+        assert not {row.group for row in train.rows} & {row.group for row in test.rows}
+        assert {*train.rows, *test.rows} == set(manifest.rows)
+        assert train.lesion_names == test.lesion_names == manifest.lesion_names
+        tested += [row.image for row in test.rows]
+    assert sorted(tested) == sorted(row.image for row in manifest.rows)
+
+
+def test_without_a_fold_file_all_are_selected(data):
+    manifest = read_manifest(data.manifest)
+    assert select(manifest, None, None, None) is manifest
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda lines: lines[:-1], ["no fold for", "11, 'ä'.png", "0 more"]),
+        (lambda lines: [*lines, "x.jpg,0"], ["'x.jpg'", "are not in"]),
+        (lambda lines: [*lines, lines[-1]], [":14:", "twice"]),
+        (lambda lines: [*lines[:-1], lines[-1][:-1] + "one"], [":13:", "'one'", "whole number"]),
+        (lambda lines: [*lines[:-1], lines[-1][:-1] + "-1"], [":13:", "'-1'"]),
+        (lambda lines: [*lines[:-1], lines[-1][:-1] + "9" * 30], [":13:", "999"]),
+        (lambda lines: [*lines[:-1], lines[-1][:-1] + "٣"], [":13:", "'٣'"]),
+        (lambda lines: ["image,part", *lines[1:]], [":1:", "'fold'"]),
+    ],
+    ids=["misses an image", "extra image", "twice", "a word", "negative", "huge", "Arabic digit", "no column"],
+)
+def test_refuses_a_fold_file_with_the_line(data, folds_file, change, words):
+    lines = folds_file.read_text(encoding="utf-8").splitlines()
+    folds_file.write_text("\n".join(change(lines)) + "\n", encoding="utf-8")
+    with pytest.raises(InputError) as error:
+        select(read_manifest(data.manifest), folds_file, 0, "train")
+    assert str(error.value).startswith(str(folds_file))
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_refuses_a_fold_that_is_not_there(data, folds_file):
+    manifest = read_manifest(data.manifest)
+    with pytest.raises(InputError, match=r"no image is in fold 3; the folds are \[0, 1, 2\]"):
+        select(manifest, folds_file, 3, "test")
+    write_folds(folds_file, manifest, np.zeros(12, np.int64))
+    with pytest.raises(InputError, match="none is left to train on"):
+        select(manifest, folds_file, 0, "train")
+
+
+def test_the_tool_deals_prints_and_repeats(tool, data, tmp_path):
+    command = ["make_folds.py", "--manifest", "data/manifest.csv", "--k", 3, "--out"]
+    finished = tool(*command, tmp_path / "a b.csv", cwd=tmp_path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout == "fold 0: 4 images\nfold 1: 4 images\nfold 2: 4 images\n"
+    tool(*command, "again.csv", cwd=tmp_path)
+    assert (tmp_path / "a b.csv").read_bytes() == (tmp_path / "again.csv").read_bytes()
+
+
+def test_the_tool_refuses_more_folds_than_groups(tool, refused, data):
+    finished = tool("make_folds.py", "--manifest", data.manifest, "--k", 7, "--out", data.folder / "folds.csv")
+    refused(finished, data.manifest, "6 groups cannot fill 7 folds")
+    assert not (data.folder / "folds.csv").exists()
+
+
+def test_the_tool_refuses_folds_that_miss_an_image(tool, refused, data, folds_file, tmp_path):
+    lines = folds_file.read_text(encoding="utf-8").splitlines(keepends=True)
+    folds_file.write_text("".join(lines[:-1]), encoding="utf-8")
+    options = ["--folds", folds_file, "--fold", 0, "--subset", "train", "--out", tmp_path / "out"]
+    finished = tool("make_lmdb.py", "--manifest", data.manifest, "--images", data.images, *options)
+    refused(finished, folds_file, "11, 'ä'.png", f"{data.manifest}:13", "make the folds from this manifest")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,97 @@
+"""Worker processes: order, bounded memory, and what happens when one dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skinmtl
+from skinmtl.errors import InputError
+from skinmtl.parallel import WAITING_PER_WORKER, ordered_map
+
+
+def negative(number):
+    return -number
+
+
+def process_of(number):
+    return os.getpid()
+
+
+def kill_at_seven(number):
+    if number == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def fail_at_seven(number):
+    if number == 7:
+        raise ValueError("seven")
+    return number
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order(workers):
+    assert list(ordered_map(negative, range(100), workers)) == [-number for number in range(100)]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_items(workers):
+    assert list(ordered_map(negative, [], workers)) == []
+
+
+def test_one_worker_is_this_process():
+    assert set(ordered_map(process_of, range(3), 1)) == {os.getpid()}
+
+
+@pytest.mark.parametrize("number", [1, 2, 100])
+def test_no_worker_outlives_the_map(number):
+    before = multiprocessing.active_children()
+    results = ordered_map(negative, range(number), 3)
+    next(results)
+    assert len(multiprocessing.active_children()) == len(before) + min(number, 3)
+    results.close()
+    assert multiprocessing.active_children() == before
+
+
+def test_a_map_that_nobody_closes_does_not_hold_up_the_end():
+    """An exception can keep a generator alive until Python ends: its frames refer to each other."""
+    program = (
+        "import operator\n"
+        "from skinmtl.parallel import ordered_map\n"
+        "if __name__ == '__main__':\n"
+        "    kept = ordered_map(operator.neg, range(1000), 2)\n"
+        "    print(next(kept))\n"
+    )
+    environment = dict(os.environ, PYTHONPATH=str(Path(skinmtl.__file__).parents[1]))
+    command = [sys.executable, "-c", program]
+    finished = subprocess.run(command, env=environment, capture_output=True, timeout=30)
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, b"0\n", b"")
+
+
+def test_only_a_bounded_number_of_items_is_in_flight():
+    """Or memory would grow with the number of images when writing is slower than reading."""
+    taken = []
+    results = ordered_map(negative, (taken.append(n) or n for n in range(10_000)), 2)
+    for wanted in range(50):
+        assert next(results) == -wanted
+        assert len(taken) <= wanted + 1 + 2 * WAITING_PER_WORKER
+    results.close()
+    assert len(taken) < 200
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_comes_through(workers):
+    with pytest.raises(ValueError, match="seven"):
+        list(ordered_map(fail_at_seven, range(100), workers))
+
+
+def test_a_killed_worker_is_an_input_error():
+    with pytest.raises(InputError, match="a worker process was killed"):
+        list(ordered_map(kill_at_seven, range(100), 2))
