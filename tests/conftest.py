@@ -35,14 +35,15 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def tool():
+def tool(tmp_path_factory):
     """Runs tools/NAME as a user would, from another folder; returns the CompletedProcess with text output."""
+    elsewhere = tmp_path_factory.mktemp("some where élse")
 
     def run(name, *arguments, cwd=None, timeout=120, env=None):
         command = [sys.executable, str(ROOT / "tools" / name), *map(str, arguments)]
         return subprocess.run(
             command,
-            cwd=str(cwd or ROOT),
+            cwd=str(cwd or elsewhere),
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -85,8 +86,8 @@ def small_set(tmp_path_factory):
 def tiny_model(small_set, tmp_path_factory):
     """The tiny multi-task net on the small set, with a snapshot of five iterations by `caffe train` itself."""
     folder = tmp_path_factory.mktemp("tiny_mtl")
-    options = NetOptions("tiny", 64, 3, 4, str(small_set.train), str(small_set.test), 8, 8, frozen_batch_norm=False)
-    write_net_files(net_files(options, "a test"), folder)
+    options = NetOptions("resnet50_mtl", "tiny", 64, 3, 4, str(small_set.train), str(small_set.test), 8, 8, frozen_batch_norm=False)
+    write_net_files(net_files(options, "a test", None), folder)
     (folder / "solver.prototxt").write_text(
         f'train_net: "{folder}/train.prototxt"\n'
         'base_lr: 0.001 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.0001 random_seed: 1\n'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ HEADS = {"fc_lesion", "fc_location"}
 
 def options(**changes):
     settings = {
+        "model": "resnet50_mtl",
         "trunk": "resnet50",
         "crop": 224,
         "lesions": 25,
@@ -155,28 +157,82 @@ def test_fewer_than_three_locations_have_no_top_three():
     assert "location_top3" not in layers("test", locations=2)
 
 
-def test_label_counts_come_from_the_data_and_a_contradiction_is_one_line(tool, small_set, tmp_path):
+@pytest.mark.caffe
+@pytest.mark.parametrize(("model", "other"), [("resnet50_lesion", "location"), ("resnet50_location", "lesion")])
+def test_a_single_task_net_has_nothing_of_the_other_head(model, other, tiny_model, tmp_path):
+    import caffe
+
+    data = {"train_data": str(tiny_model.data.train), "test_data": str(tiny_model.data.test)}
+    settings = options(model=model, trunk="tiny", crop=64, lesions=3, locations=4, test_batch_size=8, **data)
+    for split, phase in (("train", caffe.TRAIN), ("test", caffe.TEST), ("deploy", caffe.TEST)):
+        described = make_net(settings, split)
+        assert described.name == model.replace("resnet50", "tiny")
+        (tmp_path / "net.prototxt").write_text(message_text(described))
+        net = caffe.Net(str(tmp_path / "net.prototxt"), phase)
+        net.forward()
+        assert not [name for name in [*net.blobs, *net.params] if other in name]
+        assert len(net.params) == len(caffe.Net(str(tiny_model.deploy), caffe.TEST).params) - 1
+
+
+TINY = ("--model", "resnet50_mtl", "--trunk", "tiny", "--crop", 64)
+
+
+def test_label_counts_and_names_and_the_test_batch_come_from_the_data(tool, small_set, tmp_path):
     data = ["--train-data", small_set.train, "--test-data", small_set.test]
-    made = tool("make_prototxt.py", "--model", "resnet50_mtl", "--trunk", "tiny", *data, "--out", tmp_path / "net")
+    made = tool("make_prototxt.py", *TINY, *data, "--out", tmp_path / "net")
     assert made.returncode == 0, made.stderr
     assert "3 lesions, 4 locations" in made.stdout
     assert "test_iter: 1\n" in made.stdout  # eight test images are one batch
-    wrong = tool("make_prototxt.py", "--model", "resnet50_mtl", *data, "--lesions", "5", "--out", tmp_path / "no")
-    assert wrong.returncode == 1
-    assert wrong.stderr.count("\n") == 1
-    assert "the flag: 5" in wrong.stderr
+    assert json.loads((tmp_path / "net/labels.json").read_text()) == {
+        "lesion_names": ["crust", "nodule", "scar"],
+        "location_names": ["back", "face", "hands", "scalp"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["--lesions", 5, "--locations", 4], "has 3 lesion_names, the net is to have 5"),
+        (["--crop", 224], "72 pixels on the shorter side"),
+        (["--test-batch-size", 5], "8 records are no multiple of the test batch 5"),
+        (["--test-data", "nowhere"], "nowhere"),
+    ],
+)
+def test_data_that_does_not_fit_the_net_is_one_line(tool, small_set, tmp_path, changes, said):
+    data = ["--train-data", small_set.train, "--test-data", small_set.test]
+    done = tool("make_prototxt.py", *TINY, *data, *changes, "--out", tmp_path / "no")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
     assert not (tmp_path / "no").exists()
 
 
-def test_without_data_the_label_counts_must_be_given(tool, tmp_path):
-    arguments = ["--model", "resnet50_mtl", "--train-data", tmp_path / "a", "--test-data", tmp_path / "b"]
-    done = tool("make_prototxt.py", *arguments, "--out", tmp_path / "net")
+def test_data_sets_of_other_label_names_are_refused(tool, small_set, tmp_path):
+    """As many names, but not the same: every test would hold the net's outputs against other labels."""
+    shutil.copytree(str(small_set.test), str(tmp_path / "test"))
+    summary = (tmp_path / "test/dataset.json").read_text().replace('"nodule"', '"bump"')
+    (tmp_path / "test/dataset.json").write_text(summary)
+    data = ["--train-data", small_set.train, "--test-data", tmp_path / "test"]
+    done = tool("make_prototxt.py", *TINY, *data, "--out", tmp_path / "no")
     assert done.returncode == 1
-    assert "not there to count its labels" in done.stderr
+    assert "number 1 is 'bump' for 'nodule'" in done.stderr
+
+
+def test_without_data_the_label_counts_must_be_given(tool, tmp_path):
+    data = ["--train-data", tmp_path / "a", "--test-data", tmp_path / "b"]
+    done = tool("make_prototxt.py", *TINY, *data, "--out", tmp_path / "net")
+    assert done.returncode == 1
+    assert "dataset.json: missing" in done.stderr
+    assert tool("make_prototxt.py", *TINY, *data, "--lesions", 3, "--out", tmp_path / "net").returncode == 2
+
+
+def test_a_mistyped_flag_is_a_usage_error_even_where_it_begins_like_one(tool, tmp_path):
+    assert tool("make_prototxt.py", *TINY, "--train-data", "a", "--test-data", "b", "--ou", tmp_path).returncode == 2
 
 
 def test_check_names_the_files_that_differ(tool, tmp_path):
-    arguments = ["--model", "resnet50_mtl", "--train-data", "a", "--test-data", "b", "--lesions", 2, "--locations", 2]
+    counts = ["--lesions", 2, "--locations", 2, "--test-batch-size", 1]
+    arguments = ["--model", "resnet50_mtl", "--train-data", "a", "--test-data", "b", *counts]
     out = tmp_path / "net"
     assert tool("make_prototxt.py", *arguments, "--out", out).returncode == 0
     assert tool("make_prototxt.py", *arguments, "--out", out, "--check").returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import cv2
@@ -169,6 +170,33 @@ def test_a_caffemodel_of_another_net_is_refused_although_caffe_would_take_it(sco
     other = tmp_path / "other.caffemodel"
     other.write_bytes(net.SerializeToString())
     refused(score(tmp_path / "s.npz", weights=other), tmp_path / "s.npz", "not of the net", "res5a_branch1")
+
+
+@pytest.mark.caffe
+def test_a_manifest_with_other_names_is_refused_although_there_are_as_many(score, tiny_model, tmp_path):
+    """Sorted names are indices: one name that sorts elsewhere would silently permute every label."""
+    deploy = tmp_path / "deploy.prototxt"
+    shutil.copy(str(tiny_model.deploy), str(deploy))
+    shutil.copy(str(tiny_model.folder / "test.prototxt"), str(tmp_path))
+    names = {"lesion_names": ["crust", "nodule", "scar"], "location_names": ["back", "face", "hands", "scalp"]}
+    (tmp_path / "labels.json").write_text(json.dumps(names))
+    assert score(tmp_path / "good.npz", deploy=deploy).returncode == 0
+    (tmp_path / "good.npz").unlink()
+    text = tiny_model.data.manifest.read_text().replace("back", "torso")
+    (tmp_path / "manifest.csv").write_text(text)
+    done = score(tmp_path / "s.npz", deploy=deploy, manifest=tmp_path / "manifest.csv")
+    refused(done, tmp_path / "s.npz", "number 0 is 'face' for 'back'", "locations.txt")
+
+
+@pytest.mark.caffe
+@pytest.mark.parametrize("place", ["folder.npz", "file/s.npz", "/proc/s.npz"])
+def test_a_place_that_cannot_be_written_is_said_before_the_work(score, tmp_path, place):
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "file").write_text("")
+    done = score(tmp_path / place)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "name another place" in done.stderr
 
 
 @pytest.mark.caffe

@@ -66,14 +66,16 @@ def test_the_papers_solver_works_as_typed_on_published_layer_names(tool, tmp_pat
     for subset in ("train", "test"):
         done = tool("make_lmdb.py", *manifest, "--out", f"data/{subset}", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    shutil.copytree(str(ROOT / "prototxt"), str(tmp_path / "prototxt"))
+    net = "prototxt/resnet50_mtl"
+    data = ["--train-data", "data/train", "--test-data", "data/test"]
+    made = tool("make_prototxt.py", "--model", "resnet50_mtl", *data, "--out", net, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
     (tmp_path / "snapshots").mkdir()
     (tmp_path / "solvers").mkdir()
     solver = (ROOT / "solvers/resnet50_mtl.prototxt").read_text()
     assert "max_iter: 120000" in solver
     (tmp_path / "solvers/resnet50_mtl.prototxt").write_text(solver.replace("max_iter: 120000", "max_iter: 2"))
     write_published(tmp_path / "W.caffemodel")
-    net = "prototxt/resnet50_mtl"
     checked = tool("check_weights.py", "--net", f"{net}/train.prototxt", "--weights", "W.caffemodel", cwd=tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "159 filled" in checked.stdout

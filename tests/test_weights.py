@@ -91,6 +91,23 @@ def test_values_that_are_not_numbers_are_found(check, changed):
     assert "res5c_branch2a: blob 0 has NaN or infinite values" in done.stdout
 
 
+def test_batch_norm_without_statistics_is_found(check, changed):
+    """A net that never trained has the factor 0: frozen, it would make every output NaN."""
+
+    def forget(net, layers):
+        layers["bn_conv1"].blobs[2].data[0] = 0
+
+    done = check(changed(forget))
+    assert done.returncode == 1
+    assert "bn_conv1: its statistics were never set (factor 0)" in done.stdout
+
+
+def test_a_new_layer_that_the_net_does_not_have_is_a_mistake(check, tiny_model):
+    done = check(tiny_model.snapshot, "--new", "fc_lesoin")
+    assert done.returncode == 1
+    assert "has no layer fc_lesoin" in done.stderr
+
+
 def test_too_few_values_for_a_shape_are_found(check, changed):
     def shorten(net, layers):
         del layers["conv1"].blobs[0].data[-1]

@@ -26,13 +26,13 @@ def names_of(train_data: Path, test_data: Path) -> LabelNames:
         difference = _difference(train[kind], test[kind])
         if difference:
             raise InputError(
-                f"{test_data}: {kind} unlike those of {train_data}: {difference}; build both from one manifest"
+                f"{test_data}: {kind} other than in {train_data}: {difference}; build both from one manifest"
             )
     return {kind: train[kind] for kind in KINDS}
 
 
 def check_manifest(manifest: Manifest, deploy: Path) -> None:
-    """InputError unless a manifest has the names, in order, that labels.json beside `deploy` has, where there is one."""
+    """InputError unless a manifest has the names, in order, that a labels.json beside `deploy` has."""
     path = deploy.with_name(LABELS_FILE)
     if not path.is_file():
         return
@@ -43,7 +43,7 @@ def check_manifest(manifest: Manifest, deploy: Path) -> None:
             if difference:
                 names_file = manifest.path.with_name(kind.replace("_names", "s.txt"))
                 raise InputError(
-                    f"{manifest.path}: {kind} unlike those in {path}: {difference}; list those in {names_file}"
+                    f"{manifest.path}: {kind} other than in {path}: {difference}; list those in {names_file}"
                 )
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path}: not the label names of a net; run make_prototxt.py again") from None
