@@ -15,11 +15,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
-from skinmtl.folds import select
-from skinmtl.lmdb_write import Sizes, write_lmdbs
-from skinmtl.manifest import read_manifest
-from skinmtl.net_files import net_files, write_net_files
-from skinmtl.nets import NetOptions
+from skinmtl.data.folds import select
+from skinmtl.data.lmdb_write import Sizes, write_lmdbs
+from skinmtl.data.manifest import read_manifest
+from skinmtl.nets.multi_task import NetOptions
+from skinmtl.nets.net_files import net_files, write_net_files
 
 ROOT = Path(__file__).resolve().parents[1]
 CAFFE = str(Path(sys.executable).with_name("caffe"))  # beside the Python that has pycaffe
@@ -86,7 +86,9 @@ def small_set(tmp_path_factory):
 def tiny_model(small_set, tmp_path_factory):
     """The tiny multi-task net on the small set, with a snapshot of five iterations by `caffe train` itself."""
     folder = tmp_path_factory.mktemp("tiny_mtl")
-    options = NetOptions("resnet50_mtl", "tiny", 64, 3, 4, str(small_set.train), str(small_set.test), 8, 8, frozen_batch_norm=False)
+    options = NetOptions(
+        "resnet50_mtl", "tiny", 64, 3, 4, str(small_set.train), str(small_set.test), 8, 8, frozen_batch_norm=False
+    )
     write_net_files(net_files(options, "a test", None), folder)
     (folder / "solver.prototxt").write_text(
         f'train_net: "{folder}/train.prototxt"\n'
@@ -147,7 +149,7 @@ def read_lmdb():
     """Reads a whole LMDB: key -> message."""
 
     def read(folder):
-        from skinmtl.schema import caffe_messages
+        from skinmtl.caffe_files.schema import caffe_messages
 
         lmdb = pytest.importorskip("lmdb")
         with lmdb.open(str(folder), readonly=True, lock=False) as environment, environment.begin() as transaction:

@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 import pytest
 
-from skinmtl import demo_data, demo_drawing
-from skinmtl.metrics import average_precision
+from skinmtl.demo import data_set as demo_data
+from skinmtl.demo import drawing as demo_drawing
+from skinmtl.scores.metrics import average_precision
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = """

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skinmtl.metrics import evaluate
-from skinmtl.scores import Scores, read_scores, write_scores
+from skinmtl.scores.metrics import evaluate
+from skinmtl.scores.scores_file import Scores, read_scores, write_scores
 
 SCORES = Scores(
     image=["1.jpg", "2.jpg", "3.jpg", "4.jpg"],
@@ -173,7 +173,7 @@ class TestBadInput:
     def test_a_report_over_its_own_scores_is_usage(self, tool, file):
         before = file.read_bytes()
         done = tool("evaluate.py", file, "--json", file)
-        assert done.returncode == 2 and "--json names the scores file itself" in done.stderr
+        assert done.returncode == 2 and "is an input of this command" in done.stderr
         assert file.read_bytes() == before
 
 

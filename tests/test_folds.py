@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skinmtl.errors import InputError
-from skinmtl.folds import make_folds, read_folds, select, write_folds
-from skinmtl.manifest import Manifest, Row, read_manifest
+from skinmtl.common.errors import InputError
+from skinmtl.data.folds import make_folds, read_folds, select, write_folds
+from skinmtl.data.manifest import Manifest, Row, read_manifest
 
 
 def manifest_of(groups):

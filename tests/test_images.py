@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from skinmtl.images import ImageError, decode, encode_jpeg, load, resize_short_side
+from skinmtl.data.images import ImageError, decode, encode_jpeg, load, resize_short_side
 
 HEIGHT, WIDTH = 48, 64
 ROWS, COLUMNS = np.mgrid[0:HEIGHT, 0:WIDTH]

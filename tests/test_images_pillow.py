@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 
-from skinmtl.images import ImageError, decode
+from skinmtl.data.images import ImageError, decode
 
 Image = pytest.importorskip("PIL.Image")
 

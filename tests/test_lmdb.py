@@ -8,14 +8,14 @@ import json
 import numpy as np
 import pytest
 
-from skinmtl import lmdb_write
-from skinmtl.dataset import LMDB_NAMES, read_summary
-from skinmtl.errors import InputError
-from skinmtl.folds import make_folds, select, write_folds
-from skinmtl.images import decode, load
-from skinmtl.lmdb_check import check_lmdbs
-from skinmtl.lmdb_write import Sizes, write_lmdbs
-from skinmtl.manifest import read_manifest
+from skinmtl.common.errors import InputError
+from skinmtl.data import lmdb_write
+from skinmtl.data.dataset import LMDB_NAMES, read_summary
+from skinmtl.data.folds import make_folds, select, write_folds
+from skinmtl.data.images import decode, load
+from skinmtl.data.lmdb_check import check_lmdbs
+from skinmtl.data.lmdb_write import Sizes, write_lmdbs
+from skinmtl.data.manifest import read_manifest
 
 
 @pytest.fixture

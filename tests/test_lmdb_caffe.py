@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from skinmtl.dataset import LMDB_NAMES
-from skinmtl.images import load
-from skinmtl.lmdb_write import Sizes, write_lmdbs
-from skinmtl.manifest import read_csv, read_manifest
+from skinmtl.data.dataset import LMDB_NAMES
+from skinmtl.data.images import load
+from skinmtl.data.lmdb_write import Sizes, write_lmdbs
+from skinmtl.data.manifest import read_csv, read_manifest
 
 pytestmark = pytest.mark.caffe
 SIDE = 48  # of the stored images and of the crop
@@ -124,7 +124,7 @@ def test_caffe_refuses_what_a_killed_build_leaves(make_dataset, tmp_path, monkey
         folder.rename(kept)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skinmtl.lmdb_write._commit", killed_here)
+    monkeypatch.setattr("skinmtl.data.lmdb_write._commit", killed_here)
     with pytest.raises(KeyboardInterrupt):
         write_lmdbs(read_manifest(data.manifest), data.images, tmp_path / "out", Sizes(SIDE, SIDE, 1), 1, 1, {})
     assert (kept / "image_lmdb.unfinished").exists()

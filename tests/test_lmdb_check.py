@@ -10,12 +10,12 @@ import lmdb
 import numpy as np
 import pytest
 
-from skinmtl.dataset import LMDB_NAMES
-from skinmtl.errors import InputError
-from skinmtl.lmdb_check import check_lmdbs
-from skinmtl.lmdb_write import Sizes, write_lmdbs
-from skinmtl.manifest import read_manifest
-from skinmtl.schema import caffe_messages
+from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.common.errors import InputError
+from skinmtl.data.dataset import LMDB_NAMES
+from skinmtl.data.lmdb_check import check_lmdbs
+from skinmtl.data.lmdb_write import Sizes, write_lmdbs
+from skinmtl.data.manifest import read_manifest
 
 
 @pytest.fixture

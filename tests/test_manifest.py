@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skinmtl.errors import InputError
-from skinmtl.manifest import read_manifest
+from skinmtl.common.errors import InputError
+from skinmtl.data.manifest import read_manifest
 
 HEADER = "image,lesions,location\n"
 

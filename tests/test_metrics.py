@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from skinmtl.metrics import average_precision, evaluate, in_top_k, random_average_precision, tied_positives
-from skinmtl.scores import Scores
+from skinmtl.scores.metrics import average_precision, evaluate, in_top_k, random_average_precision, tied_positives
+from skinmtl.scores.scores_file import Scores
 
 REPRODUCIBLE = {"derandomize": True, "deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 SCORE_SETS = ([0.5], [0.0, 1.0], [0.1, 0.2, 0.3], [-1e30, 0.0, 1e-30, 1.0], [step / 64 for step in range(64)])

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from skinmtl.nets import MEAN, NetOptions, make_net
-from skinmtl.prototxt import message_text
+from skinmtl.caffe_files.prototxt import message_text
+from skinmtl.nets.multi_task import MEAN, NetOptions, make_net
 
 PUBLISHED = json.loads((ROOT / "tests/data/resnet50_layers.json").read_text())
 HEADS = {"fc_lesion", "fc_location"}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from skinmtl.errors import InputError
-from skinmtl.outputs import LOCK_NAME, new_file, new_folder
+from skinmtl.common.errors import InputError
+from skinmtl.common.outputs import LOCK_NAME, new_file, new_folder
 
 
 def entries(folder):

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import skinmtl
-from skinmtl.errors import InputError
-from skinmtl.parallel import WAITING_PER_WORKER, ordered_map
+from skinmtl.common.errors import InputError
+from skinmtl.common.parallel import WAITING_PER_WORKER, ordered_map
 
 
 def negative(number):
@@ -64,7 +64,7 @@ def test_a_map_that_nobody_closes_does_not_hold_up_the_end():
     """An exception can keep a generator alive until Python ends: its frames refer to each other."""
     program = (
         "import operator\n"
-        "from skinmtl.parallel import ordered_map\n"
+        "from skinmtl.common.parallel import ordered_map\n"
         "if __name__ == '__main__':\n"
         "    kept = ordered_map(operator.neg, range(1000), 2)\n"
         "    print(next(kept))\n"

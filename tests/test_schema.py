@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from skinmtl.prototxt import message_text
-from skinmtl.schema import caffe_messages
+from skinmtl.caffe_files.prototxt import message_text
+from skinmtl.caffe_files.schema import caffe_messages
 
 
 def described(field):

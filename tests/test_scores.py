@@ -10,8 +10,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from skinmtl.errors import InputError
-from skinmtl.scores import Scores, read_scores, write_scores
+from skinmtl.common.errors import InputError
+from skinmtl.scores.scores_file import Scores, read_scores, write_scores
 
 LESION = {
     "lesion_scores": np.array([[0.5, 0.25, 0.125], [0, 1, 0.75]], np.float32),

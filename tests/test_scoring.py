@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from skinmtl.crops import ten_crops
-from skinmtl.errors import InputError
-from skinmtl.manifest import read_manifest
-from skinmtl.prototxt import read_caffemodel
-from skinmtl.scores import read_scores
-from skinmtl.scoring import mean_of
+from skinmtl.caffe_files.prototxt import read_caffemodel
+from skinmtl.common.errors import InputError
+from skinmtl.data.manifest import read_manifest
+from skinmtl.scores.crops import ten_crops
+from skinmtl.scores.scores_file import read_scores
+from skinmtl.scores.scoring import mean_of
 
 MEAN = np.array([103.0626, 115.9029, 123.1516], np.float32)
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from conftest import CAFFE, ROOT
 
-from skinmtl.prototxt import read_caffemodel, read_net
+from skinmtl.caffe_files.prototxt import read_caffemodel, read_net
 
 pytestmark = pytest.mark.caffe
 
@@ -32,12 +32,14 @@ def test_the_papers_values():
 @pytest.mark.parametrize("name", ["resnet50_mtl", "tiny_mtl"])
 def test_a_solver_names_nets_that_are_there(name):
     assert (ROOT / solver(name).train_net).is_file()
-    assert (ROOT / solver(name).test_net).is_file()
+    assert (ROOT / solver(name).test_net[0]).is_file()
 
 
 def test_the_demos_tests_see_the_whole_test_set():
     tiny = solver("tiny_mtl")
-    batch = next(layer for layer in read_net(ROOT / tiny.test_net).layer if layer.name == "data").data_param.batch_size
+    batch = next(
+        layer for layer in read_net(ROOT / tiny.test_net[0]).layer if layer.name == "data"
+    ).data_param.batch_size
     assert tiny.test_iter[0] * batch == 240  # a fifth of make_demo_data.py's 1,200 images
 
 

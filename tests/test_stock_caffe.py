@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from conftest import CAFFE, ROOT
 
-from skinmtl.manifest import read_manifest
-from skinmtl.schema import caffe_messages
+from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.data.manifest import read_manifest
 
 pytestmark = pytest.mark.caffe
 

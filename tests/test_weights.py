@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from skinmtl.net_probe import net_shapes
-from skinmtl.prototxt import read_caffemodel
-from skinmtl.schema import caffe_messages
-from skinmtl.weights import compare_weights
+from skinmtl.caffe_files.prototxt import read_caffemodel
+from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.nets.net_probe import net_shapes
+from skinmtl.nets.weights import compare_weights
 
 pytestmark = pytest.mark.caffe
 

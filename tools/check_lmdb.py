@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from cli import new_parser, not_negative, positive, run
-from skinmtl.lmdb_check import check_lmdbs
+from skinmtl.data.lmdb_check import check_lmdbs
 
 
 def parse_args() -> argparse.Namespace:

@@ -5,9 +5,9 @@ import argparse
 from pathlib import Path
 
 from cli import new_parser, run
-from skinmtl.errors import InputError
-from skinmtl.net_probe import net_shapes
-from skinmtl.weights import compare_weights
+from skinmtl.common.errors import InputError
+from skinmtl.nets.net_probe import net_shapes
+from skinmtl.nets.weights import compare_weights
 
 HEADS = ["fc_lesion", "fc_location"]
 

@@ -11,7 +11,7 @@ from typing import Callable, NoReturn, Optional, Type
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
-from skinmtl.errors import InputError
+from skinmtl.common.errors import InputError
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

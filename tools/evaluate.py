@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from cli import new_parser, refuse_overwriting, run
-from skinmtl.errors import InputError
-from skinmtl.metrics import evaluate
-from skinmtl.outputs import new_file
-from skinmtl.provenance import made_by, sha256
-from skinmtl.scores import read_scores
-from skinmtl.tables import evaluation_table
+from skinmtl.common.errors import InputError
+from skinmtl.common.outputs import new_file
+from skinmtl.common.provenance import made_by, sha256
+from skinmtl.scores.metrics import evaluate
+from skinmtl.scores.scores_file import read_scores
+from skinmtl.scores.tables import evaluation_table
 
 FIGURES = ("map_class", "map_image", "location_top1", "location_top3")
 

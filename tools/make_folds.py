@@ -5,8 +5,8 @@ import argparse
 from pathlib import Path
 
 from cli import new_parser, positive, refuse_overwriting, run, seed
-from skinmtl.folds import make_folds, write_folds
-from skinmtl.manifest import read_manifest
+from skinmtl.data.folds import make_folds, write_folds
+from skinmtl.data.manifest import read_manifest
 
 
 def parse_args() -> argparse.Namespace:

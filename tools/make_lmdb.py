@@ -5,9 +5,9 @@ import argparse
 from pathlib import Path
 
 from cli import add_fold_arguments, check_fold_arguments, new_parser, positive, run, seed, usable_cores
-from skinmtl.folds import select
-from skinmtl.lmdb_write import Sizes, write_lmdbs
-from skinmtl.manifest import read_manifest
+from skinmtl.data.folds import select
+from skinmtl.data.lmdb_write import Sizes, write_lmdbs
+from skinmtl.data.manifest import read_manifest
 
 
 def parse_args() -> argparse.Namespace:

@@ -6,11 +6,11 @@ import shlex
 from pathlib import Path
 
 from cli import new_parser, positive, run
-from skinmtl.errors import InputError
-from skinmtl.label_names import names_of
-from skinmtl.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files
-from skinmtl.nets import MODELS, NetOptions
-from skinmtl.trunks import TRUNKS
+from skinmtl.common.errors import InputError
+from skinmtl.nets.label_names import names_of
+from skinmtl.nets.multi_task import MODELS, NetOptions
+from skinmtl.nets.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files
+from skinmtl.nets.trunks import TRUNKS
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -15,9 +15,9 @@ from cli import (
     run,
     usable_cores,
 )
-from skinmtl.folds import select
-from skinmtl.manifest import read_manifest
-from skinmtl.scoring import Protocol, mean_of, score
+from skinmtl.data.folds import select
+from skinmtl.data.manifest import read_manifest
+from skinmtl.scores.scoring import Protocol, mean_of, score
 
 
 def parse_args() -> argparse.Namespace:

@@ -10,7 +10,7 @@ from typing import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from skinmtl.errors import InputError
+from skinmtl.common.errors import InputError
 
 COLUMNS = ("image", "lesions", "location")
 

@@ -15,8 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from skinmtl.errors import InputError
-from skinmtl.outputs import new_file
+from skinmtl.common.errors import InputError
+from skinmtl.common.outputs import new_file
 
 HEADS = ("lesion", "location")
 PARTS = ("scores", "labels", "names")

@@ -13,19 +13,19 @@ import numpy as np
 from tqdm import tqdm
 
 import skinmtl
-from skinmtl import images
-from skinmtl.bad_images import check_images_exist, refuse_bad_images
-from skinmtl.crops import CROPS, ten_crops
-from skinmtl.errors import InputError
-from skinmtl.label_names import check_manifest
-from skinmtl.manifest import Manifest
-from skinmtl.net_probe import NetShapes, net_shapes
-from skinmtl.parallel import ordered_map
-from skinmtl.prototxt import read_net
-from skinmtl.provenance import made_by, sha256
-from skinmtl.resumable import resumable_rows
-from skinmtl.scores import Scores, write_scores
-from skinmtl.weights import require_all_filled
+from skinmtl.caffe_files.prototxt import read_net
+from skinmtl.common.errors import InputError
+from skinmtl.common.parallel import ordered_map
+from skinmtl.common.provenance import made_by, sha256
+from skinmtl.data import images
+from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
+from skinmtl.data.manifest import Manifest
+from skinmtl.nets.label_names import check_manifest
+from skinmtl.nets.net_probe import NetShapes, net_shapes
+from skinmtl.nets.weights import require_all_filled
+from skinmtl.scores.crops import CROPS, ten_crops
+from skinmtl.scores.resumable import resumable_rows
+from skinmtl.scores.scores_file import Scores, write_scores
 
 HEADS = ("lesion_prob", "location_prob")
 MAKE_ANOTHER = "give a deploy.prototxt of make_prototxt.py"
@@ -75,8 +75,8 @@ def score(
     check_images_exist(manifest, image_folder)
     heads = {head: shapes.tops[head][1] for head in HEADS if head in shapes.tops}
     record = _record(deploy, weights, crop, protocol)
-    made_from = {**record, "skinmtl": skinmtl.__version__, "images": _states(manifest, image_folder)}
-    with resumable_rows(out, made_from, sum(heads.values())) as rows:
+    made_from = {**record, "skinmtl": skinmtl.__version__}
+    with resumable_rows(out, made_from, _states(manifest, image_folder), sum(heads.values())) as rows:
         remaining = replace(manifest, rows=manifest.rows[len(rows.done) :])
         if rows.done:
             tqdm.write(f"{len(rows.done)} images were scored before: {len(remaining.rows)} are left")

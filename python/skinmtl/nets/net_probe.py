@@ -1,4 +1,4 @@
-"""A net's shapes, found by Caffe in a process of its own: python -m skinmtl.net_probe PROTOTXT cpu|GPU prints them.
+"""A net's shapes, found by Caffe in a process of its own: this module run as a program prints them as JSON.
 
 Caffe ends the process where a net is wrong. Here that process is a child, and what Caffe said becomes an InputError.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import skinmtl
-from skinmtl.errors import InputError
-from skinmtl.prototxt import read_net
+from skinmtl.caffe_files.prototxt import read_net
+from skinmtl.common.errors import InputError
 
 GLOG_FATAL = re.compile(r"^F\d{4} .*?\] (.*)", re.MULTILINE)
 
@@ -37,7 +37,7 @@ def net_shapes(prototxt: Path, gpu: int | None = None) -> NetShapes:
     environment = dict(os.environ, GLOG_minloglevel="2", GLOG_logtostderr="1")
     library = str(Path(skinmtl.__file__).resolve().parents[1])
     environment["PYTHONPATH"] = os.pathsep.join([library, environment.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "skinmtl.net_probe", str(prototxt), "cpu" if gpu is None else str(gpu)]
+    command = [sys.executable, "-m", "skinmtl.nets.net_probe", str(prototxt), "cpu" if gpu is None else str(gpu)]
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
     if done.returncode == 0:
         return NetShapes(**json.loads(done.stdout))

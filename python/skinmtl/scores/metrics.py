@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from skinmtl.scores import Scores
+from skinmtl.scores.scores_file import Scores
 
 LESION_FIGURES = (
     "map_class",

@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterable, Iterator, TypeVar
 
 import cv2
 
-from skinmtl.errors import InputError
+from skinmtl.common.errors import InputError
 
 try:
     from multiprocessing import resource_tracker

@@ -10,9 +10,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Dict, List
 
-from skinmtl.dataset import read_summary
-from skinmtl.errors import InputError
-from skinmtl.manifest import Manifest
+from skinmtl.common.errors import InputError
+from skinmtl.data.dataset import read_summary
+from skinmtl.data.manifest import Manifest
 
 LABELS_FILE = "labels.json"
 KINDS = ("lesion_names", "location_names")

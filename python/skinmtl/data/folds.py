@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from skinmtl.errors import InputError
-from skinmtl.manifest import Manifest, read_csv
-from skinmtl.outputs import new_file
+from skinmtl.common.errors import InputError
+from skinmtl.common.outputs import new_file
+from skinmtl.data.manifest import Manifest, read_csv
 
 
 def make_folds(manifest: Manifest, k: int, seed: int, by: str) -> np.ndarray:

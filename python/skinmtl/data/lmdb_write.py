@@ -15,14 +15,14 @@ import lmdb
 import numpy as np
 from tqdm import tqdm
 
-from skinmtl import images
-from skinmtl.bad_images import check_images_exist, refuse_bad_images
-from skinmtl.dataset import LMDB_NAMES
-from skinmtl.manifest import Manifest
-from skinmtl.outputs import new_folder
-from skinmtl.parallel import ordered_map
-from skinmtl.provenance import made_by, sha256
-from skinmtl.schema import caffe_messages
+from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.common.outputs import new_folder
+from skinmtl.common.parallel import ordered_map
+from skinmtl.common.provenance import made_by, sha256
+from skinmtl.data import images
+from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
+from skinmtl.data.dataset import LMDB_NAMES
+from skinmtl.data.manifest import Manifest
 
 JPEG_QUALITY = 95  # our choice: hardly visible loss at about a tenth of PNG's size
 MAP_SIZE = 1 << 30

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
-from skinmtl.schema import caffe_messages
-from skinmtl.trunks import TRUNKS, TrunkLayers
+from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.nets.trunks import TRUNKS, TrunkLayers
 
 SPLITS = ("train", "test", "deploy")
 # the multi-task net, and its single-task baselines: the same without the other head, labels and loss

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skinmtl.errors import InputError
-from skinmtl.manifest import Manifest
+from skinmtl.common.errors import InputError
+from skinmtl.data.manifest import Manifest
 
 SHOWN = 20
 

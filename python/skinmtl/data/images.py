@@ -10,7 +10,7 @@ from typing import Iterator, NamedTuple
 import cv2
 import numpy as np
 
-from skinmtl.exif import orientation
+from skinmtl.data.exif import orientation
 
 JPEG_START = b"\xff\xd8"
 LONGEST_SIDE = 65500  # the most that libjpeg stores

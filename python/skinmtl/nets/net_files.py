@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from skinmtl.dataset import read_summary
-from skinmtl.errors import InputError
-from skinmtl.label_names import KINDS, LABELS_FILE, LabelNames
-from skinmtl.nets import SPLITS, NetOptions, make_net
-from skinmtl.outputs import new_file
-from skinmtl.prototxt import message_text
+from skinmtl.caffe_files.prototxt import message_text
+from skinmtl.common.errors import InputError
+from skinmtl.common.outputs import new_file
+from skinmtl.data.dataset import read_summary
+from skinmtl.nets.label_names import KINDS, LABELS_FILE, LabelNames
+from skinmtl.nets.multi_task import SPLITS, NetOptions, make_net
 
 LARGEST_TEST_BATCH = 50
 

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from skinmtl.demo_drawing import LESIONS, SITES, UNIT, Look, Scene
-from skinmtl.outputs import new_folder
-from skinmtl.parallel import ordered_map
-from skinmtl.provenance import made_by
+from skinmtl.common.outputs import new_folder
+from skinmtl.common.parallel import ordered_map
+from skinmtl.common.provenance import made_by
+from skinmtl.demo.drawing import LESIONS, SITES, UNIT, Look, Scene
 
 # How often a lesion is drawn at a site, in proportion, lesions in the order of LESIONS. Strong but never certain, as in
 # the paper's Figure 1. The sites and the numbers are ours: they follow common clinical knowledge, not the paper's data.

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Iterator
 
-from skinmtl.errors import InputError
+from skinmtl.common.errors import InputError
 
 LOCK_NAME = ".building"
 CANNOT_WRITE = (

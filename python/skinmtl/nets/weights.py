@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from google.protobuf.message import Message
 
-from skinmtl.errors import InputError
-from skinmtl.net_probe import NetShapes
-from skinmtl.prototxt import read_caffemodel
+from skinmtl.caffe_files.prototxt import read_caffemodel
+from skinmtl.common.errors import InputError
+from skinmtl.nets.net_probe import NetShapes
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any, Sequence
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
 
-from skinmtl.errors import InputError
-from skinmtl.schema import caffe_messages
+from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.common.errors import InputError
 
 
 def read_net(path: Path) -> Message:

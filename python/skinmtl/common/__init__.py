@@ -1,0 +1,1 @@
+"""What every room needs: errors, whole-or-nothing outputs, worker processes, provenance."""

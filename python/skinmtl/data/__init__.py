@@ -1,0 +1,1 @@
+"""From a manifest and its images to folds and LMDBs."""

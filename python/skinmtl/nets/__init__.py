@@ -1,0 +1,1 @@
+"""The nets: made, written, and held against weights."""

@@ -1,0 +1,1 @@
+"""From a snapshot to scores, and from scores to metrics."""
