@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = README + (ROOT / "docker/README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    (tools/\w.*)$", README.replace("\\\n", " "), re.MULTILINE)
 
 
@@ -28,3 +29,12 @@ def test_every_link_leads_to_a_file(target):
 @pytest.mark.parametrize("target", re.findall(r"make (\w+)", README))
 def test_every_make_target_is_in_the_makefile(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"\b(?:tools/)?(\w+\.py)\b", PAGES))))
+def test_every_tool_that_is_named_is_there(name):
+    assert (ROOT / "tools" / name).is_file()
+
+
+def test_no_place_is_left_to_fill_in():
+    assert not re.findall(r"^ *[A-Z]{4,}$", PAGES, re.MULTILINE)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from skinmtl.caffe_files.prototxt import read_caffemodel
 from skinmtl.common.errors import InputError
@@ -159,7 +164,7 @@ def test_bad_input_is_one_line_and_no_file(score, tiny_model, tmp_path):
     for number in range(7):
         shutil.copy(str(tiny_model.data.images / f"{number}.jpg"), str(tmp_path))
     refused(score(out, images=tmp_path), out, "manifest.csv:9: ", "7.jpg", "missing")
-    refused(score(out, "--gpu", 0), out, "GPU")
+    refused(score(out, "--gpu", 0), out, "--gpu 0", "built without CUDA")
 
 
 @pytest.mark.caffe
@@ -238,3 +243,38 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_scores(score, scored, tiny
     again = read_scores(tmp_path / "s.npz")
     assert np.allclose(again.lesion_scores, scored.lesion_scores, atol=1e-6)
     assert [path.name for path in tmp_path.glob("*s.npz*")] == ["s.npz"]
+
+
+@pytest.mark.caffe
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_run_leaves_no_scores_and_the_next_one_makes_them(score, scored, tiny_model, tmp_path, stop):
+    """Stopped while it scores: its progress file is there and grows by then."""
+    (tmp_path / "images").mkdir()
+    lines = tiny_model.data.manifest.read_text().splitlines()
+    with open(str(tmp_path / "manifest.csv"), "w") as file:
+        file.write(lines[0] + "\n")
+        for copy in range(40):
+            for line in lines[1:]:
+                file.write(f"{copy}_{line}\n")
+                name = line.split(",")[0]
+                (tmp_path / "images" / f"{copy}_{name}").symlink_to(tiny_model.data.images / name)
+    command = [sys.executable, str(ROOT / "tools/score.py"), "--deploy", str(tiny_model.deploy), "--short-side", "72"]
+    command += ["--weights", str(tiny_model.snapshot), "--manifest", str(tmp_path / "manifest.csv")]
+    command += ["--images", str(tmp_path / "images"), "--out", str(tmp_path / "s.npz"), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    progress = tmp_path / ".s.npz.progress"
+    header = 0
+    while process.poll() is None and not (header and progress.stat().st_size > header):
+        if progress.exists() and not header:
+            header = len(progress.read_bytes().partition(b"\n")[0]) + 1 if b"\n" in progress.read_bytes() else 0
+        time.sleep(0.01)
+    process.send_signal(stop)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == (-stop if stop == signal.SIGKILL else 128 + stop), said
+    assert "Traceback" not in said
+    assert not (tmp_path / "s.npz").exists()
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "images were scored before" in done.stdout + done.stderr
+    assert np.allclose(read_scores(tmp_path / "s.npz").lesion_scores[:8], scored.lesion_scores, atol=1e-6)
+    assert not progress.exists()
