@@ -37,8 +37,10 @@ def caffe_messages() -> SimpleNamespace:
 def _parse(text: str) -> descriptor_pb2.FileDescriptorProto:
     """Reads the plain form that `caffe.proto` is kept in: a field, an enum or a brace a line."""
     file = descriptor_pb2.FileDescriptorProto(name="skinmtl/caffe.proto", package="caffe", syntax="proto2")
+    lines = [re.sub(r"//.*", "", line).strip() for line in text.splitlines()]
+    messages = {line.split()[1] for line in lines if line.startswith("message ")}
     message = None
-    for line in (re.sub(r"//.*", "", line).strip() for line in text.splitlines()):
+    for line in lines:
         field, enum = FIELD.match(line), ENUM.match(line)
         if line.startswith("message "):
             message = file.message_type.add(name=line.split()[1])
@@ -48,7 +50,7 @@ def _parse(text: str) -> descriptor_pb2.FileDescriptorProto:
                 name, number = value.split(" = ")
                 values.add(name=name, number=int(number))
         elif field:
-            _add_field(message, *field.groups())
+            _add_field(message, messages, *field.groups())
         elif line not in ("", "}", "package caffe;", 'syntax = "proto2";'):
             raise ValueError(f"caffe.proto: cannot read {line!r}")
     return file
@@ -56,6 +58,7 @@ def _parse(text: str) -> descriptor_pb2.FileDescriptorProto:
 
 def _add_field(
     message: descriptor_pb2.DescriptorProto,
+    messages: set[str],
     label: str,
     kind: str,
     name: str,
@@ -66,8 +69,10 @@ def _add_field(
     field = message.field.add(name=name, number=int(number), label=LABELS[label])
     if kind in SCALARS:
         field.type = getattr(Field, f"TYPE_{kind.upper()}")
-    else:
-        field.type_name = kind  # the pool finds out whether it is a message or an enum
+    elif kind in messages:
+        field.type, field.type_name = Field.TYPE_MESSAGE, f".caffe.{kind}"
+    else:  # an enum stands in the message that uses it
+        field.type, field.type_name = Field.TYPE_ENUM, f".caffe.{message.name}.{kind}"
     if option == "packed":
         field.options.packed = value == "true"
     elif option == "default":
