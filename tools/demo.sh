@@ -35,7 +35,8 @@ labels="--lesions 10 --locations 7"
     step tools/check_lmdb.py build/demo/test --crop 64
     step tools/make_prototxt.py $net $labels --train-data build/demo/train --test-data build/demo/test \
         --out prototxt/tiny_mtl
-    step train -solver solvers/tiny_mtl.prototxt
+    echo "\$ caffe train -solver solvers/tiny_mtl.prototxt"
+    train -solver solvers/tiny_mtl.prototxt
     weights=build/demo/tiny_mtl_iter_2000.caffemodel
     step tools/check_weights.py --net prototxt/tiny_mtl/deploy.prototxt --weights $weights
     step tools/score.py --deploy prototxt/tiny_mtl/deploy.prototxt --weights $weights $data $fold --subset test \

@@ -11,7 +11,7 @@ from skinmtl.data.manifest import read_manifest
 
 def parse_args() -> argparse.Namespace:
     parser = new_parser(__doc__)
-    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write: image,fold")
     parser.add_argument("--k", type=positive, default=5, help="number of folds (default %(default)s, the paper's)")
     parser.add_argument("--seed", type=seed, default=1, help="of the random order (default %(default)s)")

@@ -12,7 +12,7 @@ from skinmtl.data.manifest import read_manifest
 
 def parse_args() -> argparse.Namespace:
     parser = new_parser(__doc__)
-    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
     parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
     parser.add_argument("--out", type=Path, required=True, help="the folder to make; it must not exist")
     add_fold_arguments(parser)

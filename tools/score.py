@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument("--deploy", type=Path, required=True, help="the model's deploy.prototxt")
     parser.add_argument("--weights", type=Path, required=True, help="a snapshot's caffemodel")
-    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
     parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
     add_fold_arguments(parser)
