@@ -77,8 +77,8 @@ check() {
         "$tree/bin/$program" --version 2>&1 | grep "^$program" || fail "$program does not start"
     done
     { "$tree/bin/extract_features" 2>&1 || true; } | grep '^Usage' || fail "extract_features does not start"
-    "$tree/bin/pytest" --version || fail "pytest does not start"
-    MPLCONFIGDIR="$tree" "$tree/bin/python3" - <<'PYTHON' || fail "pycaffe does not work"
+    PYTHONDONTWRITEBYTECODE="" "$tree/bin/pytest" --version || fail "pytest does not start"
+    PYTHONDONTWRITEBYTECODE="" MPLCONFIGDIR="$tree" "$tree/bin/python3" - <<'PYTHON' || fail "pycaffe does not work"
 import sys
 import caffe, cv2, google.protobuf, hypothesis, lmdb, matplotlib, numpy, sklearn.metrics, tqdm
 matplotlib.use("agg")
