@@ -89,7 +89,7 @@ def tiny_model(small_set, tmp_path_factory):
     options = NetOptions(
         "resnet50_mtl", "tiny", 64, 3, 4, str(small_set.train), str(small_set.test), 8, 8, frozen_batch_norm=False
     )
-    write_net_files(net_files(options, "a test", None), folder)
+    write_net_files(net_files(options, "a test"), folder)
     (folder / "solver.prototxt").write_text(
         f'train_net: "{folder}/train.prototxt"\n'
         'base_lr: 0.001 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.0001 random_seed: 1\n'

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import Scores, read_scores, write_scores
@@ -182,3 +186,28 @@ def test_the_help_names_every_flag_with_an_example(tool):
     assert done.returncode == 0
     for words in ("--json", "--at-least", "example: --json metrics.json", "example: --at-least map_class=0.6", "tie"):
         assert words in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_early_does_not_change_the_verdict(file, tmp_path, unbuffered):
+    """As in `evaluate.py ... | head`: what is printed goes nowhere, what was judged still counts."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    tool = [sys.executable, str(ROOT / "tools/evaluate.py"), str(file)]
+    environment = dict(os.environ, PYTHONUNBUFFERED=unbuffered)
+    for floors, status in ([], 0), (["--at-least", "map_class=1"], 1):
+        done = subprocess.run(tool + floors, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment)
+        assert done.returncode == status, done.stderr
+        assert done.stderr.count("\n") == status
+    os.close(writer)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_takes_nothing_is_one_line(file, unbuffered):
+    tool = [sys.executable, str(ROOT / "tools/evaluate.py"), str(file)]
+    environment = dict(os.environ, PYTHONUNBUFFERED=unbuffered)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(tool, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "standard output cannot be written" in done.stderr

@@ -195,7 +195,9 @@ def test_label_counts_and_names_and_the_test_batch_come_from_the_data(tool, smal
         (["--lesions", 5, "--locations", 4], "has 3 lesion_names, the net is to have 5"),
         (["--crop", 224], "72 pixels on the shorter side"),
         (["--test-batch-size", 5], "8 records are no multiple of the test batch 5"),
-        (["--test-data", "nowhere"], "nowhere"),
+        (["--test-data", "nowhere"], "nowhere: not both there to count their labels"),
+        (["--lesions", 3, "--locations", 4, "--train-data", "a", "--test-data", "b"], "give --test-batch-size"),
+        (["--crop", 2], "too small for the net"),
     ],
 )
 def test_data_that_does_not_fit_the_net_is_one_line(tool, small_set, tmp_path, changes, said):
@@ -222,7 +224,7 @@ def test_without_data_the_label_counts_must_be_given(tool, tmp_path):
     data = ["--train-data", tmp_path / "a", "--test-data", tmp_path / "b"]
     done = tool("make_prototxt.py", *TINY, *data, "--out", tmp_path / "net")
     assert done.returncode == 1
-    assert "dataset.json: missing" in done.stderr
+    assert "not both there to count their labels; give the counts" in done.stderr
     assert tool("make_prototxt.py", *TINY, *data, "--lesions", 3, "--out", tmp_path / "net").returncode == 2
 
 
@@ -243,3 +245,32 @@ def test_check_names_the_files_that_differ(tool, tmp_path):
     assert "test.prototxt" in done.stderr
     assert "train.prototxt" not in done.stderr
     assert Path(out / "test.prototxt").read_text().endswith("# edited\n")
+
+
+def test_the_first_line_makes_the_files_again_without_the_data(tool, small_set, tmp_path):
+    for subset in ("train", "test"):
+        shutil.copytree(str(getattr(small_set, subset)), str(tmp_path / "data" / subset))
+    data = ["--train-data", "data/train", "--test-data", "data/test"]
+    assert tool("make_prototxt.py", *TINY, *data, "--out", "net", cwd=tmp_path).returncode == 0
+    shutil.rmtree(str(tmp_path / "data"))
+    command = re.match(r"# made by: tools/(.*)", (tmp_path / "net/test.prototxt").read_text()).group(1)
+    done = tool(*shlex.split(command), "--check", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_label_names_of_a_net_with_other_counts_are_found_and_go(tool, tmp_path):
+    counts = ["--lesions", 2, "--locations", 2, "--test-batch-size", 1, "--train-data", "a", "--test-data", "b"]
+    assert tool("make_prototxt.py", *TINY, *counts, "--out", tmp_path / "net").returncode == 0
+    (tmp_path / "net/labels.json").write_text('{"lesion_names": ["a"], "location_names": ["b"]}')
+    done = tool("make_prototxt.py", *TINY, *counts, "--out", tmp_path / "net", "--check")
+    assert done.returncode == 1
+    assert "labels.json" in done.stderr
+    assert tool("make_prototxt.py", *TINY, *counts, "--out", tmp_path / "net").returncode == 0
+    assert not (tmp_path / "net/labels.json").exists()
+
+
+def test_a_one_head_net_knows_the_names_of_its_head_only(tool, small_set, tmp_path):
+    data = ["--train-data", small_set.train, "--test-data", small_set.test]
+    single = ["--model", "resnet50_lesion", *TINY[2:]]
+    assert tool("make_prototxt.py", *single, *data, "--out", tmp_path / "net").returncode == 0
+    assert list(json.loads((tmp_path / "net/labels.json").read_text())) == ["lesion_names"]

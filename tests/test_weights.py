@@ -159,3 +159,11 @@ def test_a_net_that_caffe_cannot_build_is_one_line(tool, tiny_model, tmp_path, t
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert said in done.stderr
+
+
+def test_files_of_the_working_folder_do_not_stand_in_for_modules(tool, tiny_model, tmp_path):
+    (tmp_path / "caffe").mkdir()
+    (tmp_path / "caffe/__init__.py").write_text("")
+    (tmp_path / "tempfile.py").write_text("raise SystemExit('shadowed')")
+    done = tool("check_weights.py", "--net", tiny_model.deploy, "--weights", tiny_model.snapshot, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

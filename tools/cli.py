@@ -1,13 +1,14 @@
 """What every tool shares: the library from a clone, and the exit status (0 done, 1 bad input, 2 usage)."""
 
 import argparse
+import contextlib
 import math
 import os
 import signal
 import sys
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Callable, NoReturn, Optional, Type
+from typing import Any, Callable, NoReturn, Optional, TextIO, Type
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
@@ -118,23 +119,49 @@ def _stop(number: int, frame: Optional[FrameType]) -> NoReturn:
     raise Stopped(signal.Signals(number))
 
 
+class _Output:
+    """Standard output that outlives its reader: where that leaves (`| head`), the tool goes on to its own status."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _try(self, write: Callable[[], Any]) -> None:
+        try:
+            write()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if not isinstance(error, BrokenPipeError):
+                raise InputError(f"standard output cannot be written ({error.strerror}); send it elsewhere") from None
+
+
 def run(main: Callable[[], Optional[int]]) -> NoReturn:
     """Calls `main` and exits with its status; bad input is one line on stderr and status 1."""
     for number in STOPS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and `&` set it
             signal.signal(number, _stop)
     sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+    sys.stdout = _Output(sys.stdout)
     try:
         status = main()
         sys.stdout.flush()
     except InputError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr)
         status = 1
     except Stopped as stop:
         number = stop.args[0]
         print(f"{Path(sys.argv[0]).name}: stopped by {number.name}", file=sys.stderr)
         status = 128 + number
-    except BrokenPipeError:  # the reader of our output left (`| head`): not an error, and nothing to flush to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+    with contextlib.suppress(InputError):  # what a failed tool has printed so far
+        sys.stdout.flush()
     sys.exit(status)

@@ -16,7 +16,11 @@ train() {
     {
         caffe train "$@" 2>&1 || echo failed >build/demo/failed
     } | tee build/demo/train.log | grep -o 'Iteration [0-9]* (.*' || true
-    [ ! -e build/demo/failed ] || { grep '^F' build/demo/train.log >&2 && exit 1; }
+    if [ -e build/demo/failed ]; then
+        { grep '^F' build/demo/train.log || tail -n 5 build/demo/train.log; } >&2
+        echo "demo.sh: caffe train failed as shown; all that it said is in build/demo/train.log" >&2
+        exit 1
+    fi
 }
 
 # the paper's five folds; patients stay whole; fold 0 is the test fold

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cli import new_parser, positive, run
 from skinmtl.common.errors import InputError
-from skinmtl.nets.label_names import names_of
+from skinmtl.nets.label_names import KINDS, names_of, write_label_names
 from skinmtl.nets.multi_task import MODELS, NetOptions
 from skinmtl.nets.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files
 from skinmtl.nets.trunks import TRUNKS
@@ -49,28 +49,36 @@ def main() -> None:
     args = parser.parse_args()
     if (args.lesions is None) != (args.locations is None):
         parser.error("--lesions and --locations go together")
-    names = None if args.lesions else names_of(args.train_data, args.test_data)
+    needed = args.lesions is None
+    names = names_of(args.train_data, args.test_data) if needed or not args.check else None
+    # resolved, so that the command in the files' first line makes them again where the data is not at hand
+    if needed and names is None:
+        raise InputError(f"{args.train_data}, {args.test_data}: not both there to count their labels; give the counts")
+    if needed:
+        args.lesions, args.locations = (len(names[kind]) for kind in KINDS)
+    args.test_batch_size = args.test_batch_size or test_batch_size(args.test_data)
     options = NetOptions(
         model=args.model,
         trunk=args.trunk,
         crop=args.crop,
-        lesions=args.lesions or len(names["lesion_names"]),
-        locations=args.locations or len(names["location_names"]),
+        lesions=args.lesions,
+        locations=args.locations,
         train_data=args.train_data.as_posix(),
         test_data=args.test_data.as_posix(),
         batch_size=args.batch_size,
-        test_batch_size=args.test_batch_size or test_batch_size(args.test_data),
+        test_batch_size=args.test_batch_size,
         frozen_batch_norm=args.batch_norm == "frozen",
     )
-    files = net_files(options, command_of(parser, args), names)
+    files = net_files(options, command_of(parser, args))
     if args.check:
-        differing = differing_files(files, args.out)
+        differing = differing_files(files, options, args.out)
         if differing:
             raise InputError(f"{', '.join(map(str, differing))}: not as generated; run this without --check")
         print(f"{args.out}: as generated")
         return
     test_iterations = check_data(options)
     write_net_files(files, args.out)
+    write_label_names(names, options.heads, args.out)
     print(f"{args.out}: {options.net_name}, {options.lesions} lesions, {options.locations} locations")
     if test_iterations:
         print(f"set in the solver: test_iter: {test_iterations}")

@@ -11,7 +11,7 @@ SHOWN = 20
 
 
 def check_images_exist(manifest: Manifest, image_folder: Path) -> None:
-    """InputError with a line for each image whose file is missing."""
+    """InputError with a line for each image whose file is missing, SHOWN at most; one line where all of them are."""
     if not image_folder.is_dir():
         raise InputError(f"{image_folder}: no such folder; correct --images")
     missing = [n for n, row in enumerate(manifest.rows) if not (image_folder / row.image).is_file()]

@@ -1,15 +1,14 @@
-"""A model's files on disk: its three prototxts and its label names; made, written, compared with what is there."""
+"""A model's files on disk: its three prototxts, made, written, compared with what is there."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from skinmtl.caffe_files.prototxt import message_text
 from skinmtl.common.errors import InputError
 from skinmtl.common.outputs import new_file
 from skinmtl.data.dataset import read_summary
-from skinmtl.nets.label_names import KINDS, LABELS_FILE, LabelNames
+from skinmtl.nets.label_names import KINDS, LABELS_FILE, read_label_names
 from skinmtl.nets.multi_task import SPLITS, NetOptions, make_net
 
 LARGEST_TEST_BATCH = 50
@@ -21,6 +20,8 @@ def test_batch_size(test_data: Path) -> int:
     Caffe does not rewind a test net between tests: only where test_iter x batch is the set does every test see the
     same images.
     """
+    if not test_data.exists():
+        raise InputError(f"{test_data}: not there to choose a batch that divides it; give --test-batch-size")
     n_records = read_summary(test_data)["n_records"]
     return max(batch for batch in range(1, LARGEST_TEST_BATCH + 1) if n_records % batch == 0)
 
@@ -49,28 +50,26 @@ def check_data(options: NetOptions) -> int | None:
     return n_records // options.test_batch_size
 
 
-def net_files(options: NetOptions, command: str, names: LabelNames | None) -> dict[str, str]:
-    """File name -> text: train.prototxt, test.prototxt and deploy.prototxt, headed by the command that makes them.
-
-    Where the label names are known, labels.json has them: score.py checks a manifest's against them.
-    """
+def net_files(options: NetOptions, command: str) -> dict[str, str]:
+    """File name -> text: train.prototxt, test.prototxt and deploy.prototxt, headed by the command that makes them."""
     header = f"# made by: {command}\n# Change the command, not this file.\n"
-    files = {f"{split}.prototxt": header + message_text(make_net(options, split)) for split in SPLITS}
-    if names:
-        files[LABELS_FILE] = json.dumps(names, indent=2, ensure_ascii=False) + "\n"
-    return files
+    return {f"{split}.prototxt": header + message_text(make_net(options, split)) for split in SPLITS}
 
 
 def write_net_files(files: dict[str, str], out: Path) -> None:
-    """Writes or replaces the files, each whole; a labels.json of an earlier net goes."""
+    """Writes or replaces the files, each whole."""
     for name, text in files.items():
         with new_file(out / name) as partial:
             partial.write_text(text, encoding="utf-8")
-    if LABELS_FILE not in files and (out / LABELS_FILE).exists():
-        (out / LABELS_FILE).unlink()
 
 
-def differing_files(files: dict[str, str], out: Path) -> list[Path]:
-    """The files in `out` that are missing or not exactly as generated."""
+def differing_files(files: dict[str, str], options: NetOptions, out: Path) -> list[Path]:
+    """The files in `out` that are missing or not exactly as generated, and a labels.json of a net with other counts."""
     paths = {out / name: text for name, text in files.items()}
-    return [path for path, text in paths.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    found = [path for path, text in paths.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    names = read_label_names(out)
+    if names and {kind: len(listed) for kind, listed in names.items()} != {
+        f"{head}_names": outputs for head, outputs in options.heads.items()
+    }:
+        found.append(out / LABELS_FILE)
+    return found

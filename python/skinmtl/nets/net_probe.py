@@ -1,4 +1,4 @@
-"""A net's shapes, found by Caffe in a process of its own: this module run as a program prints them as JSON.
+"""A net's shapes, found by Caffe in a process of its own: `main` there prints them as JSON.
 
 Caffe ends the process where a net is wrong. Here that process is a child, and what Caffe said becomes an InputError.
 """
@@ -36,8 +36,9 @@ def net_shapes(prototxt: Path, gpu: int | None = None) -> NetShapes:
     read_net(prototxt)  # its messages name the file and the line
     environment = dict(os.environ, GLOG_minloglevel="2", GLOG_logtostderr="1")
     library = str(Path(skinmtl.__file__).resolve().parents[1])
-    environment["PYTHONPATH"] = os.pathsep.join([library, environment.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "skinmtl.nets.net_probe", str(prototxt), "cpu" if gpu is None else str(gpu)]
+    # in place of the working folder, whose files might have the names of modules
+    program = f"import sys; sys.path[0] = {library!r}; from skinmtl.nets.net_probe import main; main()"
+    command = [sys.executable, "-c", program, str(prototxt), "cpu" if gpu is None else str(gpu)]
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
     if done.returncode == 0:
         return NetShapes(**json.loads(done.stdout))
@@ -80,7 +81,3 @@ def main() -> None:
     params = {name: [list(blob.data.shape) for blob in blobs] for name, blobs in built.params.items()}
     tops = {name: list(blob.data.shape) for name, blob in built.blobs.items()}
     print(json.dumps({"params": params, "tops": tops}))
-
-
-if __name__ == "__main__":
-    main()

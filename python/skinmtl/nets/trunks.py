@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
+from skinmtl.common.errors import InputError
+
 CAFFES_MOVING_AVERAGE = 0.999
 
 
@@ -57,6 +59,8 @@ class TrunkLayers:
                 name = f"{stage}{chr(ord('a') + block)}"
                 bottom = self._block(name, bottom, width, stride if block == 0 else 1, projected=block == 0)
             side = _convolved(side, 1, 0, stride)
+        if side < 1:
+            raise InputError(f"a crop of {crop} is too small for the net; give a larger --crop")
         self._pool("pool5", bottom, "AVE", kernel=side, stride=1)
 
     def _stem(self, crop: int) -> int:

@@ -33,17 +33,17 @@ def compare_weights(shapes: NetShapes, caffemodel: Path) -> WeightsReport:
     layers = [layer for layer in _layers(read_caffemodel(caffemodel)) if layer.blobs]
     stored = {layer.name: layer.blobs for layer in layers}
     normal = {layer.name for layer in layers if getattr(layer, "type", "") == "BatchNorm"}  # older layers have none
-    disagreeing = []
+    disagreeing = {}
     for name in expected:
         if name in stored:
             fault = _fault(expected[name], stored[name]) or (name in normal and _unset_statistics(stored[name]))
             if fault:
-                disagreeing.append(f"{name}: {fault}")
+                disagreeing[name] = f"{name}: {fault}"
     return WeightsReport(
-        filled=tuple(name for name in expected if name in stored),
+        filled=tuple(name for name in expected if name in stored and name not in disagreeing),
         initial=tuple(name for name in expected if name not in stored),
         unused=tuple(name for name in stored if name not in expected),
-        disagreeing=tuple(disagreeing),
+        disagreeing=tuple(disagreeing.values()),
     )
 
 
@@ -70,7 +70,7 @@ def _fault(shapes: list[list[int]], blobs: list[Message]) -> str:
         found = _shape(blob, len(shape))
         if found != shape:
             return f"blob {number} is {_times(found)} in the caffemodel, {_times(shape)} in the net"
-        values = np.array(blob.data or blob.double_data, np.float32)
+        values = _values(blob)
         if len(values) != np.prod(shape, dtype=int):
             return f"blob {number} has {len(values)} values for {_times(shape)}"
         if not np.isfinite(values).all():
@@ -80,7 +80,11 @@ def _fault(shapes: list[list[int]], blobs: list[Message]) -> str:
 
 def _unset_statistics(blobs: list[Message]) -> str:
     """BatchNorm's third blob is what Caffe divides the mean and the variance by; a net that never trained has 0."""
-    return "" if blobs[2].data[0] else "its statistics were never set (factor 0)"
+    return "" if _values(blobs[2])[0] else "its statistics were never set (factor 0)"
+
+
+def _values(blob: Message) -> np.ndarray:
+    return np.array(blob.data or blob.double_data, np.float32)
 
 
 def _shape(blob: Message, axes: int) -> list[int]:
