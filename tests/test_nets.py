@@ -195,7 +195,7 @@ def test_label_counts_and_names_and_the_test_batch_come_from_the_data(tool, smal
         (["--lesions", 5, "--locations", 4], "has 3 lesion_names, the net is to have 5"),
         (["--crop", 224], "72 pixels on the shorter side"),
         (["--test-batch-size", 5], "8 records are no multiple of the test batch 5"),
-        (["--test-data", "nowhere"], "nowhere: not both there to count their labels"),
+        (["--test-data", "nowhere"], "nowhere: not both there to count labels"),
         (["--lesions", 3, "--locations", 4, "--train-data", "a", "--test-data", "b"], "give --test-batch-size"),
         (["--crop", 2], "too small for the net"),
     ],
@@ -224,7 +224,7 @@ def test_without_data_the_label_counts_must_be_given(tool, tmp_path):
     data = ["--train-data", tmp_path / "a", "--test-data", tmp_path / "b"]
     done = tool("make_prototxt.py", *TINY, *data, "--out", tmp_path / "net")
     assert done.returncode == 1
-    assert "not both there to count their labels; give the counts" in done.stderr
+    assert "not both there to count labels; give the counts" in done.stderr
     assert tool("make_prototxt.py", *TINY, *data, "--lesions", 3, "--out", tmp_path / "net").returncode == 2
 
 

@@ -49,12 +49,13 @@ def main() -> None:
     args = parser.parse_args()
     if (args.lesions is None) != (args.locations is None):
         parser.error("--lesions and --locations go together")
-    needed = args.lesions is None
-    names = names_of(args.train_data, args.test_data) if needed or not args.check else None
-    # resolved, so that the command in the files' first line makes them again where the data is not at hand
-    if needed and names is None:
-        raise InputError(f"{args.train_data}, {args.test_data}: not both there to count their labels; give the counts")
-    if needed:
+    counted = args.lesions is not None
+    # a check of what the flags say in full must not depend on the data that happens to be there
+    names = None if args.check and counted else names_of(args.train_data, args.test_data)
+    # what the data says goes into args: the command in the files' first line makes them again without the data
+    if not counted:
+        if names is None:
+            raise InputError(f"{args.train_data}, {args.test_data}: not both there to count labels; give the counts")
         args.lesions, args.locations = (len(names[kind]) for kind in KINDS)
     args.test_batch_size = args.test_batch_size or test_batch_size(args.test_data)
     options = NetOptions(
