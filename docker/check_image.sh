@@ -5,7 +5,7 @@ set -eu
 caffe --version
 pytest --version
 python3 - <<'PYTHON'
-import caffe, cv2, google.protobuf, lmdb, numpy, sklearn.metrics, tqdm
+import caffe, cv2, google.protobuf, jinja2, lmdb, matplotlib, numpy, scipy.stats, sklearn.metrics, tqdm
 numpy.ones((64, 64)).dot(numpy.ones((64, 64)))
 loaded = {line.split(None, 5)[5].strip() for line in open("/proc/self/maps") if ".so" in line}
 assert any("/libopenblas" in path for path in loaded), "OpenBLAS is not loaded"

@@ -80,7 +80,7 @@ check() {
     PYTHONDONTWRITEBYTECODE="" "$tree/bin/pytest" --version || fail "pytest does not start"
     PYTHONDONTWRITEBYTECODE="" MPLCONFIGDIR="$tree" "$tree/bin/python3" - <<'PYTHON' || fail "pycaffe does not work"
 import sys
-import caffe, cv2, google.protobuf, hypothesis, lmdb, matplotlib, numpy, sklearn.metrics, tqdm
+import caffe, cv2, google.protobuf, hypothesis, jinja2, lmdb, matplotlib, numpy, scipy.stats, sklearn.metrics, tqdm
 matplotlib.use("agg")
 import matplotlib.pyplot
 matplotlib.pyplot.figure().savefig("/dev/null", format="png")

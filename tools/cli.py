@@ -72,6 +72,14 @@ def not_negative(text: str) -> int:
     return _whole_number(text, 0)
 
 
+def share(text: str) -> float:
+    """An argparse type: a number from 0 to below 1."""
+    value = finite(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    return value
+
+
 def seed(text: str) -> int:
     """An argparse type: what numpy takes as the seed of its random numbers."""
     return _whole_number(text, 0, 2**32 - 1)
@@ -99,7 +107,17 @@ def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
         "--folds", type=Path, help="the CSV that make_folds.py wrote (default: take the whole manifest)"
     )
     parser.add_argument("--fold", type=not_negative, metavar="K", help="which fold is the test fold, from 0")
-    parser.add_argument("--subset", choices=("train", "test"), help="the test fold, or all others")
+    parser.add_argument(
+        "--subset", choices=("train", "validation", "test"), help="the test fold, all others, or a part of the others"
+    )
+    parser.add_argument(
+        "--validation",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="set whole groups with this share of the images outside the test fold aside: --subset validation takes "
+        "them, --subset train leaves them out (default: none; example: 0.1)",
+    )
 
 
 def check_fold_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -107,6 +125,10 @@ def check_fold_arguments(parser: argparse.ArgumentParser, args: argparse.Namespa
     given = [args.folds is not None, args.fold is not None, args.subset is not None]
     if any(given) and not all(given):
         parser.error("--folds, --fold and --subset go together")
+    if args.subset == "validation" and not args.validation:
+        parser.error("--subset validation needs --validation SHARE")
+    if args.validation and args.subset not in ("train", "validation"):
+        parser.error("--validation goes with --subset train or validation")
 
 
 class Stopped(KeyboardInterrupt):

@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset)
+    manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
     smallest, largest = args.jitter or (args.short_side, args.short_side)
     sizes = Sizes(smallest, largest, args.copies)
     summary = write_lmdbs(manifest, args.images, args.out, sizes, args.seed, args.workers, vars(args))

@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset)
+    manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
     mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
     protocol = Protocol(args.short_side, mean, args.batch_size, args.gpu, args.workers)
     score(args.deploy, args.weights, manifest, args.images, protocol, args.out, vars(args))

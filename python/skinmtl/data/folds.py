@@ -13,6 +13,9 @@ from skinmtl.common.errors import InputError
 from skinmtl.common.outputs import new_file
 from skinmtl.data.manifest import Manifest, read_csv
 
+# fixed (our choice), so that every command sets the same images aside without being told which
+SET_ASIDE_SEED = 1
+
 
 def make_folds(manifest: Manifest, k: int, seed: int, by: str) -> np.ndarray:
     """(N,) int64: the fold 0..k-1 of every image.
@@ -68,18 +71,42 @@ def read_folds(path: Path, manifest: Manifest) -> np.ndarray:
     return np.array([fold_of[row.image] for row in manifest.rows], np.int64)
 
 
-def select(manifest: Manifest, folds_path: Path | None, fold: int | None, subset: str | None) -> Manifest:
-    """The images of test fold `fold` (subset "test") or all others ("train"); the whole manifest without `folds_path`.
+def select(
+    manifest: Manifest, folds_path: Path | None, fold: int | None, subset: str | None, validation: float = 0.0
+) -> Manifest:
+    """The images of test fold `fold` (subset "test"), the others ("train"), or a part of the others ("validation").
 
-    The label names stay the whole manifest's, so that every subset has the same label indices.
+    `validation` is the share of the images outside the test fold, in whole groups, that "validation" takes and "train"
+    leaves out: what training may watch while the test fold stays unseen. 0 leaves "train" whole. Without `folds_path`
+    the whole manifest. The label names stay the whole manifest's, so that every subset has the same label indices.
     """
     if folds_path is None:
         return manifest
     folds = read_folds(folds_path, manifest)
     if fold not in folds:
         raise InputError(f"{folds_path}: no image is in fold {fold}; the folds are {sorted(set(folds.tolist()))}")
-    keep = (folds == fold) == (subset == "test")
+    if subset == "test":
+        keep = folds == fold
+    else:
+        set_aside = _set_aside(manifest, folds == fold, validation)
+        keep = set_aside if subset == "validation" else (folds != fold) & ~set_aside
     rows = tuple(row for row, kept in zip(manifest.rows, keep) if kept)
-    if not rows:
+    if not rows and not validation:
         raise InputError(f"{folds_path}: every image is in fold {fold}, none is left to train on; make more folds")
+    if not rows:
+        raise InputError(f"{folds_path}: no image of fold {fold} is left for {subset}; set another share aside")
     return replace(manifest, rows=rows)
+
+
+def _set_aside(manifest: Manifest, in_test: np.ndarray, share: float) -> np.ndarray:
+    """(N,) bool: groups outside the test fold, in a random order, until they have `share` of the images there."""
+    names, of_row, sizes = np.unique(
+        [row.group for row, test in zip(manifest.rows, in_test) if not test], return_inverse=True, return_counts=True
+    )
+    order = np.random.RandomState(SET_ASIDE_SEED).permutation(len(names))
+    before = np.cumsum(sizes[order]) - sizes[order]
+    taken = np.zeros(len(names), bool)
+    taken[order[before < share * sizes.sum()]] = True
+    set_aside = np.zeros(len(in_test), bool)
+    set_aside[~in_test] = taken[of_row.reshape(-1)]
+    return set_aside
