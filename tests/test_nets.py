@@ -13,7 +13,8 @@ import pytest
 from conftest import ROOT
 
 from skinmtl.caffe_files.prototxt import message_text
-from skinmtl.nets.multi_task import MEAN, NetOptions, make_net
+from skinmtl.nets.multi_task import NetOptions, make_net
+from skinmtl.nets.trunks import TRUNKS
 
 PUBLISHED = json.loads((ROOT / "tests/data/resnet50_layers.json").read_text())
 HEADS = {"fc_lesion", "fc_location"}
@@ -125,7 +126,7 @@ def test_training_and_test_nets_differ_in_data_and_accuracy_only():
 
 def test_label_layers_have_no_transform_and_the_images_lose_the_published_mean():
     net = layers("train")
-    assert np.allclose(net["data"].transform_param.mean_value, MEAN)
+    assert np.allclose(net["data"].transform_param.mean_value, TRUNKS["resnet50"].mean)
     assert net["data"].transform_param.force_color
     assert not net["lesion_label"].HasField("transform_param")
     assert not net["location_label"].HasField("transform_param")

@@ -20,27 +20,55 @@ def solver(name):
     return text_format.Parse(text, caffe_pb2.SolverParameter())
 
 
-def test_the_papers_values():
-    paper = solver("resnet50_mtl")
-    assert (paper.type, paper.max_iter) == ("SGD", 120000)
+def batch_size(path):
+    return next(layer for layer in read_net(ROOT / path).layer if layer.name == "data").data_param.batch_size
+
+
+# the paper's; AlexNet's number of iterations is ours
+@pytest.mark.parametrize(
+    ("name", "weight_decay", "iterations", "batch"),
+    [
+        ("resnet50_mtl", 0.0001, 120000, 20),
+        ("resnet50_lesion", 0.0001, 120000, 20),
+        ("resnet50_location", 0.0001, 120000, 20),
+        ("alexnet_lesion", 0.0005, 12000, 256),
+    ],
+)
+def test_the_papers_values(name, weight_decay, iterations, batch):
+    paper = solver(name)
+    assert (paper.type, paper.max_iter) == ("SGD", iterations)
     assert paper.base_lr == pytest.approx(0.001)
     assert paper.momentum == pytest.approx(0.9)
-    assert paper.weight_decay == pytest.approx(0.0001)
-    assert paper.gamma == pytest.approx(0.1)
+    assert paper.weight_decay == pytest.approx(weight_decay)
+    assert (paper.lr_policy, paper.gamma) == ("multistep", pytest.approx(0.1))
+    assert list(paper.stepvalue) == [iterations / 2, iterations * 5 / 6]
+    assert batch_size(paper.train_net) == batch
+    assert paper.test_iter[0] * batch_size(paper.test_net[0]) == 4000  # as its comment says
 
 
-@pytest.mark.parametrize("name", ["resnet50_mtl", "tiny_mtl"])
-def test_a_solver_names_nets_that_are_there(name):
-    assert (ROOT / solver(name).train_net).is_file()
-    assert (ROOT / solver(name).test_net[0]).is_file()
+@pytest.mark.parametrize("path", sorted((ROOT / "solvers").glob("*.prototxt")), ids=lambda path: path.stem)
+def test_a_solver_names_nets_that_are_there_and_seeds_its_run(path):
+    described = solver(path.stem)
+    assert (ROOT / described.train_net).is_file()
+    assert (ROOT / described.test_net[0]).is_file()
+    assert described.random_seed == 1
+    assert not described.HasField("solver_mode")  # the command line chooses the GPU
 
 
-def test_the_demos_tests_see_the_whole_test_set():
-    tiny = solver("tiny_mtl")
-    batch = next(
-        layer for layer in read_net(ROOT / tiny.test_net[0]).layer if layer.name == "data"
-    ).data_param.batch_size
-    assert tiny.test_iter[0] * batch == 240  # a fifth of make_demo_data.py's 1,200 images
+@pytest.mark.parametrize("name", ["tiny_mtl", "tiny_lesion", "tiny_location", "tiny_alexnet_lesion"])
+def test_the_demos_tests_see_the_whole_test_set(name):
+    tiny = solver(name)
+    # a fifth of make_demo_data.py's 1,200 images
+    assert tiny.test_iter[0] * batch_size(tiny.test_net[0]) == 240
+
+
+def test_the_tiny_resnets_differ_by_their_heads_alone():
+    """What the multi-task net gains over them must not come from another way of training."""
+    mtl, *single = (solver(f"tiny_{heads}") for heads in ("mtl", "lesion", "location"))
+    for each in (mtl, *single):
+        for name in ("train_net", "test_net", "snapshot_prefix"):
+            each.ClearField(name)
+    assert single == [mtl, mtl]
 
 
 def train(folder, name, net, weights=()):

@@ -117,6 +117,21 @@ def test_too_few_values_for_a_shape_are_found(check, changed):
     assert "conv1: blob 0 has 2351 values for 16 x 3 x 7 x 7" in done.stdout
 
 
+def test_values_of_double_precision_are_read_too(check, changed):
+    def store_as_double(net, layers):
+        blob = layers["conv1"].blobs[0]
+        blob.double_data.extend(blob.data)
+        del blob.data[:]
+
+    assert "71 filled" in check(changed(store_as_double)).stdout
+
+    def poison(net, layers):
+        store_as_double(net, layers)
+        layers["conv1"].blobs[0].double_data[3] = float("inf")
+
+    assert "conv1: blob 0 has NaN or infinite values" in check(changed(poison)).stdout
+
+
 def test_older_caffemodels_are_read_too(tiny_model, tmp_path):
     """Before `layer` and BlobShape there were `layers` and four dimensions; BVLC's AlexNet is such a file."""
     old = caffe_messages().NetParameter()

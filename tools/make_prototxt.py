@@ -5,7 +5,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from cli import new_parser, positive, run
+from cli import finite, new_parser, positive, run
 from skinmtl.common.errors import InputError
 from skinmtl.nets.label_names import KINDS, names_of, write_label_names
 from skinmtl.nets.multi_task import MODELS, NetOptions
@@ -16,15 +16,22 @@ from skinmtl.nets.trunks import TRUNKS
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--model", choices=sorted(MODELS), required=True, help="both heads (mtl), or one of them")
-    parser.add_argument("--trunk", choices=sorted(TRUNKS), default="resnet50", help="default %(default)s")
-    parser.add_argument("--crop", type=positive, default=224, help="input side (default %(default)s)")
+    parser.add_argument("--trunk", choices=sorted(TRUNKS), help="of the model's family (default: as the model's name)")
+    parser.add_argument("--crop", type=positive, help="input side (default: the published 224; AlexNet 227)")
+    parser.add_argument(
+        "--mean",
+        type=finite,
+        nargs=3,
+        metavar=("B", "G", "R"),
+        help="to subtract (default: the published 103.0626 115.9029 123.1516; AlexNet 104 117 123)",
+    )
     parser.add_argument(
         "--batch-norm",
         choices=("frozen", "batch"),
-        default="frozen",
-        help="in training: the pretrained net's frozen statistics (default), or the batch's, to train from scratch",
+        help="in training a ResNet: the pretrained net's frozen statistics (default), or the batch's, to train from "
+        "scratch; an AlexNet has none",
     )
-    parser.add_argument("--batch-size", type=positive, default=20, help="default %(default)s, the paper's")
+    parser.add_argument("--batch-size", type=positive, help="default: the paper's 20; AlexNet 256")
     parser.add_argument("--test-batch-size", type=positive, help="default: the largest to 50 that divides the test set")
     parser.add_argument("--lesions", type=positive, metavar="P", help="number of lesions (default: as the data has)")
     parser.add_argument("--locations", type=positive, metavar="Q", help="number of locations (default: the same)")
@@ -35,18 +42,37 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Fills what `args` leaves open as the model has it; exits with a usage error where flags do not go together."""
+    model = MODELS[args.model]
+    trunk = TRUNKS[args.trunk or model.trunk]
+    if args.trunk and not model.fits(args.trunk):
+        fitting = ", ".join(name for name in sorted(TRUNKS) if model.fits(name))
+        parser.error(f"--trunk {args.trunk}: not of {args.model}'s family; give one of {fitting}")
+    if args.batch_norm and not trunk.has_batch_norm:
+        parser.error(f"--batch-norm {args.batch_norm}: {args.trunk or model.trunk} has no BatchNorm; leave it out")
+    parser.set_defaults(
+        trunk=model.trunk, crop=trunk.crop, mean=list(trunk.mean), batch_size=model.batch_size, batch_norm="frozen"
+    )
+    for name, value in vars(args).items():
+        if value is None:
+            setattr(args, name, parser.get_default(name))
+
+
 def command_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
     """The command with every setting that is not the default, in one order whatever the user's."""
     words = ["tools/make_prototxt.py"]
     for name, value in vars(args).items():
         if name != "check" and value != parser.get_default(name):
-            words += [f"--{name.replace('_', '-')}", str(value)]
+            values = [str(one) for one in value] if name == "mean" else [str(value)]
+            words += [f"--{name.replace('_', '-')}", *values]
     return " ".join(map(shlex.quote, words))
 
 
 def main() -> None:
     parser = make_parser()
     args = parser.parse_args()
+    set_defaults(parser, args)
     if (args.lesions is None) != (args.locations is None):
         parser.error("--lesions and --locations go together")
     counted = args.lesions is not None
@@ -69,6 +95,7 @@ def main() -> None:
         batch_size=args.batch_size,
         test_batch_size=args.test_batch_size,
         frozen_batch_norm=args.batch_norm == "frozen",
+        mean=tuple(args.mean),
     )
     files = net_files(options, command_of(parser, args))
     if args.check:
@@ -80,7 +107,10 @@ def main() -> None:
     test_iterations = check_data(options)
     write_net_files(files, args.out)
     write_label_names(names, options.heads, args.out)
-    print(f"{args.out}: {options.net_name}, {options.lesions} lesions, {options.locations} locations")
+    outputs = ", ".join(f"{count} {head}s" for head, count in options.heads.items())
+    print(f"{args.out}: {options.net_name}, {outputs}")
+    if options.trunk == "alexnet" and not options.trunk_layers.fits_published(options.crop):
+        print(f"published weights do not fit fc6 at a crop of {options.crop}: only at 199 to 230")
     if test_iterations:
         print(f"set in the solver: test_iter: {test_iterations}")
 

@@ -27,6 +27,18 @@ def read_net(path: Path) -> Message:
     return net
 
 
+def read_solver(path: Path) -> Message:
+    """A solver's SolverParameter. A field that the schema does not list is an error: none is dropped without a word."""
+    solver = caffe_messages().SolverParameter()
+    try:
+        text_format.Parse(Path(path).read_text(encoding="utf-8"), solver)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}:{error}: not a solver prototxt, or not in a form known here; correct it") from None
+    return solver
+
+
 def _unknown_fields_pass() -> dict[str, bool]:
     """protobuf before 3.8 cannot pass over fields: there a net may only have those of the schema."""
     name = "allow_unknown_field"

@@ -1,4 +1,4 @@
-"""The multi-task net: three Data layers, a trunk, two sibling fully connected heads, their losses."""
+"""The nets: a Data layer for images and one for each kind of label, a trunk, fully connected heads, their losses."""
 
 from __future__ import annotations
 
@@ -7,17 +7,31 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.nets.trunks import TRUNKS, TrunkLayers
+from skinmtl.nets.trunks import TRUNKS, Trunk
 
 SPLITS = ("train", "test", "deploy")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of the paper's models: its heads, and the trunk and the batch size that the paper gives it."""
+
+    heads: tuple[str, ...]
+    trunk: str
+    batch_size: int
+
+    def fits(self, trunk: str) -> bool:
+        """Whether a trunk is of the model's family."""
+        return type(TRUNKS[trunk]) is type(TRUNKS[self.trunk])
+
+
 # the multi-task net, and its single-task baselines: the same without the other head, labels and loss
 MODELS = {
-    "resnet50_mtl": ("lesion", "location"),
-    "resnet50_lesion": ("lesion",),
-    "resnet50_location": ("location",),
+    "resnet50_mtl": Model(("lesion", "location"), "resnet50", 20),
+    "resnet50_lesion": Model(("lesion",), "resnet50", 20),
+    "resnet50_location": Model(("location",), "resnet50", 20),
+    "alexnet_lesion": Model(("lesion",), "alexnet", 256),
 }
-# the published ResNet-50's mean of ImageNet, in Caffe's channel order B, G, R
-MEAN = (103.0626, 115.9029, 123.1516)
 TOP_K = (1, 3)  # the paper's figure 4
 
 
@@ -25,7 +39,8 @@ TOP_K = (1, 3)  # the paper's figure 4
 class NetOptions:
     """What a net is made of: P `lesions`, Q `locations`, a square input of `crop` pixels.
 
-    `mean` is (B, G, R); `train_data` and `test_data` are folders that make_lmdb.py made, as Caffe will see them.
+    `mean` is (B, G, R), where None that of the published trunk; `train_data` and `test_data` are folders that
+    make_lmdb.py made, as Caffe will see them.
     """
 
     model: str
@@ -38,13 +53,18 @@ class NetOptions:
     batch_size: int
     test_batch_size: int
     frozen_batch_norm: bool
-    mean: tuple[float, float, float] = MEAN
+    mean: tuple[float, float, float] | None = None
 
     @property
     def heads(self) -> dict[str, int]:
         """The model's heads and their numbers of outputs."""
         outputs = {"lesion": self.lesions, "location": self.locations}
-        return {head: outputs[head] for head in MODELS[self.model]}
+        return {head: outputs[head] for head in MODELS[self.model].heads}
+
+    @property
+    def trunk_layers(self) -> Trunk:
+        """The trunk itself."""
+        return TRUNKS[self.trunk]
 
     @property
     def net_name(self) -> str:
@@ -55,9 +75,10 @@ class NetOptions:
 def make_net(options: NetOptions, split: str) -> Message:
     """The net of one split. Train and test differ in their Data layers and in the accuracies, deploy also in its ends.
 
-    Tops: data (N, 3, crop, crop), lesion_label (N, P, 1, 1), location_label (N, 1, 1, 1), pool5 and res5c of the
-    trunk, fc_lesion (N, P), fc_location (N, Q); lesion_loss and location_loss in train and test, lesion_prob (N, P)
-    and location_prob (N, Q) in deploy. A single-task model has those of its own head.
+    Tops: data (N, 3, crop, crop), lesion_label (N, P, 1, 1), location_label (N, 1, 1, 1), those of the trunk (a
+    ResNet's pool5 and res5c, an AlexNet's fc7), fc_lesion (N, P), fc_location (N, Q); lesion_loss and location_loss in
+    train and test, lesion_prob (N, P) and location_prob (N, Q) in deploy. A single-task model has those of its own
+    head.
     """
     net = caffe_messages().NetParameter(name=options.net_name)
     if split == "deploy":
@@ -65,9 +86,9 @@ def make_net(options: NetOptions, split: str) -> Message:
         source.input_param.shape.add(dim=[1, 3, options.crop, options.crop])
     else:
         _data_layers(net, options, split)
-    TrunkLayers(net, TRUNKS[options.trunk], options.frozen_batch_norm).append(options.crop)
+    features = options.trunk_layers.append(net, options.crop, options.frozen_batch_norm)
     for head, outputs in options.heads.items():
-        _head(net, f"fc_{head}", outputs)
+        _head(net, f"fc_{head}", features, outputs)
     for head in options.heads:
         if split == "deploy":
             kind = {"lesion": "Sigmoid", "location": "Softmax"}[head]
@@ -92,17 +113,17 @@ def _data_layers(net: Message, options: NetOptions, split: str) -> None:
             if split == "train":
                 transform.mirror = True
             transform.crop_size = options.crop  # Caffe crops at random in TRAIN, the centre in TEST
-            transform.mean_value.extend(options.mean)
+            transform.mean_value.extend(options.mean or options.trunk_layers.mean)
             transform.force_color = True
 
 
-def _head(net: Message, name: str, outputs: int) -> None:
-    """A fully connected layer on pool5, learning faster than the trunk.
+def _head(net: Message, name: str, features: str, outputs: int) -> None:
+    """A fully connected layer on the trunk's features, learning faster than the trunk.
 
     lr_mult 10 (weights) and 20 (bias): the paper. decay_mult 1 and 0, Gaussian weights with std 0.01: as BVLC's
     fine-tuning example (finetune_flickr_style) has its new layer; the paper does not say.
     """
-    layer = net.layer.add(name=name, type="InnerProduct", bottom=["pool5"], top=[name])
+    layer = net.layer.add(name=name, type="InnerProduct", bottom=[features], top=[name])
     layer.param.add(lr_mult=10, decay_mult=1)
     layer.param.add(lr_mult=20, decay_mult=0)
     layer.inner_product_param.num_output = outputs

@@ -1,0 +1,108 @@
+"""ResNet trunks: the published ResNet-50, layer for layer, and others of its family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from google.protobuf.message import Message
+
+from skinmtl.nets.layers import Layers, check_side, convolved, pooled
+
+CAFFES_MOVING_AVERAGE = 0.999
+
+
+@dataclass(frozen=True)
+class ResNet:
+    """A ResNet of bottleneck blocks. Stage s has `blocks[s]` blocks and starts with stride `strides[s]`.
+
+    A block has `widths[s]` channels inside and four times as many at its end; `stem` are conv1's channels.
+    `moving_average` is how much of BatchNorm's running statistics stays at each iteration, where they are not frozen.
+    `crop` and `mean` (B, G, R, of ImageNet) are those of the published net.
+    """
+
+    stem: int
+    widths: tuple[int, ...]
+    blocks: tuple[int, ...]
+    strides: tuple[int, ...]
+    moving_average: float = CAFFES_MOVING_AVERAGE
+    crop: ClassVar[int] = 224
+    mean: ClassVar[tuple[float, float, float]] = (103.0626, 115.9029, 123.1516)
+    has_batch_norm: ClassVar[bool] = True
+
+    def append(self, net: Message, crop: int, frozen: bool) -> str:
+        """Appends the layers from the blob `data` to `pool5`, whose name is returned; `res5c` is what is pooled.
+
+        `frozen` BatchNorm uses the stored statistics in training too; otherwise Caffe's default holds: statistics of
+        the batch in training, the stored ones in testing.
+        """
+        return _ResNetLayers(net, self, frozen).append(crop)
+
+
+class _ResNetLayers(Layers):
+    """The published file has neither fillers nor param blocks: blobs learn with Caffe's lr_mult 1 and decay_mult 1.
+
+    The fillers here (He et al. 2015, "msra") only matter where no pretrained weights are loaded.
+    """
+
+    def __init__(self, net: Message, trunk: ResNet, frozen: bool) -> None:
+        super().__init__(net)
+        self.trunk = trunk
+        self.frozen = frozen
+
+    def append(self, crop: int) -> str:
+        side = self._stem(crop)
+        bottom = "pool1"
+        stages = zip(self.trunk.widths, self.trunk.blocks, self.trunk.strides)
+        for stage, (width, blocks, stride) in enumerate(stages, 2):
+            for block in range(blocks):
+                name = f"{stage}{chr(ord('a') + block)}"
+                bottom = self._block(name, bottom, width, stride if block == 0 else 1, projected=block == 0)
+            side = convolved(side, 1, 0, stride)
+        check_side(side, crop)
+        self.pool("pool5", bottom, "AVE", kernel=side, stride=1)
+        return "pool5"
+
+    def _stem(self, crop: int) -> int:
+        # the published conv1 has a bias, the only convolution that has one
+        self._convolution("conv1", "data", self.trunk.stem, kernel=7, pad=3, stride=2, bias=True)
+        self._normalise("conv1", "_conv1")
+        self.relu("conv1_relu", "conv1")
+        self.pool("pool1", "conv1", "MAX", kernel=3, stride=2)
+        return pooled(convolved(crop, 7, 3, 2), 3, 2)
+
+    def _block(self, name: str, bottom: str, width: int, stride: int, projected: bool) -> str:
+        """A bottleneck block res{name}; the stride sits on the first 1x1 and on the shortcut's."""
+        shortcut = bottom
+        if projected:
+            shortcut = f"res{name}_branch1"
+            self._convolution(shortcut, bottom, 4 * width, kernel=1, pad=0, stride=stride)
+            self._normalise(shortcut, f"{name}_branch1")
+        branch = f"{name}_branch2"
+        steps = (("a", width, 1, 0, stride), ("b", width, 3, 1, 1), ("c", 4 * width, 1, 0, 1))
+        for step, channels, kernel, pad, step_stride in steps:
+            top = f"res{branch}{step}"
+            self._convolution(top, bottom, channels, kernel, pad, step_stride)
+            self._normalise(top, branch + step)
+            if step != "c":
+                self.relu(f"{top}_relu", top)
+            bottom = top
+        self.add(f"res{name}", "Eltwise", [shortcut, bottom], f"res{name}")
+        self.relu(f"res{name}_relu", f"res{name}")
+        return f"res{name}"
+
+    def _convolution(
+        self, name: str, bottom: str, channels: int, kernel: int, pad: int, stride: int, bias: bool = False
+    ) -> None:
+        settings = self.convolution(name, bottom, channels, kernel, pad, stride).convolution_param
+        settings.weight_filler.type = "msra"
+        if not bias:
+            settings.bias_term = False
+
+    def _normalise(self, blob: str, suffix: str) -> None:
+        normal = self.add(f"bn{suffix}", "BatchNorm", [blob], blob)
+        if self.frozen:
+            normal.batch_norm_param.use_global_stats = True
+        elif self.trunk.moving_average != CAFFES_MOVING_AVERAGE:
+            normal.batch_norm_param.moving_average_fraction = self.trunk.moving_average
+        self.add(f"scale{suffix}", "Scale", [blob], blob).scale_param.bias_term = True
