@@ -17,7 +17,7 @@ from conftest import ROOT
 from skinmtl.caffe_files.prototxt import read_caffemodel
 from skinmtl.common.errors import InputError
 from skinmtl.data.manifest import read_manifest
-from skinmtl.scores.crops import ten_crops
+from skinmtl.scores.crops import centre_crop, ten_crops
 from skinmtl.scores.scores_file import read_scores
 from skinmtl.scores.scoring import mean_of
 
@@ -32,6 +32,7 @@ def test_crops_are_those_of_caffe_io_oversample_less_the_mean(size):
     image = np.random.RandomState(1).randint(0, 256, (*size, 3)).astype(np.uint8)
     expected = oversample([image.astype(np.float32) - MEAN], (64, 64)).transpose(0, 3, 1, 2)
     assert np.array_equal(ten_crops(image, 64, MEAN), expected)
+    assert np.array_equal(centre_crop(image, 64, MEAN), expected[4:5])
 
 
 def test_the_mean_is_read_beside_the_deploy_net(tmp_path):
@@ -239,7 +240,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_scores(score, scored, tiny
     assert score(tmp_path / "s.npz", images=tmp_path / "images").returncode == 1
     (tmp_path / "images" / "5.jpg").write_bytes(whole)
     done = score(tmp_path / "s.npz", images=tmp_path / "images")
-    assert "5 images were scored before: 3 are left" in done.stdout + done.stderr
+    assert "5 images were done before: 3 are left" in done.stdout + done.stderr
     again = read_scores(tmp_path / "s.npz")
     assert np.allclose(again.lesion_scores, scored.lesion_scores, atol=1e-6)
     assert [path.name for path in tmp_path.glob("*s.npz*")] == ["s.npz"]
@@ -275,6 +276,6 @@ def test_a_killed_run_leaves_no_scores_and_the_next_one_makes_them(score, scored
     assert not (tmp_path / "s.npz").exists()
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "images were scored before" in done.stdout + done.stderr
+    assert "images were done before" in done.stdout + done.stderr
     assert np.allclose(read_scores(tmp_path / "s.npz").lesion_scores[:8], scored.lesion_scores, atol=1e-6)
     assert not progress.exists()

@@ -7,6 +7,9 @@ AP has no interpolation. Tied scores share one threshold, as in scikit-learn; a 
 the model, as in Caffe. A lesion with no positive is left out of mAP-class, an image with no lesion out of mAP-image;
 all of these are counted in the output. "without looking" is what a model gets that sees no image: a random order for
 mAP-class, the most frequent lesions first for mAP-image, the most frequent locations for top-1 and top-3.
+
+--bootstrap adds intervals: how far the figures would move with other patients. Groups of images are drawn with
+replacement; a lesion that has no positive in a resample has no AP there and leaves that mAP-class, as above.
 """
 
 from __future__ import annotations
@@ -16,14 +19,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cli import new_parser, refuse_overwriting, run
+from cli import finite, new_parser, positive, refuse_overwriting, run, seed
 from skinmtl.common.errors import InputError
 from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
+from skinmtl.data.manifest import read_manifest
+from skinmtl.scores.bootstrap import intervals
 from skinmtl.scores.metrics import evaluate
-from skinmtl.scores.scores_file import read_scores
+from skinmtl.scores.pairing import groups_of
+from skinmtl.scores.scores_file import Scores, read_scores
 from skinmtl.scores.tables import evaluation_table
 
+OF_BOOTSTRAP = {"seed": 1, "manifest": None, "level": 0.95}  # flags that go with --bootstrap, and their defaults
 FIGURES = ("map_class", "map_image", "location_top1", "location_top3")
 
 
@@ -46,10 +53,39 @@ def parse_args() -> argparse.Namespace:
         help=f"exit with status 1 where a figure is below VALUE or missing; NAME is one of {', '.join(FIGURES)}, VALUE "
         "in [0, 1]; may repeat (default: no check; example: --at-least map_class=0.6)",
     )
+    parser.add_argument(
+        "--bootstrap",
+        type=positive,
+        metavar="N",
+        help="also give an interval for every figure, from N resamples (default: none; example: --bootstrap 10000)",
+    )
+    parser.add_argument("--seed", type=seed, metavar="S", help="of the resamples (default: 1)")
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        metavar="M",
+        help="the manifest whose group column says which images are drawn together (default: each image by itself)",
+    )
+    parser.add_argument(
+        "--level", type=level, metavar="SHARE", help="of the resamples, inside the interval (default: 0.95)"
+    )
     arguments = parser.parse_args()
+    for name, default in OF_BOOTSTRAP.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, default if arguments.bootstrap else None)
+        elif not arguments.bootstrap:
+            parser.error(f"--{name} goes with --bootstrap N")
     if arguments.json is not None:
-        refuse_overwriting(parser, arguments.json, arguments.scores)
+        refuse_overwriting(parser, arguments.json, arguments.scores, arguments.manifest)
     return arguments
+
+
+def level(text: str) -> float:
+    """A share between 0 and 1, neither of them."""
+    value = finite(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
+    return value
 
 
 def floor(text: str) -> tuple[str, float]:
@@ -75,12 +111,25 @@ def too_low(figures: dict[str, Any], floors: list[tuple[str, float]]) -> list[st
     ]
 
 
+def groups_to_draw(path: Path, scores: Scores, manifest: Path | None) -> list[str]:
+    """Each image's group in the manifest, or without one its name."""
+    groups = scores.image if manifest is None else groups_of(str(path), scores, read_manifest(manifest))
+    if len(set(groups)) == 1:
+        raise InputError(f"{manifest or path}: all images are one group; an interval needs two or more to draw from")
+    return groups
+
+
 def main() -> None:
     arguments = parse_args()
     scores = read_scores(arguments.scores)
     figures = evaluate(scores)
+    if arguments.bootstrap:
+        groups = groups_to_draw(arguments.scores, scores, arguments.manifest)
+        figures.update(intervals(scores, groups, arguments.bootstrap, arguments.seed, arguments.level))
     if arguments.json is not None:
         source = {"scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}
+        if arguments.manifest is not None:
+            source["manifest_sha256"] = sha256(arguments.manifest)
         report = {**figures, **source, "made_by": made_by(vars(arguments))}
         with new_file(arguments.json) as partial:
             partial.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")

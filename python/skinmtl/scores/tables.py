@@ -17,19 +17,27 @@ def columns(rows: list[list[str]]) -> list[str]:
 
 
 def evaluation_table(figures: dict[str, Any]) -> str:
-    """What `metrics.evaluate` returns, as text; "-" where there is no figure."""
+    """What `metrics.evaluate` returns, as text; "-" where there is no figure.
+
+    Where `bootstrap.intervals` has added its own, each figure is followed by its interval.
+    """
     lines = []
+    ends = figures.get("intervals")
+    title = [f"{100 * figures['bootstrap']['level']:g} % interval"] if ends else []
     if figures["average_precision"] is not None:
-        rows = [["lesion", "positives", "AP"]]
+        rows = [["lesion", "positives", "AP", *title]]
         for name, value in figures["average_precision"].items():
-            rows.append([name, str(figures["support"][name]), _number(value)])
+            more = [_range(ends["average_precision"][name])] if ends else []
+            rows.append([name, str(figures["support"][name]), _number(value), *more])
         lines += [*columns(rows), ""]
     names = {"map_class": "mAP-class", "map_image": "mAP-image"}
     names.update(location_top1="location top-1", location_top3="location top-3")
-    rows = [["figure", "value", "without looking"]]
-    rows += [[title, _number(figures[name]), _number(figures[f"chance_{name}"])] for name, title in names.items()]
+    rows = [["figure", "value", *title, "without looking"]]
+    for name, words in names.items():
+        more = [_range(ends[name])] if ends else []
+        rows.append([words, _number(figures[name]), *more, _number(figures[f"chance_{name}"])])
     lines += [*columns(rows), ""]
-    return "\n".join(lines + _counts(figures))
+    return "\n".join(lines + _counts(figures) + (_resampling(figures) if ends else []))
 
 
 def _counts(figures: dict[str, Any]) -> list[str]:
@@ -54,6 +62,21 @@ def _counts(figures: dict[str, Any]) -> list[str]:
             "counted against the model"
         )
     return lines
+
+
+def _resampling(figures: dict[str, Any]) -> list[str]:
+    made = figures["bootstrap"]
+    drawn = "images, each by itself" if made["n_groups"] == figures["n_images"] else "groups of images"
+    lines = [f"intervals: {made['resamples']} resamples of {made['n_groups']} {drawn}, seed {made['seed']}"]
+    counts = made["resamples_without_positive"].items()
+    without = [f"{name} ({count})" for name, count in counts if count and figures["support"][name]]
+    if without:
+        lines.append(f"resamples without a positive, left out of the lesion's interval: {', '.join(without)}")
+    return lines
+
+
+def _range(ends: list[float] | None) -> str:
+    return "-" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""tools/evaluate.py --bootstrap against scikit-learn's average_precision_score in a loop over the same resamples.
+
+Ours is the whole command: Python's start, reading, drawing, AP of every class, both mAPs, the table. scikit-learn's
+time is that of its calls alone, for mAP-class: drawing and copying rows are not counted. It is measured on a few
+resamples and multiplied, and its numbers are compared with ours. Labels and scores are random, groups have 1 to 12
+images, 3 on average. Exits 1 where the numbers differ, the ratio is below 50 or memory reaches 2 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+from cli import (
+    new_parser,
+    positive,
+    run,
+    seed,
+    usable_cores,
+)  # first: from here on, what this Python lacks is said in a line
+
+# isort: split
+import numpy as np
+import scipy
+import sklearn
+from sklearn.metrics import average_precision_score
+
+from skinmtl.common.errors import InputError
+from skinmtl.scores.bootstrap import resampled_lesions
+from skinmtl.scores.scores_file import Scores, write_scores
+
+EVALUATE = Path(__file__).resolve().parents[1] / "tools" / "evaluate.py"
+AT_LEAST = 50  # times as fast as scikit-learn
+BELOW = 2.0  # GB of memory
+IMAGE_CALLS = 500  # images whose AP scikit-learn is timed on
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("--resamples", type=positive, default=10000, help="default: %(default)s")
+    parser.add_argument("--images", type=positive, default=21657, help="default: the paper's %(default)s")
+    parser.add_argument("--classes", type=positive, default=25, help="default: the paper's %(default)s")
+    parser.add_argument("--peer-resamples", type=positive, default=4, help="for scikit-learn (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=1, help="of the data and the resamples (default: %(default)s)")
+    return parser.parse_args()
+
+
+def make_data(images: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Labels (N, P), scores (N, P), groups (N). Few frequent and many rare classes, 1.3 labels an image on average."""
+    random = np.random.RandomState(seed)
+    share = 1 / np.arange(2.0, classes + 2)
+    labels = random.random_sample((images, classes)) < 1.3 * share / share.sum()
+    scores = 1 / (1 + np.exp(2 - 2 * labels - random.standard_normal((images, classes))))
+    sizes = np.minimum(random.geometric(0.33, images), 12)
+    groups = np.repeat(np.arange(images), sizes)[:images]
+    return labels.astype(np.uint8), scores.astype(np.float32), [f"patient {number}" for number in groups]
+
+
+def write_data(folder: Path, labels: np.ndarray, scores: np.ndarray, groups: list[str]) -> None:
+    """scores.npz and manifest.csv, as evaluate.py takes them."""
+    image = [f"{row}.jpg" for row in range(len(labels))]
+    names = [f"lesion {p}" for p in range(labels.shape[1])]
+    write_scores(
+        folder / "scores.npz",
+        Scores(image, {}, lesion_scores=scores, lesion_labels=labels, lesion_names=names),
+    )
+    lines = [f"{name},lesion 0,face,{group}" for name, group in zip(image, groups)]
+    (folder / "manifest.csv").write_text("\n".join(["image,lesions,location,group", *lines]) + "\n")
+
+
+def run_evaluate(folder: Path, resamples: int, seed: int) -> tuple[float, float]:
+    """Seconds and peak memory in GB of the whole command."""
+    command = [sys.executable, str(EVALUATE), str(folder / "scores.npz"), "--bootstrap"]
+    command += [str(resamples), "--seed", str(seed), "--manifest", str(folder / "manifest.csv")]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = status
+    if status:
+        raise InputError(f"evaluate.py ended with status {status}; see above")
+    return seconds, usage.ru_maxrss * 1024 / 1e9
+
+
+def time_peer(
+    labels: np.ndarray, scores: np.ndarray, groups: list[str], resamples: int, seed: int
+) -> tuple[float, np.ndarray]:
+    """scikit-learn's seconds a resample, and its AP of each class in each, (resamples, P)."""
+    names, index = np.unique(groups, return_inverse=True)
+    rows_of = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
+    found, seconds = np.full((resamples, labels.shape[1]), np.nan), 0.0
+    for number in range(resamples):
+        draws = np.random.RandomState([seed, number]).randint(0, len(names), len(names))
+        rows = np.concatenate([rows_of[draw] for draw in draws])
+        for p in range(labels.shape[1]):
+            true, score = labels[rows, p], scores[rows, p]
+            if true.any():
+                start = time.perf_counter()
+                found[number, p] = average_precision_score(true, score)
+                seconds += time.perf_counter() - start
+    return seconds / resamples, found
+
+
+def time_peer_image(labels: np.ndarray, scores: np.ndarray) -> float:
+    """scikit-learn's seconds for the AP of every image, from the first ones that have a lesion."""
+    rows = np.flatnonzero(labels.any(axis=1))
+    start = time.perf_counter()
+    for row in rows[:IMAGE_CALLS]:
+        average_precision_score(labels[row], scores[row])
+    return (time.perf_counter() - start) / len(rows[:IMAGE_CALLS]) * len(rows)
+
+
+def processor() -> str:
+    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return f"{names[0] if names else platform.machine()}, {usable_cores()} cores"
+
+
+def main() -> int:
+    args = parse_args()
+    labels, scores, groups = make_data(args.images, args.classes, args.seed)
+    print(f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}, {processor()}")
+    print(
+        f"{args.images} images x {args.classes} classes in {len(set(groups))} groups, {labels.sum()} labels, "
+        f"{args.resamples} resamples"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        write_data(Path(folder), labels, scores, groups)
+        ours, memory = run_evaluate(Path(folder), args.resamples, args.seed)
+    print(f"evaluate.py --bootstrap, all of it: {ours:.1f} s, {memory:.2f} GB at most")
+    each, found = time_peer(labels, scores, groups, args.peer_resamples, args.seed)
+    peer = each * args.resamples
+    ratio = peer / ours
+    print(
+        f"scikit-learn {sklearn.__version__}, mAP-class alone: {each:.3f} s a resample, measured on "
+        f"{args.peer_resamples}, so {peer:.0f} s"
+    )
+    image = time_peer_image(labels, scores)
+    print(
+        f"scikit-learn, AP of every image: {image:.1f} s, measured on {min(IMAGE_CALLS, args.images)} images: once, or "
+        f"{image * args.resamples:.0f} s where each resample computes it anew"
+    )
+    wanted = resampled_lesions(labels, scores, groups, args.peer_resamples, args.seed).average_precision
+    difference = float(np.nanmax(np.abs(wanted - found)))
+    same = difference < 1e-12 and (np.isnan(wanted) == np.isnan(found)).all()
+    print(f"largest difference of an AP from scikit-learn's: {difference:.1e}")
+    print(
+        f"evaluate.py with both mAPs is {ratio:.0f} times as fast as scikit-learn with mAP-class "
+        f"({ours:.1f} s, {peer:.0f} s), {(peer + image * args.resamples) / ours:.0f} times as fast as with both in "
+        "every resample"
+    )
+    return 0 if same and ratio >= AT_LEAST and memory < BELOW else 1
+
+
+if __name__ == "__main__":
+    run(main)

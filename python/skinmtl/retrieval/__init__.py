@@ -1,0 +1,1 @@
+"""From a snapshot to features, and from features to the nearest training images."""

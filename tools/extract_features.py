@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Extracts images' features, the pool5 of a ResNet, for tools/retrieve.py."""
+
+import argparse
+from pathlib import Path
+
+from cli import (
+    add_fold_arguments,
+    check_fold_arguments,
+    finite,
+    new_parser,
+    not_negative,
+    positive,
+    refuse_overwriting,
+    run,
+    usable_cores,
+)
+from skinmtl.data.folds import select
+from skinmtl.data.manifest import read_manifest
+from skinmtl.nets.caffe_net import mean_of
+from skinmtl.retrieval.extraction import extract
+from skinmtl.scores.forward import Protocol
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("--deploy", type=Path, required=True, help="the model's deploy.prototxt")
+    parser.add_argument("--weights", type=Path, required=True, help="a snapshot's caffemodel")
+    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
+    parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
+    parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
+    add_fold_arguments(parser)
+    parser.add_argument(
+        "--crops",
+        type=int,
+        choices=(1, 10),
+        default=1,
+        help="1: of the centre crop; 10: the mean over the ten crops, ten times the work (default %(default)s)",
+    )
+    parser.add_argument(
+        "--short-side", type=positive, default=256, metavar="PIXELS", help="of the resized image (default %(default)s)"
+    )
+    parser.add_argument(
+        "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
+    )
+    parser.add_argument("--batch-size", type=positive, default=10, help="crops a forward pass (default %(default)s)")
+    parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
+    parser.add_argument(
+        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
+    )
+    args = parser.parse_args()
+    check_fold_arguments(parser, args)
+    if args.out.suffix != ".npz":
+        parser.error(f"--out {args.out}: must end in .npz")
+    refuse_overwriting(parser, args.out, args.manifest, args.folds, args.weights, args.deploy)
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
+    mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
+    protocol = Protocol(args.short_side, mean, args.batch_size, args.gpu, args.workers, args.crops)
+    features = extract(args.deploy, args.weights, manifest, args.images, protocol, args.out, vars(args))
+    print(f"{args.out}: {features.features.shape[1]} features of each of {len(features.image)} images")
+
+
+if __name__ == "__main__":
+    run(main)

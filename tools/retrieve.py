@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Finds the nearest training images of each query image, by the Euclidean distance of their features."""
+
+import argparse
+import json
+from pathlib import Path
+
+from cli import new_parser, not_negative, positive, refuse_overwriting, run
+from skinmtl.common.outputs import new_file
+from skinmtl.common.provenance import made_by, sha256
+from skinmtl.retrieval.features_file import read_features
+from skinmtl.retrieval.retrieving import (
+    query_table,
+    retrieve,
+    retrieve_images,
+    summary,
+    summary_table,
+    write_neighbours,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "--features", type=Path, required=True, metavar="TRAIN.npz", help="the training images, by extract_features.py"
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--queries", type=Path, metavar="TEST.npz", help="the query images, by extract_features.py")
+    what.add_argument(
+        "--query",
+        type=Path,
+        action="append",
+        metavar="IMAGE",
+        help="one image, with --deploy and --weights; repeatable",
+    )
+    parser.add_argument("--deploy", type=Path, help="with --query: the deploy.prototxt that made the features")
+    parser.add_argument("--weights", type=Path, help="with --query: the caffemodel that made the features")
+    parser.add_argument("--gpu", type=not_negative, metavar="N", help="with --query: run on this GPU (default: CPU)")
+    parser.add_argument("--k", type=positive, default=5, help="neighbours a query (default %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="CSV", help="the table to write; with --query it may be left out")
+    parser.add_argument("--json", type=Path, help="with --queries: the summary, what made it and from what")
+    args = parser.parse_args()
+    if args.query and not (args.deploy and args.weights):
+        parser.error("--query needs --deploy and --weights")
+    if args.queries and not args.out:
+        parser.error("--queries needs --out")
+    if args.queries and (args.deploy or args.weights or args.gpu is not None):
+        parser.error("--deploy, --weights and --gpu go with --query")
+    if args.query and args.json:
+        parser.error("--json goes with --queries")
+    for out in (args.out, args.json):
+        if out:
+            refuse_overwriting(parser, out, args.features, args.queries, args.deploy, args.weights, *(args.query or []))
+    if args.out and args.json:
+        refuse_overwriting(parser, args.json, args.out)
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    training = read_features(args.features)
+    if args.query:
+        found = retrieve_images(training, args.query, args.deploy, args.weights, args.gpu, args.k, args.features)
+        said = query_table(training, found)
+    else:
+        queries = read_features(args.queries)
+        found = retrieve(training, queries, args.k, args.features, args.queries)
+        figures = summary(training, queries, found)
+        said = summary_table(figures)
+    if args.out:
+        write_neighbours(args.out, training, found)
+        said += f"\n{args.out}: {found.neighbour.shape[1]} neighbours of each of {len(found.query)} queries"
+    if args.json:
+        figures["sha256"] = {str(path): sha256(path) for path in (args.features, args.queries)}
+        with new_file(args.json) as partial:
+            partial.write_text(json.dumps({**figures, **made_by(vars(args))}, indent=2) + "\n", encoding="utf-8")
+    print(said)
+
+
+if __name__ == "__main__":
+    run(main)
