@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Shows where in an image a net finds its evidence: class activation maps of the lesions and of the body location.
+
+For images of a manifest the maps are those of the true labels, for files without one (--query) those of the likeliest
+lesion and location. Writes a new folder: an overlay IMAGE.lesion.png and IMAGE.location.png for each image,
+attention.npz with the maps as the net gives them, and attention.json, which says what made them. Where an image has
+several lesions, attention.npz has a map for each and the overlay shows their mean. An overlay goes from its map's
+lowest value (dark) to its highest (bright): colours of two overlays are no common scale.
+"""
+
+import argparse
+from pathlib import Path
+
+from cli import (
+    add_fold_arguments,
+    check_fold_arguments,
+    finite,
+    new_parser,
+    not_negative,
+    positive,
+    run,
+    seed,
+    usable_cores,
+)
+from skinmtl.attention.attending import attend_files, attend_manifest
+from skinmtl.attention.tasks import chosen
+from skinmtl.data.folds import select
+from skinmtl.data.manifest import read_manifest
+from skinmtl.nets.caffe_net import mean_of
+from skinmtl.scores.forward import Protocol
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("--deploy", type=Path, required=True, help="the model's deploy.prototxt; a ResNet's")
+    parser.add_argument("--weights", type=Path, required=True, help="a snapshot's caffemodel")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--manifest", type=Path, help="the CSV: image,lesions,location and group")
+    which.add_argument(
+        "--query", type=Path, action="append", metavar="FILE", help="an image file without labels; may be repeated"
+    )
+    parser.add_argument("--images", type=Path, help="the folder that the manifest's images are in")
+    add_fold_arguments(parser)
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument(
+        "--image", action="append", metavar="NAME", help="an image of the manifest; may be repeated (default: all)"
+    )
+    some.add_argument("--sample", type=positive, metavar="N", help="this many images of the manifest, at random")
+    parser.add_argument("--seed", type=seed, default=1, help="of --sample (default %(default)s)")
+    parser.add_argument(
+        "--labels",
+        choices=("true", "predicted"),
+        help="whose maps to make: the manifest's lesions and location, or the likeliest one of each (default: true)",
+    )
+    parser.add_argument(
+        "--short-side", type=positive, default=256, metavar="PIXELS", help="of the resized image (default %(default)s)"
+    )
+    parser.add_argument(
+        "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
+    )
+    parser.add_argument("--batch-size", type=positive, default=10, help="crops a forward pass (default %(default)s)")
+    parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
+    parser.add_argument(
+        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
+    )
+    args = parser.parse_args()
+    check_fold_arguments(parser, args)
+    if (args.images is None) != (args.manifest is None):
+        parser.error("--manifest and --images go together")
+    if args.query:
+        for flag in ("folds", "image", "sample", "labels"):
+            if getattr(args, flag) is not None:
+                parser.error(f"--{flag} goes with --manifest; the labels of a --query are predicted")
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
+    protocol = Protocol(args.short_side, mean, args.batch_size, args.gpu, args.workers)
+    arguments = {**vars(args), "query": [str(path) for path in args.query or ()]}
+    if args.query:
+        count = attend_files(args.deploy, args.weights, args.query, protocol, args.out, arguments)
+    else:
+        manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
+        manifest = chosen(manifest, args.image or (), args.sample, args.seed)
+        true = args.labels != "predicted"
+        count = attend_manifest(args.deploy, args.weights, manifest, args.images, true, protocol, args.out, arguments)
+    print(f"{args.out}: attention on {count} images")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Draws the paper's Figure 3: rows of a query, lesion attention, location attention, and its nearest training images.
+
+A neighbour's frame is green and solid where it shares a lesion with the query, red and dotted where it does not. Below
+each picture stand its lesions and [its location]; below the attention, the labels whose maps it shows, with their
+probabilities. Where there are several, the picture shows the mean of their maps. Beside the first figure a .json file
+says what made it and which images are in it.
+"""
+
+import argparse
+from pathlib import Path
+
+from cli import new_parser, positive, refuse_overwriting, run
+from skinmtl.attention.attending import ATTENTION_FILE
+from skinmtl.attention.attention_file import AttentionFile
+from skinmtl.attention.retrieval_figure import FigureInputs, draw
+from skinmtl.data.manifest import read_manifest
+
+MOST_ROWS = 50  # a longer figure is more than a renderer takes
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("--attention", type=Path, required=True, metavar="DIR", help="the folder that attend.py wrote")
+    parser.add_argument("--neighbours", type=Path, required=True, help="the CSV that retrieve.py wrote")
+    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
+    parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
+    parser.add_argument(
+        "--out", type=Path, required=True, action="append", help="the .png or .svg to write; may be repeated"
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--rows",
+        type=positive,
+        default=4,
+        metavar="N",
+        help="the first images of the attention that have neighbours (default %(default)s)",
+    )
+    which.add_argument("--query", action="append", metavar="NAME", help="an image to show; may be repeated")
+    args = parser.parse_args()
+    for out in args.out:
+        if out.suffix not in (".png", ".svg"):
+            parser.error(f"--out {out}: must end in .png or .svg")
+    for out in (*args.out, args.out[0].with_suffix(".json")):
+        refuse_overwriting(parser, out, args.neighbours, args.manifest, args.attention / "attention.json")
+    if max(args.rows, len(args.query or ())) > MOST_ROWS:
+        parser.error(f"at most {MOST_ROWS} rows fit into a figure")
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    attention = AttentionFile(args.attention / ATTENTION_FILE)
+    inputs = FigureInputs(attention, args.neighbours, read_manifest(args.manifest), args.images)
+    both = inputs.queries()
+    queries = args.query or both[: args.rows]
+    draw(inputs, queries, args.out, {**vars(args), "out": list(map(str, args.out))})
+    files = " and ".join(map(str, args.out))
+    print(f"{files}: {len(queries)} of the {len(both)} images that have both attention and neighbours")
+
+
+if __name__ == "__main__":
+    run(main)
