@@ -146,3 +146,94 @@ def test_the_tool_refuses_folds_that_miss_an_image(tool, refused, data, folds_fi
     finished = tool("make_lmdb.py", "--manifest", data.manifest, "--images", data.images, *options)
     refused(finished, folds_file, "11, 'ä'.png", f"{data.manifest}:13", "make the folds from this manifest")
     assert not (tmp_path / "out").exists()
+
+
+# a part of the training images set aside, to watch while the test fold stays unseen
+
+
+def images_of(manifest):
+    return [row.image for row in manifest.rows]
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(
+    st.lists(st.integers(0, 12), min_size=2, max_size=60),
+    st.floats(0.01, 0.6),
+    st.integers(0, 1),
+)
+def test_what_is_set_aside_is_whole_groups_of_the_training_images(tmp_path_factory, groups, share, fold):
+    manifest = manifest_of([f"g{group}" for group in groups])
+    if len(set(groups)) < 2:
+        return
+    path = tmp_path_factory.mktemp("folds") / "folds.csv"
+    write_folds(path, manifest, make_folds(manifest, 2, 1, "group"))
+    whole, test = (select(manifest, path, fold, subset) for subset in ("train", "test"))
+    set_aside = select(manifest, path, fold, "validation", share)
+    sizes = Counter(row.group for row in whole.rows)
+    try:
+        train = select(manifest, path, fold, "train", share)
+    except InputError as error:  # all groups are needed to reach the share
+        assert "set another share aside" in str(error)
+        assert images_of(set_aside) == images_of(whole)
+        return
+    assert {row.group for row in set_aside.rows}.isdisjoint(row.group for row in train.rows)
+    assert sorted(images_of(train) + images_of(set_aside)) == sorted(images_of(whole))
+    assert set(images_of(set_aside)).isdisjoint(images_of(test))
+    assert images_of(select(manifest, path, fold, "test", share)) == images_of(test)
+    # at least the share, and by no more than the group that reached it
+    wanted = share * len(whole.rows)
+    assert wanted - 1e-9 <= len(set_aside.rows) < wanted + max(sizes.values())
+    assert images_of(select(manifest, path, fold, "validation", share)) == images_of(set_aside)
+
+
+def test_a_larger_share_only_adds_images(data, folds_file):
+    manifest = read_manifest(data.manifest)
+    before = set()
+    for share in (0.01, 0.2, 0.4, 0.6, 0.8):
+        now = set(images_of(select(manifest, folds_file, 0, "validation", share)))
+        assert before <= now
+        before = now
+    assert before
+
+
+def test_nothing_is_set_aside_without_a_share(data, folds_file):
+    manifest = read_manifest(data.manifest)
+    assert images_of(select(manifest, folds_file, 0, "train", 0.0)) == images_of(
+        select(manifest, folds_file, 0, "train")
+    )
+    with pytest.raises(InputError, match="none is left to train on"):
+        select(manifest, folds_file, 0, "validation", 0.0)
+
+
+def test_a_share_that_takes_all_is_refused(data, folds_file):
+    manifest = read_manifest(data.manifest)
+    with pytest.raises(InputError, match="no image of fold 0 is left for train; set another share aside"):
+        select(manifest, folds_file, 0, "train", 0.999)
+
+
+def test_make_lmdb_sets_the_share_aside(tool, data, folds_file, tmp_path):
+    listed = {}
+    for subset, more in [("train", ["--validation", 0.25]), ("validation", ["--validation", 0.25]), ("test", [])]:
+        words = ["--folds", folds_file, "--fold", 1, "--subset", subset, *more, "--short-side", 16, "--workers", 1]
+        finished = tool(
+            "make_lmdb.py", "--manifest", data.manifest, "--images", data.images, *words, "--out", tmp_path / subset
+        )
+        assert (finished.returncode, finished.stderr) == (0, "")
+        lines = (tmp_path / subset / "records.csv").read_text(encoding="utf-8").splitlines()[1:]
+        listed[subset] = {line.split(",", 1)[1].rsplit(",", 2)[0] for line in lines}
+    assert sum(map(len, listed.values())) == len(set.union(*listed.values())) == 12
+    assert len(listed["validation"]) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--subset", "validation"],
+        ["--subset", "test", "--validation", 0.1],
+        ["--subset", "train", "--validation", 1],
+    ],
+)
+def test_a_share_that_does_not_go_with_the_subset_is_a_usage_error(tool, data, folds_file, tmp_path, words):
+    command = ["--manifest", data.manifest, "--images", data.images, "--folds", folds_file, "--fold", 0, *words]
+    assert tool("make_lmdb.py", *command, "--out", tmp_path / "out").returncode == 2
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,42 @@
+"""Whether a training has diverged.
+
+Diverged is: a loss that is NaN or infinite; or losses that, summed over the heads and averaged over the last `WINDOW`
+iterations, are more than `EXPLODED` times what a model has that knows nothing: P ln 2 for P lesions (each answered with
+1/2), ln Q for Q locations (each with 1/Q). The factor is our choice: Caffe's softmax loss cannot exceed 87, so that a
+much larger one would never find a location net that is lost.
+"""
+
+from __future__ import annotations
+
+import math
+
+WINDOW = 10
+EXPLODED = 20.0
+
+
+class LossGuard:
+    """Takes the losses of every iteration; `recent` is what it remembers."""
+
+    def __init__(self, chance_loss: float, recent: list[float]) -> None:
+        self._chance = chance_loss
+        self.recent = list(recent)
+
+    def fault(self, losses: dict[str, float]) -> str:
+        """What is wrong after these losses, by head, in words; nothing where nothing is."""
+        for head, loss in losses.items():
+            if not math.isfinite(loss):
+                return f"the {head} loss is {loss}"
+        self.recent = [*self.recent, sum(losses.values())][-WINDOW:]
+        mean = sum(self.recent) / len(self.recent)
+        if len(self.recent) == WINDOW and mean > EXPLODED * self._chance:
+            return f"the loss is {mean:.4g}, more than {EXPLODED:g} times that of a model that knows nothing"
+        return ""
+
+
+def chance_loss(lesions: int, locations: int) -> float:
+    """The loss of a model that knows nothing, of P lesions and Q locations; 0 where there is no such head.
+
+    >>> round(chance_loss(25, 23), 3)
+    20.464
+    """
+    return lesions * math.log(2) + (math.log(locations) if locations else 0.0)

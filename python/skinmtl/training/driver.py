@@ -1,0 +1,220 @@
+"""A training from its first iteration, or from its last whole snapshot, to its end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from skinmtl.common.errors import InputError
+from skinmtl.figures.curves import draw_curves
+from skinmtl.training import snapshots
+from skinmtl.training.caffe_solver import CaffeSolver
+from skinmtl.training.divergence import LossGuard, chance_loss
+from skinmtl.training.inputs import TrainingInputs
+from skinmtl.training.log_file import append_row, cut_back, read_log, write_rows
+from skinmtl.training.plateau import Plateau, PlateauRule
+from skinmtl.training.run_folder import RunFolder
+from skinmtl.training.stopping import StopRequest
+from skinmtl.training.validation import validate, watched_error
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When what is done, in iterations; and how the learning rate falls."""
+
+    max_iter: int
+    test_interval: int
+    snapshot_interval: int
+    display: int
+    base_lr: float
+    seed: int
+    plateau: PlateauRule
+    watch: str
+    keep_snapshots: int | None
+    rate_change: str
+    resume_data: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a training ended, why, in words, and by which signal, if by one."""
+
+    iteration: int
+    reason: str
+    signal: int | None = None
+
+
+@dataclass
+class Progress:
+    """What the next row of the log and the next decisions need to know; it is kept in every snapshot's record."""
+
+    rows: int = 0
+    tested: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    iterations: int = 0
+    recent: list[float] = field(default_factory=list)
+
+
+class Training:
+    """Drives `engine` by a schedule, and writes what happens to a run folder, which the caller has locked."""
+
+    def __init__(self, engine: CaffeSolver, folder: RunFolder, inputs: TrainingInputs, schedule: Schedule) -> None:
+        self._engine, self._folder, self._inputs, self._schedule = engine, folder, inputs, schedule
+        self._plateau = Plateau(schedule.plateau, schedule.base_lr)
+        self._progress = Progress()
+        self._guard = self._new_guard()
+        self._last: snapshots.Snapshot | None = None
+        self._seconds, self._timed = 0.0, 0
+
+    def begin(self, weights: list[Path]) -> None:
+        """At iteration 0."""
+        snapshots.remove_after(self._folder.snapshots, -1)
+        write_rows(self._folder.log, [])
+        self._engine.start(weights, self._plateau.rate, self._schedule.seed)
+
+    def go_on(self, snapshot: snapshots.Snapshot) -> None:
+        """From a snapshot; the log is cut back to it."""
+        self._plateau = Plateau.from_state(snapshot.record["plateau"])
+        self._progress = Progress(**snapshot.record["progress"])
+        self._guard = self._new_guard()
+        snapshots.remove_after(self._folder.snapshots, snapshot.iteration)
+        cut_back(self._folder.log, self._progress.rows, snapshot.iteration)
+        where = f"{self._folder.path}: goes on from iteration {snapshot.iteration}"
+        self._restore(snapshot, where)
+
+    def run(self, stop: StopRequest) -> Outcome:
+        """Trains to the end, or until `stop` has a signal: then it leaves a snapshot and comes back."""
+        engine, schedule = self._engine, self._schedule
+        bar = tqdm(total=schedule.max_iter, initial=engine.iteration, unit="iteration", disable=None, smoothing=0.05)
+        with bar:
+            while True:
+                at = engine.iteration
+                if self._test_is_due(at):
+                    self._test(at, stop)
+                elif at and at % schedule.display == 0 and self._progress.iterations:
+                    self._log(at, {})
+                ended = self._plateau.ended or at >= schedule.max_iter
+                if not ended and stop.signal is None:
+                    if at and at % schedule.snapshot_interval == 0:
+                        self._snapshot()
+                    losses = self._step()
+                    bar.set_postfix_str(self._postfix(losses), refresh=False)
+                    bar.update()
+                    continue
+                if at:
+                    self._snapshot()
+                if stop.signal is not None and not ended:
+                    return Outcome(at, "stopped", stop.signal)
+                self._folder.write_final(self._last.model)
+                draw_curves(read_log(self._folder.log), self._folder.curves)
+                return Outcome(at, self._reason())
+
+    def _step(self) -> dict[str, float]:
+        started = time.monotonic()
+        losses = self._engine.step()
+        self._seconds += time.monotonic() - started
+        self._timed += 1
+        fault = self._guard.fault(losses)
+        if fault:
+            raise self._diverged(fault)
+        progress = self._progress
+        progress.sums = {head: progress.sums.get(head, 0.0) + loss for head, loss in losses.items()}
+        progress.iterations += 1
+        return losses
+
+    def _test_is_due(self, at: int) -> bool:
+        due = at % self._schedule.test_interval == 0 or at >= self._schedule.max_iter
+        return due and at > self._progress.tested
+
+    def _test(self, at: int, stop: StopRequest) -> None:
+        """Tests, logs, and lowers the rate at a plateau; a stop in between leaves the test to the resumed run."""
+        values = validate(self._engine.test_batches(), self._inputs.names, lambda: stop.signal is not None)
+        if values is None:
+            return
+        fault = LossGuard(float("inf"), []).fault(
+            {name: value for name, value in values.items() if name.endswith("_loss")}
+        )
+        if fault:
+            raise self._diverged(fault)
+        self._log(at, values)
+        self._progress.tested = at
+        draw_curves(read_log(self._folder.log), self._folder.curves)
+        if at % self._schedule.test_interval:
+            return  # the last iteration's extra test, which a run with more iterations would not make
+        if self._plateau.observe(watched_error(values, self._schedule.watch)) and not self._plateau.ended:
+            self._change_rate()
+
+    def _change_rate(self) -> None:
+        rate = self._plateau.rate
+        tqdm.write(f"iteration {self._engine.iteration}: the error is at a plateau, learning rate {rate:g} from here")
+        way = self._schedule.rate_change
+        if way != "restore" and self._engine.set_rate(rate):
+            return
+        if way == "in-place":
+            raise InputError("--rate-change in-place: this pycaffe cannot write the learning rate; leave the flag out")
+        self._snapshot()
+        self._restore(self._last, "restored from a snapshot")
+
+    def _restore(self, snapshot: snapshots.Snapshot, where: str) -> None:
+        place = snapshot.record["data"]
+        seed, passes = place["seed"], place["passes"]
+        if self._schedule.resume_data == "cycle":
+            seed = (self._schedule.seed + snapshot.iteration) % 2**31
+            passes = self._engine.passes_of_cycle(snapshot.iteration)
+        tqdm.write(f"{where}; {passes} batches are read again to find the place in the data")
+        self._engine.restore(snapshot, self._plateau.rate, seed, passes)
+        self._last = snapshot
+
+    def _snapshot(self) -> None:
+        if not self._engine.weights_are_finite():
+            raise self._diverged("the weights are NaN or infinite")
+        if self._last is not None and self._last.iteration == self._engine.iteration:
+            stem = self._last.stem  # the weights are those; only what is known of the run is new
+        else:
+            self._folder.check_space(self._engine.snapshot_bytes())
+            stem = self._engine.snapshot()
+        self._progress.recent = self._guard.recent
+        record = {
+            "plateau": self._plateau.state(),
+            "data": {"seed": self._engine.seed, "passes": self._engine.passes},
+            "progress": asdict(self._progress),
+        }
+        self._last = snapshots.write_record(stem, self._engine.iteration, record)
+        if self._schedule.keep_snapshots:
+            snapshots.prune(self._folder.snapshots, self._schedule.keep_snapshots)
+
+    def _log(self, at: int, values: dict[str, float]) -> None:
+        progress = self._progress
+        row: dict[str, Any] = {"iteration": at, "lr": self._plateau.rate, **values}
+        if progress.iterations:
+            row.update({f"{head}_loss": total / progress.iterations for head, total in progress.sums.items()})
+        if self._timed:
+            row["images_per_second"] = self._timed * self._engine.images_per_iteration / self._seconds
+        append_row(self._folder.log, row)
+        progress.rows += 1
+        progress.sums, progress.iterations = {}, 0
+        self._seconds, self._timed = 0.0, 0
+
+    def _postfix(self, losses: dict[str, float]) -> str:
+        shown = [f"{head} loss {loss:.3g}" for head, loss in losses.items()]
+        return ", ".join([*shown, f"lr {self._plateau.rate:g}"])
+
+    def _reason(self) -> str:
+        if self._plateau.ended:
+            return f"the error is at a plateau with the smallest learning rate, {self._plateau.rate:g}"
+        return "all iterations are done"
+
+    def _new_guard(self) -> LossGuard:
+        lesions, locations = (len(self._inputs.names.get(head, [])) for head in ("lesion", "location"))
+        return LossGuard(chance_loss(lesions, locations), self._progress.recent)
+
+    def _diverged(self, fault: str) -> InputError:
+        last = f"the last good snapshot is {self._last.model}" if self._last else "there is no snapshot yet"
+        return InputError(
+            f"{self._folder.path}: diverged at iteration {self._engine.iteration}: {fault}; {last}; "
+            "train anew in another folder with a lower --base-lr"
+        )

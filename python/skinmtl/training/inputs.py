@@ -1,0 +1,257 @@
+"""What a training is given: solver, nets, data sets and weights, checked before Caffe sees them.
+
+Caffe ends the process where something is wrong, and says nothing where a set is tested in part, a layer is left
+untrained, or an image is both trained on and watched.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lmdb
+from google.protobuf.message import Message
+
+from skinmtl.caffe_files.prototxt import read_net
+from skinmtl.common.errors import InputError
+from skinmtl.data.dataset import read_summary
+from skinmtl.data.manifest import read_csv
+from skinmtl.nets.label_names import names_of, read_label_names
+from skinmtl.nets.net_probe import net_shapes
+from skinmtl.nets.weights import compare_weights
+
+HEADS = ("lesion", "location")
+
+
+@dataclass(frozen=True)
+class DataLayer:
+    """One Data layer of a net: where it reads, how many records a pass."""
+
+    name: str
+    source: Path
+    batch_size: int
+    crop: int
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """Nets and data that fit each other.
+
+    names       head -> its label names, for the heads that the nets have
+    batch_size  images a forward pass of the training net
+    cycle       passes after which every Data layer of the training net is at record 0 again
+    test_passes forward passes of the test net that see every validation record once
+    """
+
+    train_net: Path
+    test_net: Path
+    train_data: Path
+    test_data: Path
+    names: dict[str, list[str]]
+    batch_size: int
+    cycle: int
+    test_passes: int
+
+
+@dataclass(frozen=True)
+class FilledLayers:
+    """Layer names: filled by weights, left at their initial values, and in the weights but not in the net."""
+
+    filled: list[str]
+    initial: list[str]
+    unused: list[str]
+
+
+def check_inputs(net_folder: Path, watch_test_fold: bool) -> TrainingInputs:
+    """Reads the nets of a folder of make_prototxt.py, and their data sets. InputError where they do not fit."""
+    train_net, test_net = net_folder / "train.prototxt", net_folder / "test.prototxt"
+    nets = {path: read_net(path) for path in (train_net, test_net)}
+    heads = _heads(train_net, nets[train_net])
+    if _heads(test_net, nets[test_net]) != heads:
+        raise InputError(f"{test_net}: other heads than in {train_net}; make both with make_prototxt.py")
+    layers = {path: _data_layers(path, net) for path, net in nets.items()}
+    train_data, test_data = (layers[path][0].source.parent for path in nets)
+    _check_data(train_net, layers[train_net], train_data)
+    _check_data(test_net, layers[test_net], test_data)
+    names = names_of(train_data, test_data)
+    _check_names(net_folder, nets[train_net], heads, names, train_data)
+    _check_watched(train_data, test_data, watch_test_fold)
+    n_train, n_test = (int(read_summary(folder)["n_records"]) for folder in (train_data, test_data))
+    batch = layers[test_net][0].batch_size
+    if n_test % batch:
+        raise InputError(
+            f"{test_net}: batches of {batch} do not divide the {n_test} records of {test_data}; "
+            "make the net again without --test-batch-size"
+        )
+    return TrainingInputs(
+        train_net=train_net,
+        test_net=test_net,
+        train_data=train_data,
+        test_data=test_data,
+        names={head: names[f"{head}_names"] for head in heads},
+        batch_size=layers[train_net][0].batch_size,
+        cycle=n_train // math.gcd(n_train, layers[train_net][0].batch_size),
+        test_passes=n_test // batch,
+    )
+
+
+def check_weights(inputs: TrainingInputs, weights: list[Path], gpu: int | None) -> FilledLayers:
+    """Builds both nets in a process of their own, and holds each caffemodel against them, as Caffe would fill them.
+
+    InputError where Caffe cannot build a net, where a layer of that name has another shape (Caffe would abort), or
+    where frozen statistics are left unset (every output would be NaN).
+    """
+    with ThreadPoolExecutor(2) as both:  # each waits for its process
+        shapes, test_shapes = both.map(lambda net: net_shapes(net, gpu), (inputs.train_net, inputs.test_net))
+    if test_shapes.params != shapes.params:
+        raise InputError(f"{inputs.test_net}: other layers than in {inputs.train_net}; make both with make_prototxt.py")
+    filled: set[str] = set()
+    unused: set[str] = set()
+    for caffemodel in weights:
+        report = compare_weights(shapes, caffemodel)
+        if report.disagreeing:
+            raise InputError(
+                f"{caffemodel}: does not fit {inputs.train_net}: {report.disagreeing[0]}; rename that layer in the net "
+                "to train it anew, or give other weights"
+            )
+        if not report.filled:
+            raise InputError(f"{caffemodel}: no layer has a name of {inputs.train_net}; give weights of its trunk")
+        filled.update(report.filled)
+        unused.update(report.unused)
+    for layer in read_net(inputs.train_net).layer:
+        if layer.type == "BatchNorm" and layer.batch_norm_param.use_global_stats and layer.name not in filled:
+            raise InputError(
+                f"{inputs.train_net}: {layer.name} has frozen statistics and no weights set them, so that every output "
+                "would be NaN; give the pretrained --weights, or make the net with --batch-norm batch"
+            )
+    names = list(shapes.params)
+    return FilledLayers(
+        filled=[name for name in names if name in filled],
+        initial=[name for name in names if name not in filled],
+        unused=sorted(unused),
+    )
+
+
+def check_gpu(inputs: TrainingInputs, gpu: int | None) -> None:
+    """InputError where this Caffe cannot build the training net on the GPU that is asked for."""
+    if gpu is not None:
+        net_shapes(inputs.train_net, gpu)
+
+
+def _heads(path: Path, net: Message) -> dict[str, int]:
+    """Head -> number of outputs."""
+    tops = {top: layer for layer in net.layer for top in layer.top}
+    heads = {}
+    for head in HEADS:
+        needed = (f"fc_{head}", f"{head}_label", f"{head}_loss")
+        there = [name for name in needed if name in tops]
+        if there and len(there) < len(needed):
+            missing = next(name for name in needed if name not in tops)
+            raise InputError(f"{path}: has {there[0]} but no {missing}; make the net with make_prototxt.py")
+        if there:
+            heads[head] = tops[f"fc_{head}"].inner_product_param.num_output
+    if not heads:
+        raise InputError(f"{path}: has neither lesion_loss nor location_loss; make the net with make_prototxt.py")
+    return heads
+
+
+def _data_layers(path: Path, net: Message) -> list[DataLayer]:
+    """The Data layers, that of the images first; all read as many records of one data set a pass."""
+    layers = [
+        DataLayer(
+            layer.name, Path(layer.data_param.source), layer.data_param.batch_size, layer.transform_param.crop_size
+        )
+        for layer in net.layer
+        if layer.type == "Data"
+    ]
+    layers.sort(key=lambda layer: layer.name != "data")
+    if not layers or layers[0].name != "data":
+        raise InputError(f"{path}: no Data layer 'data'; make the net with make_prototxt.py")
+    for layer in layers[1:]:
+        if layer.batch_size != layers[0].batch_size or layer.source.parent != layers[0].source.parent:
+            raise InputError(
+                f"{path}: {layer.name} reads other records than {layers[0].name}; make the net with make_prototxt.py"
+            )
+    if not layers[0].batch_size:
+        raise InputError(f"{path}: data has no batch_size; make the net with make_prototxt.py")
+    return layers
+
+
+def _check_data(net: Path, layers: list[DataLayer], folder: Path) -> None:
+    """InputError unless the LMDBs are there, whole, large enough for the crop, and can be opened as Caffe does."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not there, but {net} reads it; run from where it was made for, or build it")
+    summary = read_summary(folder)
+    if summary["short_side"][0] < layers[0].crop:
+        raise InputError(
+            f"{folder}: has images of {summary['short_side'][0]} pixels, from which {net} cannot crop "
+            f"{layers[0].crop}; store larger images"
+        )
+    for layer in layers:
+        entries = _entries(layer.source)
+        if entries != summary["n_records"]:
+            raise InputError(
+                f"{layer.source}: {entries} records, dataset.json says {summary['n_records']}; build the LMDBs again"
+            )
+
+
+def _entries(folder: Path) -> int:
+    if not (folder / "data.mdb").is_file():
+        raise InputError(f"{folder}: no LMDB (data.mdb) there; build the LMDBs with make_lmdb.py")
+    lock = folder / "lock.mdb"
+    read_only_disk = os.statvfs(str(folder)).f_flag & os.ST_RDONLY
+    if not read_only_disk and not os.access(str(lock if lock.exists() else folder), os.W_OK):
+        raise InputError(f"{folder}: Caffe locks what it reads and may not write there; make the folder writable")
+    try:
+        with lmdb.open(str(folder), readonly=True, lock=False) as environment:
+            return environment.stat()["entries"]
+    except (lmdb.Error, OSError) as error:
+        raise InputError(f"{folder}: not an LMDB ({error}); build the LMDBs again") from None
+
+
+def _check_names(
+    net_folder: Path, net: Message, heads: dict[str, int], names: dict[str, list[str]], data: Path
+) -> None:
+    """InputError unless the net has an output a name, and was made for these names."""
+    made_for = read_label_names(net_folder)
+    for head, outputs in heads.items():
+        kind = f"{head}_names"
+        if outputs != len(names[kind]):
+            raise InputError(
+                f"{net_folder}: fc_{head} has {outputs} outputs, {data} has {len(names[kind])} {kind}; "
+                "make the net for this data"
+            )
+        if made_for.get(kind, names[kind]) != names[kind]:
+            raise InputError(f"{net_folder}: made for other {kind} than {data} has; make the net for this data")
+
+
+def _check_watched(train_data: Path, test_data: Path, watch_test_fold: bool) -> None:
+    """InputError where an image that is watched is trained on too, or is of the test fold without the user's word."""
+    subset = _argument(read_summary(test_data), "subset")
+    if subset == "test" and not watch_test_fold:
+        raise InputError(
+            f"{test_data}: is the test fold, whose images should stay unseen; build --subset validation, or say "
+            "--watch-test-fold to do as the paper does"
+        )
+    shared = _images(train_data) & _images(test_data)
+    if shared:
+        image = min(shared)[1]
+        raise InputError(
+            f"{test_data}: {len(shared)} images are also in {train_data}, such as {image!r}; build both from one fold "
+            "with the same --validation"
+        )
+
+
+def _argument(summary: dict[str, Any], name: str) -> Any:
+    arguments = summary.get("arguments")
+    return arguments.get(name) if isinstance(arguments, dict) else None
+
+
+def _images(folder: Path) -> set[tuple[str, str]]:
+    """The image files that a data set was made of: (folder, name)."""
+    images = os.path.normpath(str(folder.resolve() / read_summary(folder)["images"]))
+    return {(images, record["image"]) for _, record in read_csv(folder / "records.csv", ("key", "image"))}

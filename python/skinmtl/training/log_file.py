@@ -1,0 +1,82 @@
+"""log.csv of a run: a row a display or test, cut back where a run resumes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Mapping
+
+from skinmtl.common.errors import InputError
+from skinmtl.common.outputs import disk_errors, new_file
+
+COLUMNS = (
+    "iteration",
+    "lr",
+    "lesion_loss",
+    "location_loss",
+    "validation_lesion_loss",
+    "validation_location_loss",
+    "map_class",
+    "map_image",
+    "location_top1",
+    "images_per_second",
+)
+Row = Mapping[str, "float | None"]
+
+
+def write_rows(path: Path, lines: list[str]) -> None:
+    """Replaces the log by its heading and these lines, whole or not at all."""
+    with new_file(path) as partial:
+        partial.write_text("".join([",".join(COLUMNS) + "\n", *lines]), encoding="utf-8")
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Adds one row; a column that `row` lacks, or has None for, is empty."""
+    with disk_errors(path), open(str(path), "a", encoding="utf-8", newline="") as file:
+        file.write(_line(row))
+
+
+def cut_back(path: Path, rows: int, iteration: int) -> None:
+    """Leaves the first `rows` rows, as many as there were when the snapshot of `iteration` was made."""
+    lines = _read_text(path).splitlines(keepends=True)[1:]
+    whole = [line for line in lines[:rows] if line.endswith("\n")]
+    if len(whole) < rows:
+        raise InputError(
+            f"{path}: {len(whole)} rows, but the snapshot of iteration {iteration} came after {rows}; restore the log, "
+            "or train anew in another folder"
+        )
+    write_rows(path, whole)
+
+
+def read_log(path: Path) -> list[dict[str, float | None]]:
+    """The rows of a log.csv, a dict of COLUMNS each; None where a cell is empty."""
+    reader = csv.DictReader(io.StringIO(_read_text(path)))
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise InputError(f"{path}:1: the columns are not {','.join(COLUMNS)}; give a log.csv of train.py")
+    rows = []
+    for record in reader:
+        try:
+            rows.append({name: float(record[name]) if record[name] else None for name in COLUMNS})
+        except (TypeError, ValueError):
+            raise InputError(f"{path}:{reader.line_num}: a value is no number; give a log.csv of train.py") from None
+    return rows
+
+
+def _line(row: Row) -> str:
+    return ",".join(_cell(name, row.get(name)) for name in COLUMNS) + "\n"
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if name == "iteration" else f"{value:.7g}"
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file; give a log.csv of train.py") from None

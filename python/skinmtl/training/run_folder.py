@@ -1,0 +1,115 @@
+"""The folder of one training: what is in it, who may write to it, and with what it was begun."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, Iterator
+
+from skinmtl.common.errors import InputError
+from skinmtl.common.outputs import disk_errors, new_file
+
+LOCK = ".lock"
+# what may be set otherwise when a run goes on: neither weights nor log up to there depend on it
+MAY_DIFFER = ("max_iter", "snapshot_interval", "keep_snapshots")
+
+
+class RunFolder:
+    """The paths of a run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.args = path / "args.json"
+        self.solver = path / "solver.prototxt"
+        self.log = path / "log.csv"
+        self.curves = path / "curves.png"
+        self.snapshots = path / "snapshots"
+        self.final = path / "final.caffemodel"
+
+    def check_new(self, resume: bool) -> None:
+        """InputError where something is there that a new run would overwrite, or that is no run to resume."""
+        if not self.path.exists() and not self.path.is_symlink():
+            return
+        if not self.path.is_dir():
+            raise InputError(f"{self.path}: is there and is no folder; name another place")
+        if not self.args.exists():
+            # hidden: the lock, or what a kill left before there was an args.json
+            if any(not path.name.startswith(".") for path in self.path.iterdir()):
+                raise InputError(f"{self.path}: has files in it but no args.json of a run; name another folder")
+        elif not resume:
+            raise InputError(f"{self.path}: holds a run already; go on with it by --resume, or name another folder")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the folder where it is not there, and keeps other processes out of it while the block runs."""
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = open(str(self.path / LOCK), "w")  # noqa: SIM115  (held until the run ends)
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{self.path}: another process is training there; wait, or stop that one") from None
+            yield
+
+    def write_args(self, record: dict[str, Any]) -> None:
+        """Writes args.json, and makes the folder for snapshots."""
+        with new_file(self.args) as partial:
+            partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        self.snapshots.mkdir(exist_ok=True)
+
+    def read_args(self) -> dict[str, Any]:
+        """What args.json holds."""
+        try:
+            record = json.loads(self.args.read_text(encoding="utf-8"))
+            if isinstance(record["settings"], dict) and isinstance(record["sha256"], dict):
+                return record
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        raise InputError(f"{self.args}: cannot be read as a run's arguments; train anew in another folder")
+
+    def difference(self, record: dict[str, Any]) -> str:
+        """The first setting or input file that is not as the run was begun with, in words; nothing where all are."""
+        begun = self.read_args()
+        for part in ("settings", "sha256"):
+            for name in {**begun[part], **record[part]}:
+                before, now = begun[part].get(name), record[part].get(name)
+                if before != now and name not in MAY_DIFFER:
+                    return f"{name} was {before}, is {now}" if part == "settings" else f"{name} is another file"
+        return ""
+
+    def check_same(self, record: dict[str, Any]) -> None:
+        """InputError names the first difference."""
+        what = self.difference(record)
+        if what:
+            raise InputError(
+                f"{self.path}: was begun with other arguments: {what}; give the same, name another folder, or let "
+                "--set-aside rename it"
+            )
+
+    def set_aside(self) -> Path:
+        """Renames the folder to the first free NAME.before-1, -2, ...; nothing is deleted."""
+        with self.locked():
+            names = (self.path.with_name(f"{self.path.name}.before-{number}") for number in count(1))
+            aside = next(path for path in names if not path.exists())
+            with disk_errors(aside):
+                self.path.rename(aside)
+        return aside
+
+    def check_space(self, needed: int) -> None:
+        """InputError where the disk has no room for `needed` bytes: Caffe would end the process half-way."""
+        free = shutil.disk_usage(str(self.snapshots)).free
+        if free < needed:
+            raise InputError(
+                f"{self.snapshots}: the disk has {free / 1e6:.1f} MB left, a snapshot takes {needed / 1e6:.1f}; free "
+                "some space and go on with --resume"
+            )
+
+    def write_final(self, caffemodel: Path) -> None:
+        """The last snapshot's caffemodel as final.caffemodel, which marks the run as finished."""
+        with new_file(self.final) as partial:
+            shutil.copyfile(str(caffemodel), str(partial))

@@ -1,0 +1,190 @@
+"""What train.py does: checks what it is given, opens the run folder, trains."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
+from tqdm import tqdm
+
+from skinmtl.caffe_files.prototxt import read_net
+from skinmtl.common.errors import InputError
+from skinmtl.common.provenance import made_by, sha256
+from skinmtl.nets.caffe_net import pycaffe
+from skinmtl.training import snapshots
+from skinmtl.training.caffe_solver import CaffeSolver
+from skinmtl.training.driver import Outcome, Schedule, Training
+from skinmtl.training.inputs import TrainingInputs, check_gpu, check_inputs, check_weights
+from skinmtl.training.plateau import PlateauRule
+from skinmtl.training.run_folder import RunFolder
+from skinmtl.training.solver_file import read_checked_solver
+from skinmtl.training.stopping import deferred_stops
+from skinmtl.training.validation import check_watch
+
+# where neither the flag nor the solver says: our choice
+TEST_INTERVAL, DISPLAY, SEED = 1000, 20, 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for; None where the solver decides."""
+
+    solver: Path
+    net: Path
+    weights: list[Path]
+    out: Path
+    resume: bool
+    set_aside: bool
+    gpu: int | None
+    max_iter: int | None
+    base_lr: float | None
+    seed: int | None
+    test_interval: int | None
+    snapshot_interval: int | None
+    display: int | None
+    keep_snapshots: int | None
+    plateau: PlateauRule
+    watch: str
+    watch_test_fold: bool
+    rate_change: str
+    resume_data: str
+
+
+def train(request: Request, arguments: dict[str, Any]) -> Outcome:
+    """Trains, or goes on training, in the run folder `request.out`."""
+    folder = RunFolder(request.out)
+    folder.check_new(request.resume)
+    solver = read_checked_solver(request.solver)
+    schedule = _schedule(request, solver)
+    inputs = check_inputs(request.net, request.watch_test_fold)
+    check_watch(schedule.watch, inputs.names)
+    record = _record(request, solver, inputs, schedule, arguments)
+    if request.set_aside and folder.args.exists():
+        what = folder.difference(record)
+        if what:
+            tqdm.write(f"{request.out}: {what}; the run before is in {folder.set_aside()} now")
+    if folder.args.exists():
+        folder.check_same(record)
+        record["layers"] = folder.read_args()["layers"]
+        check_gpu(inputs, request.gpu)
+    else:
+        record["layers"] = asdict(check_weights(inputs, request.weights, request.gpu))
+    with folder.locked():
+        folder.check_new(request.resume)  # again: another process may have been faster
+        if folder.args.exists():
+            folder.check_same(record)
+            ended = _finished(folder, schedule)
+            if ended:
+                return ended
+        if folder.final.exists():
+            folder.final.unlink()
+        folder.write_args(record)
+        snapshot = _last_snapshot(folder)
+        engine = CaffeSolver(
+            solver, inputs, folder.solver, folder.snapshots / read_net(inputs.train_net).name, schedule.max_iter,
+            request.gpu,
+        )  # fmt: skip
+        training = Training(engine, folder, inputs, schedule)
+        if snapshot:
+            training.go_on(snapshot)
+        else:
+            _tell_layers(record["layers"], request.weights)
+            training.begin(request.weights)
+        with deferred_stops() as stop:
+            return training.run(stop)
+
+
+def _schedule(request: Request, solver: Message) -> Schedule:
+    max_iter = request.max_iter or solver.max_iter
+    if max_iter < 1:
+        raise InputError(f"{request.solver}: has no max_iter; add one, or give --max-iter")
+    test_interval = request.test_interval or solver.test_interval or TEST_INTERVAL
+    base_lr = float(f"{solver.base_lr if request.base_lr is None else request.base_lr:.6g}")
+    seed = request.seed if request.seed is not None else solver.random_seed
+    return Schedule(
+        max_iter=max_iter,
+        test_interval=test_interval,
+        snapshot_interval=request.snapshot_interval or solver.snapshot or test_interval,
+        display=request.display or solver.display or DISPLAY,
+        base_lr=base_lr,
+        seed=seed if seed >= 0 else SEED,
+        plateau=replace(request.plateau, minimum=min(request.plateau.minimum, base_lr)),
+        watch=request.watch,
+        keep_snapshots=request.keep_snapshots,
+        rate_change=request.rate_change,
+        resume_data=request.resume_data,
+    )
+
+
+def _record(
+    request: Request,
+    solver: Message,
+    inputs: TrainingInputs,
+    schedule: Schedule,
+    arguments: dict[str, Any],
+) -> dict[str, Any]:
+    """args.json: what decides the run (settings, sha256 of what goes in), and what made it."""
+    made = made_by({**arguments, "weights": [str(path) for path in request.weights]})
+    made["versions"]["caffe"] = pycaffe().__version__
+    settings = asdict(schedule)
+    plateau = settings.pop("plateau")
+    for by_choice in ("rate_change", "resume_data"):
+        settings.pop(by_choice)
+    files = {
+        "solver": request.solver,
+        "train.prototxt": inputs.train_net,
+        "test.prototxt": inputs.test_net,
+        "training dataset.json": inputs.train_data / "dataset.json",
+        "validation dataset.json": inputs.test_data / "dataset.json",
+        **{f"weights {number}": path for number, path in enumerate(request.weights)},
+    }
+    return {
+        **made,
+        "settings": {
+            **settings,
+            **{f"plateau_{name}": value for name, value in plateau.items()},
+            "batch_size": inputs.batch_size,
+            "iter_size": solver.iter_size,
+        },
+        "data": {"training": str(inputs.train_data), "validation": str(inputs.test_data)},
+        "sha256": {name: _sha256(path) for name, path in files.items()},
+    }
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+
+
+def _finished(folder: RunFolder, schedule: Schedule) -> Outcome | None:
+    """How a finished run ended, unless it now has more iterations to do."""
+    if not folder.final.exists():
+        return None
+    snapshot, _ = snapshots.last_whole(folder.snapshots)
+    done = snapshot.iteration if snapshot else int(folder.read_args()["settings"]["max_iter"])
+    if done >= schedule.max_iter or (snapshot and snapshot.record["plateau"]["ended"]):
+        return Outcome(done, "finished before; there is nothing to do")
+    if snapshot is None:
+        raise InputError(f"{folder.snapshots}: no whole snapshot to go on from to {schedule.max_iter}; train anew")
+    return None
+
+
+def _last_snapshot(folder: RunFolder) -> snapshots.Snapshot | None:
+    snapshot, broken = snapshots.last_whole(folder.snapshots)
+    for path in broken:
+        tqdm.write(f"{path.with_suffix('')}: not whole, passed over")
+    return snapshot
+
+
+def _tell_layers(layers: dict[str, list[str]], weights: list[Path]) -> None:
+    if not weights:
+        return
+    tqdm.write(f"{len(layers['filled'])} layers filled from {', '.join(map(str, weights))}")
+    if layers["initial"]:
+        tqdm.write(f"trained from their initial values: {', '.join(layers['initial'])}")
+    if layers["unused"]:
+        tqdm.write(f"in the weights, not in the net: {', '.join(layers['unused'])}")

@@ -1,0 +1,80 @@
+"""What is watched while training: losses and metrics over the whole validation set, in one pass, centre crop."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable
+
+import numpy as np
+
+from skinmtl.common.errors import InputError
+from skinmtl.scores.metrics import evaluate
+from skinmtl.scores.scores_file import Scores
+
+# what can be watched -> the heads that it needs; "error" and "loss" are there for every model
+WATCHED = {
+    "error": (),
+    "loss": (),
+    "lesion_loss": ("lesion",),
+    "location_loss": ("location",),
+    "map_class": ("lesion",),
+    "map_image": ("lesion",),
+    "location_top1": ("location",),
+}
+METRICS = {"lesion": ("map_class", "map_image"), "location": ("location_top1",)}
+
+
+def validate(
+    batches: Iterable[dict[str, np.ndarray]], names: dict[str, list[str]], stop: Callable[[], bool]
+) -> dict[str, float] | None:
+    """The losses (`validation_HEAD_loss`) and metrics of a model with the heads in `names`; None where `stop` says so.
+
+    batches  a dict each: fc_HEAD (N, outputs), HEAD_label (N, P or 1), HEAD_loss (); all of one size
+
+    Ranked are the outputs before sigmoid or softmax: the order is the same, without the ties of rounded
+    probabilities.
+    """
+    gathered: dict[str, list[np.ndarray]] = {}
+    for batch in batches:
+        if stop():
+            return None
+        for name, values in batch.items():
+            gathered.setdefault(name, []).append(values)
+    values: dict[str, float] = {}
+    fields: dict[str, Any] = {}
+    for head, head_names in names.items():
+        values[f"validation_{head}_loss"] = float(np.mean(gathered[f"{head}_loss"], dtype=np.float64))
+        labels = np.concatenate(gathered[f"{head}_label"])
+        fields[f"{head}_scores"] = np.concatenate(gathered[f"fc_{head}"])
+        fields[f"{head}_labels"] = labels.astype(np.uint8) if head == "lesion" else labels[:, 0].astype(np.int64)
+        fields[f"{head}_names"] = head_names
+    if not all(np.isfinite(fields[f"{head}_scores"]).all() for head in names):
+        return values
+    n_images = sum(len(labels) for labels in gathered[f"{next(iter(names))}_label"])
+    figures = evaluate(Scores(image=[str(number) for number in range(n_images)], protocol={}, **fields))
+    values.update({name: figures[name] for head in names for name in METRICS[head]})
+    return values
+
+
+def watched_error(values: dict[str, float], watch: str) -> float:
+    """The error that a plateau is sought in, the lower the better.
+
+    "error", the default, is the mean over the model's heads of 1 - mAP-image and 1 - location top-1: near to what is
+    reported, in [0, 1], and never without a value. "loss" is the sum of the validation losses; a loss by its head's
+    name is that one; a metric counts as 1 - metric.
+    """
+    losses = {name[len("validation_") :]: value for name, value in values.items() if name.endswith("_loss")}
+    if watch == "loss":
+        return sum(losses.values())
+    if watch in losses:
+        return losses[watch]
+    metrics = [name for name in ("map_image", "location_top1") if name in values] if watch == "error" else [watch]
+    if any(values[name] is None for name in metrics):
+        raise InputError(f"the validation set has no value for {watch}; choose what to watch with --watch")
+    return sum(1 - values[name] for name in metrics) / len(metrics)
+
+
+def check_watch(watch: str, heads: Iterable[str]) -> None:
+    """InputError where a model with these heads has nothing of that name to watch."""
+    for head in WATCHED[watch]:
+        if head not in heads:
+            raise InputError(f"--watch {watch}: the net has no {head} head; watch error or loss")

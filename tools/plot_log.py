@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Reads what `caffe train` logged, to CSV and a plot; a log that was interrupted and resumed is read as one."""
+
+import argparse
+from pathlib import Path
+
+from cli import new_parser, refuse_overwriting, run
+from skinmtl.figures.curves import draw_caffe_log
+from skinmtl.training.caffe_log import read_caffe_log, write_csv
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("log", type=Path, metavar="LOG", help="what `caffe train` wrote to stderr")
+    parser.add_argument("--csv", type=Path, help="the table to write: a row an iteration that is logged")
+    parser.add_argument("--out", type=Path, help="the plot to write, .png or .svg")
+    args = parser.parse_args()
+    if not (args.csv or args.out):
+        parser.error("give --csv, --out or both")
+    if args.out and args.out.suffix not in (".png", ".svg"):
+        parser.error(f"--out {args.out}: must end in .png or .svg")
+    for out in filter(None, (args.csv, args.out)):
+        refuse_overwriting(parser, out, args.log)
+    if args.csv and args.out:
+        refuse_overwriting(parser, args.csv, args.out)
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    log = read_caffe_log(args.log)
+    if args.csv:
+        write_csv(log, args.csv)
+    if args.out:
+        draw_caffe_log(log, args.out)
+    tests = sum(any(column.startswith("test") for column in values) for _, values in log.rows)
+    print(f"{args.log}: iterations {log.rows[0][0]} to {log.rows[-1][0]}, {len(log.rows)} rows, {tests} with tests")
+    if log.superseded:
+        print(f"{log.superseded} rows were made again by a resumed training; the later are kept")
+    if log.cut_short:
+        print("the last line is cut short and left out")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Trains a net with Caffe; the learning rate is divided by 10 when the validation error plateaus.
+
+--out is one run's folder: args.json, solver.prototxt, log.csv, curves.png, snapshots, and final.caffemodel at the end.
+Stopped by Ctrl-C, SIGTERM or SIGHUP it leaves a snapshot; the same command with --resume goes on, also after a kill.
+"""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import List
+
+from cli import finite, new_parser, not_negative, positive, run, share
+from skinmtl.training.plateau import PlateauRule
+from skinmtl.training.training_run import DISPLAY, SEED, TEST_INTERVAL, Request, train
+from skinmtl.training.validation import WATCHED
+
+RULE = PlateauRule()
+
+
+def rate(text: str) -> float:
+    """An argparse type: a positive number."""
+    value = finite(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return value
+
+
+def divisor(text: str) -> float:
+    """An argparse type: a number above 1."""
+    value = finite(text)
+    if value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 1")
+    return value
+
+
+def solver_seed(text: str) -> int:
+    """An argparse type: what Caffe takes as a seed."""
+    value = not_negative(text)
+    if value >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not below 2147483648")
+    return value
+
+
+def several_paths(text: str) -> List[Path]:
+    """An argparse type: paths with commas between, as `caffe train -weights` takes them."""
+    return [Path(each) for each in text.split(",") if each]
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("--solver", type=Path, required=True, help="hyper-parameters; its nets and policy are replaced")
+    parser.add_argument("--net", type=Path, required=True, metavar="DIR", help="with train.prototxt and test.prototxt")
+    parser.add_argument(
+        "--weights", type=several_paths, default=[], metavar="W[,W2]", help="caffemodels to start from, by layer name"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run's folder")
+    parser.add_argument("--resume", action="store_true", help="go on from the last whole snapshot, or start")
+    parser.add_argument(
+        "--set-aside",
+        action="store_true",
+        help="with --resume: a run that was begun with other arguments is renamed to RUN.before-1 (-2, ...) first",
+    )
+    parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
+    parser.add_argument("--max-iter", type=positive, metavar="N", help="default: the solver's; may grow on --resume")
+    parser.add_argument("--base-lr", type=rate, metavar="RATE", help="first learning rate (default: the solver's)")
+    parser.add_argument("--seed", type=solver_seed, help=f"default: the solver's random_seed, or {SEED}")
+    parser.add_argument(
+        "--test-interval", type=positive, metavar="N", help=f"iterations (default: the solver's, or {TEST_INTERVAL})"
+    )
+    parser.add_argument(
+        "--snapshot-interval", type=positive, metavar="N", help="iterations (default: the solver's, or at every test)"
+    )
+    parser.add_argument(
+        "--display", type=positive, metavar="N", help=f"iterations a log row (default: the solver's, or {DISPLAY})"
+    )
+    parser.add_argument("--keep-snapshots", type=positive, metavar="N", help="only the newest N (default: all)")
+    watching = parser.add_argument_group("the plateau")
+    watching.add_argument(
+        "--watch",
+        choices=sorted(WATCHED),
+        default="error",
+        help="on the validation set (default %(default)s: the mean over the heads of 1 - mAP-image and 1 - top-1)",
+    )
+    watching.add_argument("--watch-test-fold", action="store_true", help="allow the test fold to be watched: the paper")
+    watching.add_argument(
+        "--plateau-factor",
+        type=divisor,
+        default=RULE.factor,
+        metavar="F",
+        help="divides the rate (default %(default)g)",
+    )
+    watching.add_argument(
+        "--plateau-window",
+        type=positive,
+        default=RULE.window,
+        metavar="TESTS",
+        help="whose mean error counts (default %(default)s)",
+    )
+    watching.add_argument(
+        "--plateau-threshold",
+        type=share,
+        default=RULE.threshold,
+        metavar="SHARE",
+        help="by which a mean must be below the best so far to be better (default %(default)s)",
+    )
+    watching.add_argument(
+        "--plateau-patience",
+        type=positive,
+        default=RULE.patience,
+        metavar="TESTS",
+        help="in a row that are not better make a plateau (default %(default)s)",
+    )
+    watching.add_argument(
+        "--plateau-minimum",
+        type=rate,
+        default=RULE.minimum,
+        metavar="RATE",
+        help="smallest learning rate: a plateau there ends training (default %(default)g)",
+    )
+    expert = parser.add_argument_group("how it is done")
+    expert.add_argument(
+        "--resume-data",
+        choices=("exact", "cycle"),
+        default="exact",
+        help="on --resume read again all that was read, for the same crops and mirrors as without the interruption "
+        "(default), or less than one cycle through the data, with other crops",
+    )
+    expert.add_argument(
+        "--rate-change",
+        choices=("auto", "in-place", "restore"),
+        default="auto",
+        help="in memory, or by a snapshot that is restored with another solver (default: as this Caffe can)",
+    )
+    args = parser.parse_args()
+    if args.set_aside and not args.resume:
+        parser.error("--set-aside goes with --resume")
+    return args
+
+
+def main() -> int:
+    args = parse_args()
+    request = Request(
+        solver=args.solver,
+        net=args.net,
+        weights=args.weights,
+        out=args.out,
+        resume=args.resume,
+        set_aside=args.set_aside,
+        gpu=args.gpu,
+        max_iter=args.max_iter,
+        base_lr=args.base_lr,
+        seed=args.seed,
+        test_interval=args.test_interval,
+        snapshot_interval=args.snapshot_interval,
+        display=args.display,
+        keep_snapshots=args.keep_snapshots,
+        plateau=PlateauRule(
+            args.plateau_factor,
+            args.plateau_window,
+            args.plateau_threshold,
+            args.plateau_patience,
+            args.plateau_minimum,
+        ),
+        watch=args.watch,
+        watch_test_fold=args.watch_test_fold,
+        rate_change=args.rate_change,
+        resume_data=args.resume_data,
+    )
+    outcome = train(request, vars(args))
+    if outcome.signal:
+        name = signal.Signals(outcome.signal).name
+        print(
+            f"train.py: stopped by {name} at iteration {outcome.iteration}; the same command with --resume goes on",
+            file=sys.stderr,
+        )
+        return 128 + outcome.signal
+    print(f"{args.out}: {outcome.iteration} iterations; {outcome.reason}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
