@@ -2,13 +2,21 @@
 CAFFE = PATH="$(CURDIR)/.caffe/bin:$$PATH"
 # this machine's own Python, also where .caffe/bin is first on PATH
 HOST = PATH="$$(echo "$$PATH" | sed 's|$(CURDIR)/.caffe/bin:*||g')"
+CORES = $(shell nproc)
 # every committed net says in its first line which command makes it
 NETS = sed -n 's/^\# made by: //p' prototxt/*/train.prototxt
 
-.PHONY: demo test check caffe prototxt
+.PHONY: demo experiment bench test check caffe prototxt
 
 demo: caffe ## images and labels to a mAP table through real Caffe
 	$(CAFFE) tools/demo.sh
+
+# what a killed run left is made again, so its lock is not needed: flock keeps two runs apart
+experiment: caffe .venv/ready ## the paper's folds x models on the drawn pictures: build/experiment/report
+	mkdir -p build
+	test -e build/experiment/data || $(CAFFE) tools/make_demo_data.py --images 600 --patients 200 --out build/experiment/data
+	flock --nonblock --conflict-exit-code 1 build/.experiment.lock \
+	    .venv/bin/snakemake --cores $(CORES) --nolock --configfile workflow/demo.yaml
 
 test: caffe .venv/ready ## the parts that need no Caffe on this machine's Python, then everything in .caffe
 	.venv/bin/python -m pytest -q -m "not caffe and not image"
@@ -29,5 +37,5 @@ prototxt: .venv/ready ## generates the committed nets anew
 
 .venv/ready: pyproject.toml
 	$(HOST) python3 -m venv --clear .venv
-	.venv/bin/pip install --quiet --editable '.[test,check]'
+	.venv/bin/pip install --quiet --editable '.[test,check,workflow]'
 	touch .venv/ready

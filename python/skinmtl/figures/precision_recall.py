@@ -1,0 +1,64 @@
+"""Precision-recall curves: a small panel a lesion, all models in each."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from skinmtl.figures.labels import label
+from skinmtl.figures.style import BLACK, BLUE, GREEN, ORANGE, new_figure
+
+# a colour and a dash for each model, so that neither has to be told apart alone
+LINES = ((GREEN, (0, (1, 1.2))), (ORANGE, (0, (5, 1.5))), (BLUE, "solid"), (BLACK, (0, (6, 1.5, 1, 1.5))))
+
+
+def precision_recall_figure(
+    lesions: Sequence[str], positives: Sequence[int], models: Sequence[tuple[int, str]], curves: Sequence[Sequence]
+) -> Figure:
+    """`curves[p][m]` is (recall, precision) of lesion p and model m; `models` are (which line, title)."""
+    across = min(5, len(lesions)) if len(lesions) != 6 else 3
+    down = -(-len(lesions) // across)
+    figure = new_figure(2.15 * across + 0.5, 1.95 * down + 1.1)
+    grid = figure.subplots(down, across, squeeze=False)
+    figure.subplots_adjust(
+        left=0.5 / figure.get_figwidth(), right=0.995, hspace=0.2, wspace=0.12,
+        bottom=0.45 / figure.get_figheight(), top=1 - 0.85 / figure.get_figheight(),
+    )  # fmt: skip
+    for number, axes in enumerate(grid.flat):
+        if number >= len(lesions):
+            axes.set_visible(False)
+            continue
+        axes.set_title(f"{label(lesions[number], 25)} ({positives[number]})", fontsize=8, loc="left", pad=3)
+        for (line, _), (recall, precision) in zip(models, curves[number]):
+            colour, dash = LINES[line]
+            if len(recall):
+                axes.step(
+                    np.append(0, recall), np.append(precision[:1], precision), where="pre", color=colour,
+                    linestyle=dash, linewidth=1.2,
+                )  # fmt: skip
+        if not positives[number]:
+            axes.text(0.5, 0.5, "no positive", ha="center", va="center", fontsize=9)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1.02)
+        axes.set_xticks([0, 0.5, 1])
+        axes.set_yticks([0, 0.5, 1])
+        axes.grid(color="0.9", linewidth=0.6)
+        last_of_column = number + across >= len(lesions)
+        axes.tick_params(labelsize=7, labelbottom=last_of_column, labelleft=number % across == 0, length=2)
+        if last_of_column:
+            axes.set_xlabel("recall", fontsize=8)
+        if number % across == 0:
+            axes.set_ylabel("precision", fontsize=8)
+    handles = [Line2D([], [], color=LINES[line][0], linestyle=LINES[line][1], label=title) for line, title in models]
+    figure.legend(
+        handles=handles, loc="upper left", ncol=len(handles), frameon=False, handlelength=3.2,
+        bbox_to_anchor=(0.4 / figure.get_figwidth(), 1 - 0.28 / figure.get_figheight()),
+    )  # fmt: skip
+    figure.suptitle(
+        "Precision and recall of each lesion (its images)", x=0.5 / figure.get_figwidth(),
+        y=1 - 0.12 / figure.get_figheight(), ha="left", va="top", fontsize=11,
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,1 @@
+"""From an experiment's folder to its report: Table 1, the comparisons, the figures, one page."""

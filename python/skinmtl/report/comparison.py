@@ -1,0 +1,176 @@
+"""MTL against ResNet on the same images: paired bootstrap over groups, and whether correlated lesions gain more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skinmtl.report.experiment import LOCATION, MTL, RESNET, Experiment
+from skinmtl.scores.bootstrap import interval, resampled_lesions, resampled_locations
+from skinmtl.scores.metrics import average_precision, in_top_k
+from skinmtl.scores.pairing import aligned
+from skinmtl.scores.scores_file import Scores
+
+FEW = 15  # below so many lesions a rank correlation says little
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value and the ends of its 95 % interval; nan where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return bool(self.low > 0 or self.high < 0)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What MTL has more than ResNet; `undefined` counts the resamples without a positive, left out of the interval."""
+
+    name: str
+    positives: int | None
+    resnet: float
+    mtl: float
+    gain: Measured
+    undefined: int
+
+
+@dataclass(frozen=True)
+class LesionComparison:
+    """`lesions` (P) and the two mAPs, over the images of the folds that both models have."""
+
+    folds: tuple[int, ...]
+    n_images: int
+    n_groups: int
+    lesions: tuple[Gain, ...]
+    map_class: Gain
+    map_image: Gain
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's rho of n pairs, and how often a random pairing has one as far from 0; nan where it is undefined."""
+
+    rho: float
+    p_value: float
+    n: int
+
+
+@dataclass(frozen=True)
+class LocationComparison:
+    """Top-1 and top-3 of the model trained on location only, of MTL, and the difference, on the folds of both."""
+
+    folds: tuple[int, ...]
+    n_images: int
+    n_groups: int
+    resnet: dict[str, Measured]
+    mtl: dict[str, Measured]
+    gain: dict[str, Measured]
+
+
+def compare_lesions(experiment: Experiment, resamples: int, seed: int) -> LesionComparison | None:
+    """None where the two models have no fold in common."""
+    folds = experiment.folds_of(RESNET, MTL)
+    if not folds:
+        return None
+    resnet, mtl = _pair(experiment, (RESNET, MTL), folds, "lesion")
+    labels, groups = resnet.lesion_labels, experiment.groups(resnet.image)
+    of_class = [average_precision(labels.T, each.lesion_scores.T) for each in (resnet, mtl)]
+    drawn = [resampled_lesions(labels, each.lesion_scores, groups, resamples, seed) for each in (resnet, mtl)]
+    by_class = drawn[1].average_precision - drawn[0].average_precision
+    support = labels.sum(axis=0, dtype=np.int64)
+    lesions = tuple(
+        _gain(name, int(support[p]), of_class[0][p], of_class[1][p], by_class[:, p])
+        for p, name in enumerate(resnet.lesion_names)
+    )
+    of_image = [average_precision(labels, each.lesion_scores) for each in (resnet, mtl)]
+    map_class = _gain("mAP-class", None, *map(_mean, of_class), drawn[1].map_class - drawn[0].map_class)
+    map_image = _gain("mAP-image", None, *map(_mean, of_image), drawn[1].map_image - drawn[0].map_image)
+    return LesionComparison(folds, len(labels), len(set(groups)), lesions, map_class, map_image)
+
+
+def compare_locations(experiment: Experiment, resamples: int, seed: int) -> LocationComparison | None:
+    """None where the two models have no fold in common."""
+    folds = experiment.folds_of(LOCATION, MTL)
+    if not folds:
+        return None
+    pair = _pair(experiment, (LOCATION, MTL), folds, "location")
+    labels, groups = pair[0].location_labels, experiment.groups(pair[0].image)
+    values = [{f"top{k}": in_top_k(labels, each.location_scores, k).mean() for k in (1, 3)} for each in pair]
+    drawn = [resampled_locations(labels, each.location_scores, groups, resamples, seed) for each in pair]
+    resnet, mtl, gain = {}, {}, {}
+    for name in ("top1", "top3"):
+        of_resnet, of_mtl = (getattr(each, name) for each in drawn)
+        resnet[name] = _measured(values[0][name], of_resnet)
+        mtl[name] = _measured(values[1][name], of_mtl)
+        gain[name] = _measured(values[1][name] - values[0][name], of_mtl - of_resnet)
+    return LocationComparison(folds, len(labels), len(set(groups)), resnet, mtl, gain)
+
+
+def confusion(scores: Scores) -> np.ndarray:
+    """(Q, Q) int64: the images of location i that the model takes for location j.
+
+    Where the true location is tied with another for the first place the other is the answer, as in top-1, so that the
+    diagonal's share is top-1.
+    """
+    labels, answers = scores.location_labels, scores.location_scores.astype(np.float64)
+    n_images, n_locations = answers.shape
+    rows = np.arange(n_images)
+    true = answers[rows, labels]
+    answers[rows, labels] = -np.inf
+    others = answers.argmax(axis=1)
+    answer = np.where(true > answers[rows, others], labels, others) if n_locations > 1 else labels
+    counts = np.zeros((n_locations, n_locations), np.int64)
+    np.add.at(counts, (labels, answer), 1)
+    return counts
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray, permutations: int, seed: int) -> RankCorrelation:
+    """Spearman's rho of the pairs that have both numbers, ties with their mean rank, and its two-sided p value.
+
+    The p value is the share of `permutations` random pairings (and the pairs as they are) with a rho at least as far
+    from 0; it needs no distribution and holds for few pairs. rho is nan below three pairs, or where all are tied.
+    """
+    both = np.isfinite(x) & np.isfinite(y)
+    ranks = [_ranks(values[both]) for values in (x, y)]
+    n = int(both.sum())
+    a, b = (each - each.mean() if n else each for each in ranks)
+    scale = np.sqrt((a**2).sum() * (b**2).sum())
+    if n < 3 or not scale:
+        return RankCorrelation(np.nan, np.nan, n)
+    rho = float(a @ b / scale)
+    random = np.random.RandomState(seed)
+    shuffled = np.array([random.permutation(b) @ a for _ in range(permutations)]) / scale
+    as_far = int((np.abs(shuffled) >= abs(rho) - 1e-12).sum())
+    return RankCorrelation(rho, (1 + as_far) / (1 + permutations), n)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """From 1; tied values share the mean of their ranks."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place.reshape(-1)]
+
+
+def _pair(experiment: Experiment, models: tuple[str, str], folds: tuple[int, ...], head: str) -> list[Scores]:
+    return aligned([(model, experiment.pooled(model, folds)) for model in models], [head])
+
+
+def _gain(name: str, positives: int | None, resnet: float, mtl: float, drawn: np.ndarray) -> Gain:
+    measured = _measured(mtl - resnet, drawn)
+    return Gain(name, positives, float(resnet), float(mtl), measured, int(np.isnan(drawn).sum()))
+
+
+def _measured(value: float, drawn: np.ndarray) -> Measured:
+    low, high = interval(drawn)
+    return Measured(float(value), float(low), float(high))
+
+
+def _mean(values: np.ndarray) -> float:
+    """Over what has a positive; nan where nothing has."""
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else np.nan

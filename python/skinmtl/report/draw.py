@@ -1,0 +1,130 @@
+"""The tables and figures of the report's folder: numbers in, CSV, PNG and SVG out, and what the page shows of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+
+from skinmtl.data.correlation import Strength, clustered_order
+from skinmtl.data.manifest import Manifest
+from skinmtl.figures.gains import gain_against_strength_figure, gains_figure
+from skinmtl.figures.heat_map import heat_map
+from skinmtl.figures.locations import location_figure
+from skinmtl.figures.precision_recall import precision_recall_figure
+from skinmtl.report.comparison import FEW, LesionComparison, LocationComparison, RankCorrelation, confusion
+from skinmtl.report.correlation import correlation_figure, number, write_correlation_csv, write_csv, write_strength_csv
+from skinmtl.report.experiment import LESION_MODELS, LOCATION, MTL, TITLES, Experiment
+from skinmtl.report.pictures import save_and_inline
+from skinmtl.report.precision_recall import precision_recall, thinned
+from skinmtl.report.runs import Run
+from skinmtl.report.table1 import Table1, fold_records, records, signed
+
+
+def draw_correlation(manifest: Manifest, shares: np.ndarray, strengths: Strength, folder: Path) -> dict[str, str]:
+    """Figure 1, as listed and clustered, and its CSVs; returns the pictures by name."""
+    listed = np.arange(len(shares))
+    write_correlation_csv(folder / "correlation.csv", manifest, shares, listed)
+    write_strength_csv(folder / "strength.csv", manifest, shares, strengths, listed)
+    figures = {}
+    for name, order, clustered in (("figure1", listed, False), ("figure1_clustered", clustered_order(shares), True)):
+        drawn = correlation_figure(manifest, shares, strengths, order, clustered)
+        figures[name] = save_and_inline(drawn, folder, name)
+    return figures
+
+
+def write_table1(table: Table1, folder: Path) -> None:
+    for name, (header, lines) in (("table1.csv", records(table)), ("table1_folds.csv", fold_records(table))):
+        write_csv(folder / name, header, lines)
+
+
+def draw_precision_recall(experiment: Experiment, table: Table1, folder: Path) -> str:
+    pooled = {model: experiment.pooled(model, table.folds[model]) for model in table.models}
+    names = experiment.manifest.lesion_names
+    curves, counts = [], []
+    for p, _ in enumerate(names):
+        curves.append(
+            [
+                thinned(*precision_recall(scores.lesion_labels[:, p], scores.lesion_scores[:, p]))
+                for scores in pooled.values()
+            ]
+        )
+        counts.append(max(int(scores.lesion_labels[:, p].sum()) for scores in pooled.values()))
+    models = [(LESION_MODELS.index(model), TITLES[model]) for model in table.models]
+    return save_and_inline(precision_recall_figure(names, counts, models, curves), folder, "precision_recall")
+
+
+def write_gains(lesions: LesionComparison, strengths: np.ndarray, folder: Path) -> None:
+    header = ["figure", "positives", "resnet", "mtl", "gain", "low", "high", "undefined_resamples", "strength_bits"]
+    lines = []
+    for gain, bits in zip((*lesions.lesions, lesions.map_class, lesions.map_image), [*strengths, None, None]):
+        values = (gain.resnet, gain.mtl, gain.gain.value, gain.gain.low, gain.gain.high)
+        lines.append([gain.name, gain.positives, *map(number, values), gain.undefined, number(bits)])
+    write_csv(folder / "mtl_against_resnet.csv", header, lines)
+
+
+def draw_gains(lesions: LesionComparison, strengths: np.ndarray, rank: RankCorrelation, folder: Path) -> dict[str, str]:
+    every = (*lesions.lesions, lesions.map_class, lesions.map_image)
+    values, low, high = (np.array([getattr(gain.gain, part) for gain in every]) for part in ("value", "low", "high"))
+    names = [gain.name for gain in every]
+    p = len(lesions.lesions)
+    against = gain_against_strength_figure(names[:p], strengths, values[:p], low[:p], high[:p], rank_text(rank))
+    return {
+        "gains": save_and_inline(gains_figure(names, values, low, high, 2), folder, "gains"),
+        "gain_against_strength": save_and_inline(against, folder, "gain_against_strength"),
+    }
+
+
+def rank_text(rank: RankCorrelation) -> str:
+    """The rank correlation in words."""
+    if np.isnan(rank.rho):
+        return f"No rank correlation: {rank.n} lesions with both numbers, or all of them tied"
+    p_value = "< 0.001" if rank.p_value < 0.001 else f"= {rank.p_value:.3f}"
+    few = ", too few to say much" if rank.n < FEW else ""
+    return f"Spearman's rank correlation {signed(rank.rho, 2)}, p {p_value} (permutation test), {rank.n} lesions{few}"
+
+
+def write_locations(locations: LocationComparison, folder: Path) -> None:
+    lines = []
+    for name, title in (("top1", "top-1"), ("top3", "top-3")):
+        for model, measured in ((LOCATION, locations.resnet), (MTL, locations.mtl), ("difference", locations.gain)):
+            each = measured[name]
+            lines.append([title, model, number(each.value), number(each.low), number(each.high)])
+    write_csv(folder / "locations.csv", ["figure", "model", "value", "low", "high"], lines)
+
+
+def draw_locations(locations: LocationComparison, folder: Path) -> str:
+    values = [
+        [(each[name].value, each[name].low, each[name].high) for name in ("top1", "top3")]
+        for each in (locations.resnet, locations.mtl)
+    ]
+    return save_and_inline(location_figure(["ResNet (location only)", "MTL"], values), folder, "figure4")
+
+
+def draw_confusion(experiment: Experiment, folds: tuple[int, ...], folder: Path) -> str:
+    counts = confusion(experiment.pooled(MTL, folds))
+    names = experiment.manifest.location_names
+    write_csv(
+        folder / "confusion.csv",
+        ["location", *(f"taken for {name}" for name in names)],
+        [[name, *row] for name, row in zip(names, counts.tolist())],
+    )
+    images = counts.sum(axis=1)
+    shares = np.divide(counts, images[:, None], out=np.full(counts.shape, np.nan), where=images[:, None] > 0)
+    title = "What MTL takes each location for, in % of its images"
+    return save_and_inline(
+        heat_map(shares, images, names, names, title, "true location (images)", "MTL's answer"), folder, "confusion"
+    )
+
+
+def write_runs(found: Sequence[Run], folder: Path) -> None:
+    header = ["model", "fold", "images", "scores_sha256", "weights_sha256", "last_iteration", "last_lr", "arguments"]
+    lines = []
+    for run in found:
+        arguments = None if run.arguments is None else json.dumps(run.arguments, sort_keys=True)
+        lines.append(
+            [run.model, run.fold, run.n_images, run.scores_sha256, run.weights, run.iteration, run.rate, arguments]
+        )
+    write_csv(folder / "runs.csv", header, lines)

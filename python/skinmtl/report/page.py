@@ -1,0 +1,211 @@
+"""The report's page: all numbers as the reader sees them, in one file that needs no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Iterable
+
+import jinja2
+import numpy as np
+
+from skinmtl.data.correlation import Strength
+from skinmtl.report.comparison import Gain, LesionComparison, LocationComparison, Measured
+from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment
+from skinmtl.report.paper import PaperTable
+from skinmtl.report.runs import Run, flattened, without
+from skinmtl.report.table1 import Table1, signed, three, with_deviation
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the page is made of; a part that the experiment has not is None. `figures` are data URIs by name."""
+
+    experiment: Experiment
+    folds_text: Callable[[tuple[int, ...]], str]
+    missing: list[str]
+    table: Table1 | None
+    table_notes: list[str]
+    paper: PaperTable
+    strengths: Strength
+    shares: np.ndarray
+    lesions: LesionComparison | None
+    rank_text: str
+    locations: LocationComparison | None
+    confusion_folds: tuple[int, ...]
+    figures: dict[str, str]
+    runs: list[Run]
+    resamples: int
+    seed: int
+
+
+def page(parts: Parts, provenance: dict[str, Any]) -> str:
+    """The page as HTML. All names are escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(str(Path(__file__).parent)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    manifest = parts.experiment.manifest
+    with_image = parts.strengths.images > 0
+    return environment.get_template("template.html").render(
+        parts=parts,
+        titles=TITLES,
+        n_images=len(manifest.rows),
+        n_groups=len({row.group for row in manifest.rows}),
+        n_lesions=len(manifest.lesion_names),
+        n_locations=len(manifest.location_names),
+        n_folds=len(parts.experiment.folds),
+        table=_table(parts.table) if parts.table else None,
+        gains=_gains(parts),
+        locations=_locations(parts.locations) if parts.locations else None,
+        strengths=_strengths(parts),
+        without_image=[name for name, seen in zip(manifest.lesion_names, with_image) if not seen],
+        paper=_paper(parts.paper),
+        curves=_curves(parts.runs),
+        without_curves=without(parts.runs, "curves"),
+        without_arguments=without(parts.runs, "arguments"),
+        runs=[_run(run) for run in parts.runs],
+        details=_details(parts.runs),
+        provenance=list(flattened(provenance)),
+    )
+
+
+def with_interval(measured: Measured, form: Callable[[float], str] = three) -> str:
+    """The value and its interval, for reading."""
+    return f"{form(measured.value)} {interval_text(measured, form)}".strip()
+
+
+def interval_text(measured: Measured, form: Callable[[float], str] = three) -> str:
+    """[low, high]; nothing where there is no interval."""
+    return "" if np.isnan(measured.low) else f"[{form(measured.low)}, {form(measured.high)}]"
+
+
+def _table(table: Table1) -> list[dict[str, Any]]:
+    rows = []
+    for row in table.rows:
+        cells = []
+        for model in table.models:
+            cell = row.cells[model]
+            cells.append((with_deviation(cell), model in row.best_mean))
+            cells.append((three(cell.pooled), model in row.best_pooled))
+            if table.has_paper:
+                cells.append((three(cell.paper), None))
+        rows.append({"name": row.name, "positives": row.positives, "cells": cells})
+    return rows
+
+
+def _gains(parts: Parts) -> list[dict[str, Any]]:
+    if parts.lesions is None:
+        return []
+    rows = [_gain(gain, bits) for gain, bits in zip(parts.lesions.lesions, parts.strengths.corrected)]
+    return [*rows, *(_gain(gain, np.nan) for gain in (parts.lesions.map_class, parts.lesions.map_image))]
+
+
+def _gain(gain: Gain, bits: float) -> dict[str, Any]:
+    verdict = ""
+    if gain.gain.excludes_zero:
+        verdict = "MTL better" if gain.gain.value > 0 else "ResNet better"
+    return {
+        "name": gain.name,
+        "positives": gain.positives,
+        "resnet": three(gain.resnet),
+        "mtl": three(gain.mtl),
+        "gain": signed(gain.gain.value),
+        "interval": interval_text(gain.gain, signed),
+        "verdict": verdict,
+        "undefined": gain.undefined,
+        "bits": "" if np.isnan(bits) else f"{bits:.3f}",
+    }
+
+
+def _locations(locations: LocationComparison) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": title,
+            "resnet_value": three(locations.resnet[name].value),
+            "mtl_value": three(locations.mtl[name].value),
+            "resnet": with_interval(locations.resnet[name]),
+            "mtl": with_interval(locations.mtl[name]),
+            "gain": with_interval(locations.gain[name], signed),
+            "verdict": "excludes 0" if locations.gain[name].excludes_zero else "includes 0",
+        }
+        for name, title in (("top1", "top-1"), ("top3", "top-3"))
+    ]
+
+
+def _strengths(parts: Parts) -> list[dict[str, Any]]:
+    """Strongest first; lesions with no image last."""
+    manifest, strengths = parts.experiment.manifest, parts.strengths
+    order = np.argsort(np.where(np.isnan(strengths.corrected), np.inf, -strengths.corrected), kind="stable")
+    rows = []
+    for p in order.tolist():
+        row = {"name": manifest.lesion_names[p], "images": int(strengths.images[p]), "most": "-", "share": "-"}
+        if strengths.images[p]:
+            most = int(parts.shares[p].argmax())
+            row.update(most=manifest.location_names[most], share=f"{100 * parts.shares[p][most]:.0f} %")
+        for name in ("divergence", "by_chance", "corrected"):
+            row[name] = three(float(getattr(strengths, name)[p]))
+        rows.append(row)
+    return rows
+
+
+def _paper(paper: PaperTable) -> list[dict[str, str]]:
+    return [
+        {
+            "title": TITLES[model],
+            "average": three(average),
+            "map_class": three(paper.map_class[model]),
+            "map_image": three(paper.map_image[model]),
+        }
+        for model, average in paper.averages().items()
+    ]
+
+
+def _curves(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Title of the model -> its runs that have curves."""
+    by_model: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.curves is not None:
+            by_model.setdefault(run.title, []).append(run)
+    return by_model
+
+
+def _run(run: Run) -> dict[str, Any]:
+    seeds = {value for name, value in flattened(run.arguments or {}) if name.split(".")[-1] in ("seed", "random_seed")}
+    return {
+        "title": run.title,
+        "fold": run.fold,
+        "n_images": run.n_images,
+        "iteration": run.iteration or "-",
+        "rate": run.rate or "-",
+        "seeds": ", ".join(sorted(seeds)) or "-",
+        "weights": run.weights or ("of its two models" if run.model == ENSEMBLE else "-"),
+        "scores": run.scores_sha256,
+    }
+
+
+def _details(runs: Iterable[Run]) -> dict[str, list[tuple[str, str]]]:
+    """Title of the model -> (what, value), one line where all folds agree, a line a fold where they do not."""
+    by_model: dict[str, dict[str, dict[int, str]]] = {}
+    folds: dict[str, list[int]] = {}
+    for run in runs:
+        folds.setdefault(run.title, []).append(run.fold)
+        of_model = by_model.setdefault(run.title, {})
+        for source, values in (("scores", run.protocol), ("run", run.arguments or {})):
+            for name, value in flattened(values, source):
+                of_model.setdefault(name, {})[run.fold] = value
+    return {
+        title: [
+            line
+            for name, by_fold in of_model.items()
+            for line in (
+                [(name, next(iter(by_fold.values())))]
+                if len(by_fold) == len(folds[title]) and len(set(by_fold.values())) == 1
+                else [(f"{name}, fold {fold}", value) for fold, value in by_fold.items()]
+            )
+        ]
+        for title, of_model in by_model.items()
+    }

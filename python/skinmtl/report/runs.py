@@ -1,0 +1,113 @@
+"""What made each score file: its protocol, and the training run beside it."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator
+
+from skinmtl.common.provenance import sha256
+from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment, scores_path
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model on one fold.
+
+    weights    sha256 of the snapshot, where the scores say so
+    protocol   how the scores were made, from the scores file
+    arguments  what args.json of the training run holds; None where there is none that can be read
+    iteration  and
+    rate       of the last line of log.csv, as written there
+    curves     the PNG of the training curves as a data URI
+    """
+
+    model: str
+    title: str
+    fold: int
+    n_images: int
+    scores_sha256: str
+    weights: str | None
+    protocol: dict[str, Any]
+    arguments: Any | None
+    iteration: str | None
+    rate: str | None
+    curves: str | None
+
+
+def runs(experiment: Experiment) -> list[Run]:
+    """A run for every score file, models in the order of the report."""
+    return [
+        _run(experiment, model, fold)
+        for model in TITLES
+        for fold in experiment.folds
+        if (model, fold) in experiment.scores
+    ]
+
+
+def picture(path: Path) -> str | None:
+    """A PNG as a data URI; None where there is none, or where the file is no PNG."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return "data:image/png;base64," + base64.b64encode(data).decode("ascii") if data.startswith(PNG) else None
+
+
+def without(found: list[Run], part: str) -> list[str]:
+    """The trained runs that have no `part`, as "MODEL, fold K"."""
+    return [f"{run.model}, fold {run.fold}" for run in found if run.model != ENSEMBLE and getattr(run, part) is None]
+
+
+def flattened(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(name, value) of a JSON object, nested names joined by a dot; lists stand on one line."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield from flattened(value, f"{prefix}.{name}" if prefix else str(name))
+    else:
+        text = values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
+        yield prefix or "value", text
+
+
+def _run(experiment: Experiment, model: str, fold: int) -> Run:
+    scores, file = experiment.scores[model, fold], scores_path(experiment.path, model, fold)
+    folder = file.parent / "run"
+    weights = scores.protocol.get("weights_sha256")
+    last = _last_line(folder / "log.csv")
+    return Run(
+        model=model,
+        title=TITLES[model],
+        fold=fold,
+        n_images=len(scores.image),
+        scores_sha256=sha256(file),
+        weights=weights if isinstance(weights, str) else None,
+        protocol=scores.protocol,
+        arguments=_json(folder / "args.json"),
+        iteration=last.get("iteration"),
+        rate=last.get("lr"),
+        curves=picture(folder / "curves.png"),
+    )
+
+
+def _json(path: Path) -> Any | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _last_line(path: Path) -> dict[str, str]:
+    """Column -> value of a CSV's last line; empty where there is none. A cut line has fewer columns."""
+    last: dict[str, str] = {}
+    try:
+        with open(str(path), encoding="utf-8", newline="") as file:
+            for record in csv.DictReader(file):
+                last = {name: value for name, value in record.items() if name and isinstance(value, str)}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return {}
+    return last

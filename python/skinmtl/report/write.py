@@ -1,0 +1,172 @@
+"""The report as a whole: every table and figure once, as files and on the page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import scipy
+
+from skinmtl.common.errors import InputError
+from skinmtl.common.provenance import made_by, sha256
+from skinmtl.data.correlation import correlation, strength
+from skinmtl.data.manifest import Manifest
+from skinmtl.report.comparison import compare_lesions, compare_locations, rank_correlation
+from skinmtl.report.draw import (
+    draw_confusion,
+    draw_correlation,
+    draw_gains,
+    draw_locations,
+    draw_precision_recall,
+    rank_text,
+    write_gains,
+    write_locations,
+    write_runs,
+    write_table1,
+)
+from skinmtl.report.experiment import LESION_MODELS, MTL, TITLES, Experiment, read_experiment
+from skinmtl.report.folder import KIND, RECORD, check_replaceable, list_of_files, new_report
+from skinmtl.report.page import Parts, page
+from skinmtl.report.paper import PaperTable, read_paper_table
+from skinmtl.report.runs import picture, runs
+from skinmtl.report.table1 import Table1, as_text, table1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the report is made: resamples and seed of all intervals, the paper's table, whether gaps are refused."""
+
+    resamples: int
+    seed: int
+    paper_table: Path
+    require_complete: bool
+
+
+def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, arguments: dict[str, Any]) -> str:
+    """Makes the report of the experiment in `path` as the folder `out`; returns Table 1 and what is missing, as text.
+
+    InputError where the scores do not belong together or to the manifest, where `out` is something else than an older
+    report, and, if so wanted, where scores are missing.
+    """
+    check_replaceable(out)
+    paper = read_paper_table(settings.paper_table)
+    experiment = read_experiment(path, manifest)
+    missing = missing_text(experiment)
+    if missing and settings.require_complete:
+        raise InputError(f"{path}: not complete: {'; '.join(missing)}; run what is missing, or leave the flag out")
+    with new_report(out) as folder:
+        parts = _parts(experiment, paper, settings, folder, missing)
+        provenance = {**made_by(arguments), "manifest_sha256": sha256(manifest.path)}
+        provenance["versions"].update(matplotlib=matplotlib.__version__, scipy=scipy.__version__)
+        if experiment.has_folds_csv:
+            provenance["folds_sha256"] = sha256(experiment.path / "folds.csv")
+        provenance["paper_table_sha256"] = sha256(settings.paper_table)
+        (folder / "index.html").write_text(page(parts, provenance), encoding="utf-8")
+        record = {"kind": KIND, "missing": missing, **provenance, "files": list_of_files(folder)}
+        (folder / RECORD).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    lines = [] if parts.table is None else [as_text(parts.table), *parts.table_notes]
+    return "\n".join([*lines, *(f"missing: {line}" for line in missing)])
+
+
+def missing_text(experiment: Experiment) -> list[str]:
+    """What the experiment should have and has not, a phrase a model."""
+    lacking = [
+        f"no scores of {model} on {_folds_text(folds, experiment.folds)}"
+        for model, folds in experiment.missing().items()
+    ]
+    if not experiment.has_folds_csv:
+        lacking.append("no folds.csv: the folds are those that have scores, and their images cannot be checked")
+    return lacking
+
+
+def _folds_text(folds: tuple[int, ...], of: tuple[int, ...]) -> str:
+    """Which folds, for the reader: "all 5 folds", "folds 0 and 2"."""
+    if folds == of:
+        return f"all {len(of)} folds" if len(of) > 1 else f"fold {of[0]}, the only one"
+    listed = ", ".join(map(str, folds))
+    return f"fold{'s' if len(folds) > 1 else ''} {listed} of the {len(of)} folds"
+
+
+def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder: Path, missing: list[str]) -> Parts:
+    """Computes everything, writes its files into `folder`, and gathers what the page shows."""
+    manifest = experiment.manifest
+    figures: dict[str, str] = {}
+    shares, strengths = correlation(manifest), strength(manifest)
+    figures.update(draw_correlation(manifest, shares, strengths, folder))
+    table = table1(experiment, paper)
+    if table is not None:
+        write_table1(table, folder)
+        figures["precision_recall"] = draw_precision_recall(experiment, table, folder)
+    lesions = compare_lesions(experiment, settings.resamples, settings.seed)
+    rank = None
+    if lesions is not None:
+        gains = np.array([gain.gain.value for gain in lesions.lesions])
+        rank = rank_correlation(strengths.corrected, gains, settings.resamples, settings.seed)
+        write_gains(lesions, strengths.corrected, folder)
+        figures.update(draw_gains(lesions, strengths.corrected, rank, folder))
+    locations = compare_locations(experiment, settings.resamples, settings.seed)
+    if locations is not None:
+        write_locations(locations, folder)
+        figures["figure4"] = draw_locations(locations, folder)
+    of_mtl = experiment.folds_of(MTL)
+    if of_mtl:
+        figures["confusion"] = draw_confusion(experiment, of_mtl, folder)
+    figure3 = picture(experiment.path / "figure3.png")
+    if figure3 is not None:
+        figures["figure3"] = figure3
+    found = runs(experiment)
+    write_runs(found, folder)
+    return Parts(
+        experiment=experiment,
+        folds_text=lambda folds: _folds_text(folds, experiment.folds),
+        missing=missing,
+        table=table,
+        table_notes=[] if table is None else _table_notes(experiment, table),
+        paper=paper,
+        strengths=strengths,
+        shares=shares,
+        lesions=lesions,
+        rank_text="" if rank is None else rank_text(rank),
+        locations=locations,
+        confusion_folds=of_mtl,
+        figures=figures,
+        runs=found,
+        resamples=settings.resamples,
+        seed=settings.seed,
+    )
+
+
+def _table_notes(experiment: Experiment, table: Table1) -> list[str]:
+    """What a reader must know to read Table 1 rightly."""
+    notes = []
+    if not table.comparable:
+        each = "; ".join(f"{TITLES[m]}: {_folds_text(table.folds[m], experiment.folds)}" for m in table.models)
+        notes.append(f"No fold has the scores of all models, so each has its own and no best is marked ({each}).")
+    else:
+        folds = table.folds[table.models[0]]
+        notes.append(f"{table.n_images} images of {_folds_text(folds, experiment.folds)}.")
+        left_out = [
+            f"{TITLES[m]}: {', '.join(str(f) for f in experiment.folds_of(m) if f not in folds)}"
+            for m in table.models
+            if experiment.folds_of(m) != folds
+        ]
+        if left_out:
+            notes.append(f"Only folds that all models here have; scored too, but left out: {'; '.join(left_out)}.")
+    absent = [TITLES[model] for model in LESION_MODELS if model not in table.models]
+    if absent:
+        notes.append(f"No scores at all: {', '.join(absent)}.")
+    short = []
+    for row in table.rows:
+        fewest = min(cell.n_folds for cell in row.cells.values())
+        of = max(len(folds) for folds in table.folds.values())
+        if fewest < of:
+            short.append(f"{row.name} ({fewest} of {of})")
+    if short:
+        notes.append(
+            f"Some folds have no positive of these and no AP there; the mean is over the others: {', '.join(short)}."
+        )
+    return notes

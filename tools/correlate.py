@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Counts which lesions come at which body locations (equation 1): a CSV, a heat map, and a strength for each lesion.
+
+example: tools/correlate.py --manifest demo/manifest.csv --out correlation
+
+DIR/correlation.csv  R_ij: of the images with the lesion, the share at each location; a lesion with no image has empty
+                     cells
+DIR/strength.csv     how far each lesion's locations are from the locations of all images, in bits (Kullback-Leibler),
+                     what chance alone would give, and the difference
+DIR/heat_map.png, DIR/heat_map.svg
+"""
+
+import argparse
+from pathlib import Path
+
+from cli import new_parser, run
+from skinmtl.data.manifest import read_manifest
+from skinmtl.report.correlation import write_correlation
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make; it must not exist")
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="put lesions with similar locations side by side (default: as listed in lesions.txt)",
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    manifest = read_manifest(args.manifest)
+    without_image = write_correlation(manifest, args.out, args.cluster, vars(args))
+    print(
+        f"{args.out}: {len(manifest.lesion_names)} lesions by {len(manifest.location_names)} locations, "
+        f"{len(manifest.rows)} images"
+    )
+    if without_image:
+        print(f"{len(without_image)} lesions have no image and an empty row: {', '.join(without_image)}")
+
+
+if __name__ == "__main__":
+    run(main)

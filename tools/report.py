@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Turns an experiment's folder into its report: Table 1, the comparisons, the figures, one page to read or print.
+
+example: tools/report.py --experiment experiment --manifest demo/manifest.csv
+
+Reads EXP/fold*/MODEL/scores.npz, and where they are EXP/folds.csv, EXP/figure3.png and each MODEL/run. Works without
+Caffe. A model or fold that is missing is named in the report; comparisons take the folds that both models have.
+An older report at --out is replaced as a whole; anything else there is left alone and refused.
+"""
+
+import argparse
+from pathlib import Path
+
+from cli import new_parser, positive, run, seed
+from skinmtl.data.manifest import read_manifest
+from skinmtl.report.paper import BUNDLED
+from skinmtl.report.write import Settings, write_report
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("--experiment", type=Path, required=True, metavar="EXP", help="the folder of the experiment")
+    parser.add_argument("--manifest", type=Path, required=True, help="the CSV that it was made from")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the report's folder (default: EXP/report)")
+    parser.add_argument(
+        "--resamples", type=positive, default=10000, help="of the groups, for the intervals (default %(default)s)"
+    )
+    parser.add_argument("--seed", type=seed, default=1, help="of the resamples (default %(default)s)")
+    parser.add_argument(
+        "--paper-table",
+        type=Path,
+        default=BUNDLED,
+        metavar="CSV",
+        help="lesion,alexnet,resnet,mtl,ensemble to show beside (default: the paper's Table 1)",
+    )
+    parser.add_argument(
+        "--require-complete",
+        action="store_true",
+        help="make no report but exit with status 1 where scores of a model on a fold are missing",
+    )
+    args = parser.parse_args()
+    if args.out is None:
+        args.out = args.experiment / "report"
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    settings = Settings(args.resamples, args.seed, args.paper_table, args.require_complete)
+    print(write_report(args.experiment, read_manifest(args.manifest), args.out, settings, vars(args)))
+    print(f"\nreport: {args.out / 'index.html'}")
+
+
+if __name__ == "__main__":
+    run(main)
