@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+
+from skinmtl.demo.data_set import make as draw
 
 yaml = pytest.importorskip("yaml", reason="the workflow runs on Snakemake's Python: make .venv/ready")
 SNAKEMAKE = shutil.which("snakemake", path=str(Path(sys.executable).parent))
@@ -95,3 +102,60 @@ def test_refuses_a_wrong_setting_by_its_name(configured, changes, words):
     status, said = planned(configured("demo.yaml", **changes))
     assert status == 1
     assert words in said
+
+
+@pytest.fixture(scope="module")
+def tiny_experiment(tmp_path_factory):
+    """Two folds of 60 drawn images, two tiny nets of thirty iterations: a configuration for any output folder."""
+    folder = tmp_path_factory.mktemp("experiment")
+    draw(folder / "data", images=60, patients=20, seed=1, workers=2)
+    config = yaml.safe_load((ROOT / "workflow" / "demo.yaml").read_text())
+    models = {name: config["models"][name] for name in ("resnet50_lesion", "resnet50_mtl")}
+    config.update(manifest=str(folder / "data/manifest.csv"), images=str(folder / "data/images"), models=models)
+    config.update(path=str(CAFFE_BIN), folds=2, train="--max-iter 30 --test-interval 10", resamples=100, figure3_rows=1)
+
+    def configure(out):
+        path = folder / f"{out}.yaml"
+        path.write_text(yaml.safe_dump({**config, "out": str(folder / out)}))
+        return path, folder / out
+
+    return configure
+
+
+def tables(out):
+    """The report's tables, and every fold's figures: what must not depend on how often the experiment was cut."""
+    report = {path.name: path.read_text() for path in (out / "report").glob("*.csv") if path.name != "runs.csv"}
+    assert {"table1.csv", "table1_folds.csv", "mtl_against_resnet.csv", "locations.csv"} <= set(report)
+    for path in sorted(out.glob("fold*/*/metrics.json")):
+        figures = json.loads(path.read_text())
+        report[str(path.relative_to(out))] = {key: figures[key] for key in ("map_class", "map_image", "location_top1")}
+    return report
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CAFFE_BIN.exists(), reason="no .caffe: make caffe")
+def test_an_experiment_killed_twice_ends_as_an_undisturbed_one(tiny_experiment):
+    config, whole = tiny_experiment("undisturbed")
+    done = subprocess.run(snakemake(config), cwd=str(ROOT), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (whole / "figure3.png").exists()
+
+    config, cut = tiny_experiment("cut")
+    trainings = list(map("fold{}/{}/run/log.csv".format, (0, 1), ("resnet50_lesion", "resnet50_mtl")))
+    for number, wait in enumerate(random.Random(1).choices(range(10), k=2)):
+        quietly = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+        process = subprocess.Popen(snakemake(config), cwd=str(ROOT), **quietly)
+        started = time.monotonic()
+        while not (cut / trainings[number]).exists() and time.monotonic() < started + 120:
+            time.sleep(0.1)
+        time.sleep(wait / 2)
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (cut / "report").exists()
+    done = subprocess.run(snakemake(config), cwd=str(ROOT), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert tables(cut) == tables(whole)
+
+    nothing = subprocess.run(snakemake(config), cwd=str(ROOT), capture_output=True, text=True)
+    assert "Nothing to be done" in nothing.stdout + nothing.stderr

@@ -13,14 +13,12 @@ from pathlib import Path
 
 from cli import (
     add_fold_arguments,
+    add_protocol_arguments,
     check_fold_arguments,
-    finite,
     new_parser,
-    not_negative,
     positive,
     run,
     seed,
-    usable_cores,
 )
 from skinmtl.attention.attending import attend_files, attend_manifest
 from skinmtl.attention.tasks import chosen
@@ -53,17 +51,7 @@ def parse_args() -> argparse.Namespace:
         choices=("true", "predicted"),
         help="whose maps to make: the manifest's lesions and location, or the likeliest one of each (default: true)",
     )
-    parser.add_argument(
-        "--short-side", type=positive, default=256, metavar="PIXELS", help="of the resized image (default %(default)s)"
-    )
-    parser.add_argument(
-        "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
-    )
-    parser.add_argument("--batch-size", type=positive, default=10, help="crops a forward pass (default %(default)s)")
-    parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
-    parser.add_argument(
-        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
-    )
+    add_protocol_arguments(parser)
     args = parser.parse_args()
     check_fold_arguments(parser, args)
     if (args.images is None) != (args.manifest is None):
@@ -79,14 +67,13 @@ def main() -> None:
     args = parse_args()
     mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
     protocol = Protocol(args.short_side, mean, args.batch_size, args.gpu, args.workers)
-    arguments = {**vars(args), "query": [str(path) for path in args.query or ()]}
     if args.query:
-        count = attend_files(args.deploy, args.weights, args.query, protocol, args.out, arguments)
+        count = attend_files(args.deploy, args.weights, args.query, protocol, args.out, vars(args))
     else:
         manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
         manifest = chosen(manifest, args.image or (), args.sample, args.seed)
         true = args.labels != "predicted"
-        count = attend_manifest(args.deploy, args.weights, manifest, args.images, true, protocol, args.out, arguments)
+        count = attend_manifest(args.deploy, args.weights, manifest, args.images, true, protocol, args.out, vars(args))
     print(f"{args.out}: attention on {count} images")
 
 

@@ -120,6 +120,21 @@ def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
+    """How images are read and run, for tools that run a net: the fields of scores.forward.Protocol."""
+    parser.add_argument(
+        "--short-side", type=positive, default=256, metavar="PIXELS", help="of the resized image (default %(default)s)"
+    )
+    parser.add_argument(
+        "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
+    )
+    parser.add_argument("--batch-size", type=positive, default=10, help="crops a forward pass (default %(default)s)")
+    parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
+    parser.add_argument(
+        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
+    )
+
+
 def check_fold_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Exits with a usage error unless --folds, --fold and --subset came all or none."""
     given = [args.folds is not None, args.fold is not None, args.subset is not None]

@@ -54,7 +54,7 @@ def main() -> None:
     inputs = FigureInputs(attention, args.neighbours, read_manifest(args.manifest), args.images)
     both = inputs.queries()
     queries = args.query or both[: args.rows]
-    draw(inputs, queries, args.out, {**vars(args), "out": list(map(str, args.out))})
+    draw(inputs, queries, args.out, vars(args))
     files = " and ".join(map(str, args.out))
     print(f"{files}: {len(queries)} of the {len(both)} images that have both attention and neighbours")
 

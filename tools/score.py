@@ -6,14 +6,11 @@ from pathlib import Path
 
 from cli import (
     add_fold_arguments,
+    add_protocol_arguments,
     check_fold_arguments,
-    finite,
     new_parser,
-    not_negative,
-    positive,
     refuse_overwriting,
     run,
-    usable_cores,
 )
 from skinmtl.data.folds import select
 from skinmtl.data.manifest import read_manifest
@@ -28,17 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
     add_fold_arguments(parser)
-    parser.add_argument(
-        "--short-side", type=positive, default=256, metavar="PIXELS", help="of the resized image (default %(default)s)"
-    )
-    parser.add_argument(
-        "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
-    )
-    parser.add_argument("--batch-size", type=positive, default=10, help="crops a forward pass (default %(default)s)")
-    parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
-    parser.add_argument(
-        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
-    )
+    add_protocol_arguments(parser)
     args = parser.parse_args()
     check_fold_arguments(parser, args)
     if args.out.suffix != ".npz":

@@ -18,7 +18,7 @@ import skinmtl
 def made_by(arguments: dict[str, Any]) -> dict[str, Any]:
     """A JSON-ready record for an output file. It holds no date: the same input gives the same bytes."""
     return {
-        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()},
+        "arguments": {name: _plain(value) for name, value in arguments.items()},
         "versions": {
             "skinmtl": skinmtl.__version__,
             "python": platform.python_version(),
@@ -28,6 +28,12 @@ def made_by(arguments: dict[str, Any]) -> dict[str, Any]:
             "protobuf": google.protobuf.__version__,
         },
     }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def sha256(path: Path) -> str:

@@ -49,7 +49,7 @@ def combine_files(paths: Sequence[Path], rule: str, out: Path, arguments: dict[s
     scores = combine(named, rule)
     for path, source in zip(paths, scores.protocol["sources"]):
         source["sha256"] = sha256(path)
-    scores.protocol.update(made_by({**arguments, "scores": [str(path) for path in paths]}))
+    scores.protocol.update(made_by(arguments))
     write_scores(out, scores)
     heads = " and ".join(heads_of(scores))
     told = [f"{out}: {len(scores.image)} images, {rule} of {len(paths)} files, {heads}"]

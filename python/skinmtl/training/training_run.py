@@ -126,7 +126,7 @@ def _record(
     arguments: dict[str, Any],
 ) -> dict[str, Any]:
     """args.json: what decides the run (settings, sha256 of what goes in), and what made it."""
-    made = made_by({**arguments, "weights": [str(path) for path in request.weights]})
+    made = made_by(arguments)
     made["versions"]["caffe"] = pycaffe().__version__
     settings = asdict(schedule)
     plateau = settings.pop("plateau")
