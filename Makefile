@@ -15,12 +15,17 @@ demo: caffe ## images and labels to a mAP table through real Caffe
 experiment: caffe .venv/ready ## the paper's folds x models on the drawn pictures: build/experiment/report
 	mkdir -p build
 	test -e build/experiment/data || $(CAFFE) tools/make_demo_data.py --images 600 --patients 200 --out build/experiment/data
-	flock --nonblock --conflict-exit-code 1 build/.experiment.lock \
-	    .venv/bin/snakemake --cores $(CORES) --nolock --configfile workflow/demo.yaml
+	flock --nonblock build/.experiment.lock .venv/bin/snakemake --cores $(CORES) --nolock --configfile workflow/demo.yaml
 
 test: caffe .venv/ready ## the parts that need no Caffe on this machine's Python, then everything in .caffe
 	.venv/bin/python -m pytest -q -m "not caffe and not image"
 	$(CAFFE) pytest -q
+
+bench: caffe ## each benchmark against its peer; some minutes each
+	$(CAFFE) benchmarks/bootstrap.py
+	$(CAFFE) benchmarks/neighbours.py
+	$(CAFFE) benchmarks/resume.py
+	$(CAFFE) benchmarks/score.py
 
 check: .venv/ready ## style, shell scripts, Dockerfiles, generated files
 	.venv/bin/ruff check .
