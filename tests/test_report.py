@@ -57,6 +57,18 @@ def page(whole, tool):
     return done, (whole.folder / "the report" / "index.html").read_text(encoding="utf-8")
 
 
+def test_images_of_one_group_say_nothing_of_chance(made):
+    rows = [replace(row, group="the only patient") for row in made.manifest.rows]
+    (made.path / "folds.csv").unlink()  # one group is in every fold
+    out = made.folder / "of one group"
+    write_report(made.path, replace(made.manifest, rows=rows), out, QUICK, {})
+    seen = (out / "index.html").read_text(encoding="utf-8")
+    assert "All images are one group, so there are no intervals" in seen
+    assert not re.search("MTL better|ResNet better|excludes 0</td>", seen)
+    with open(str(out / "locations.csv"), encoding="utf-8", newline="") as file:
+        assert all(line["value"] and not line["low"] and not line["high"] for line in csv.DictReader(file))
+
+
 def arguments(made, *more):
     return ("--experiment", made.path, "--manifest", made.manifest.path, "--resamples", 20, *more)
 

@@ -272,3 +272,24 @@ def test_names_in_the_scatter_plot_do_not_overlap(seed, dpi):
         assert not any(box.contains(*point) for point in points)
         assert axes.bbox.contains(box.x0, box.y0)
         assert axes.bbox.contains(box.x1, box.y1)
+
+
+@pytest.mark.parametrize("gains", [(-0.011, 0.021), (-0.035, -0.036)])
+def test_a_name_in_the_scatter_plot_is_nearest_to_its_own_point_or_led_to_it(gains):
+    names = ["erythematous plaque", "crust", "nodule", "scar", "squames/scales", "vesicular/pustular", "alopecia"]
+    x = np.array([0.42, 0.47, 0.27, 0.43, 0.69, 0.67, 2.69])
+    y = np.array([*gains, -0.036, -0.114, -0.003, -0.035, -0.041])
+    figure = gain_against_strength_figure(names, x, y, y - 0.1, y + 0.1, "a note")
+    figure.canvas.draw()
+    axes, renderer = figure.axes[0], figure.canvas.get_renderer()
+    points = axes.transData.transform(np.column_stack([x, y]))
+    lines = [axes.transData.transform(line.get_xydata()) for line in axes.lines if len(line.get_xydata()) == 2]
+    for n, name in enumerate(names):
+        box = next(text for text in axes.texts if text.get_text() == name).get_window_extent(renderer)
+        away = np.hypot(*(points - np.clip(points, (box.x0, box.y0), (box.x1, box.y1))).T)
+        others = np.delete(points, n, axis=0)
+        led = [line for line in lines if np.allclose(line[0], points[n])]
+        assert np.delete(away, n).min() > (8 if led else away[n]), name
+        for start, end in led:
+            on_the_line = start + np.linspace(0, 1, 100)[:, None] * (end - start)
+            assert np.hypot(*(others[:, None] - on_the_line).transpose(2, 0, 1)).min() > 4, name

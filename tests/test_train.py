@@ -512,6 +512,11 @@ def test_a_run_with_other_arguments_is_set_aside_where_that_is_asked(toy, undist
     kept = (tmp_path / "run.before-2" / "final.caffemodel").read_bytes()
     assert kept == (undisturbed.out / "final.caffemodel").read_bytes()
     assert (out / "final.caffemodel").read_bytes() != kept
+    # fewer iterations than are done are other arguments too: the weights of more would pass for those of fewer
+    with pytest.raises(InputError, match="10 iterations are done, max_iter is 5; give the same"):
+        train(request_of(out, base_lr=0.02, max_iter=5, **{**again, "set_aside": False}), {})
+    assert train(request_of(out, base_lr=0.02, max_iter=5, **again), {}).iteration == 5
+    assert (tmp_path / "run.before-3").exists()
     finished = tool("train.py", *command(toy, out, "--set-aside")[2:])
     assert (finished.returncode, "goes with --resume" in finished.stderr) == (2, True)
 

@@ -172,6 +172,15 @@ def test_a_stop_in_the_middle_of_a_test_leaves_the_test_to_the_resumed_run(new_f
     assert row["map_class"] is not None
 
 
+def test_a_stop_in_the_middle_of_the_last_test_is_no_end(new_folder):
+    folder, undisturbed = new_folder(), new_folder()
+    outcome = one_process(folder, SCHEDULE, {("test", 30): "stop"})
+    assert (outcome.iteration, outcome.signal, folder.final.exists()) == (30, signal.SIGTERM, False)
+    for each in (folder, undisturbed):
+        assert one_process(each, SCHEDULE, {}).signal is None
+    assert result_of(folder) == result_of(undisturbed)
+
+
 def test_the_short_way_through_the_data_takes_another_seed(new_folder):
     folder = new_folder()
     schedule = SimpleNamespace(**{**vars(SCHEDULE), "resume_data": "cycle"})

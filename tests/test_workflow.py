@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -87,6 +88,25 @@ def test_one_gpu_runs_one_job_at_a_time(configured):
     assert "--gpu" not in planned(configured("demo.yaml"))[1]
 
 
+def test_paths_may_have_spaces(configured, tmp_path):
+    paths = {name: str(tmp_path / f"my {name}") for name in ("out", "manifest", "images")}
+    Path(paths["manifest"]).touch()
+    status, plan = planned(configured("demo.yaml", **paths))
+    commands = [line.partition(": ")[2] for line in plan.splitlines() if line.startswith("Shell command: tools/")]
+    assert (status, len(commands)) == (0, sum(jobs(plan).values()) - 1), plan
+    for command in commands:
+        mine = [word for word in shlex.split(command) if "my " in word or word.startswith(tuple(paths))]
+        assert len(mine) >= 2
+        assert all(word.lstrip(">").startswith(str(tmp_path / "my ")) for word in mine), command
+
+
+def test_only_all_of_the_papers_models_make_a_complete_report(configured):
+    models = yaml.safe_load((ROOT / "workflow" / "demo.yaml").read_text())["models"]
+    one = {"resnet50_mtl": models["resnet50_mtl"]}
+    assert "--require-complete" not in planned(configured("demo.yaml", models=one))[1]
+    assert "--require-complete" in planned(configured("demo.yaml"))[1]
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [
@@ -125,7 +145,7 @@ def tiny_experiment(tmp_path_factory):
 def tables(out):
     """The report's tables, and every fold's figures: what must not depend on how often the experiment was cut."""
     report = {path.name: path.read_text() for path in (out / "report").glob("*.csv") if path.name != "runs.csv"}
-    assert {"table1.csv", "table1_folds.csv", "mtl_against_resnet.csv", "locations.csv"} <= set(report)
+    assert {"table1.csv", "table1_folds.csv", "mtl_against_resnet.csv", "confusion.csv"} <= set(report)
     for path in sorted(out.glob("fold*/*/metrics.json")):
         figures = json.loads(path.read_text())
         report[str(path.relative_to(out))] = {key: figures[key] for key in ("map_class", "map_image", "location_top1")}

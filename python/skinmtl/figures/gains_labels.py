@@ -11,6 +11,7 @@ from matplotlib.patheffects import withStroke
 
 SIZE = 7.5  # points
 NEAR = 8.0  # pixels from a point to its name
+LED = 1.2 * NEAR  # from here on a line leads from a point to its name
 RINGS = 40  # how far out a free place is looked for
 
 
@@ -19,7 +20,8 @@ def place_labels(
 ) -> None:
     """Writes each name at the nearest place that covers no point and no name that stands already.
 
-    A name that had to go further has a thin line to its point. Where no place is free the nearest is taken.
+    No name stands as near to another point as to its own, unless a thin line leads to its own and past no other.
+    Where no such place is free one that only covers nothing is taken, and where there is none the nearest.
     """
     figure.canvas.draw()  # the data's places on the canvas are known from here on
     points = axes.transData.transform(np.column_stack([x, y]))
@@ -31,7 +33,7 @@ def place_labels(
         width, height = _size(figure, axes, names[number])
         point = points[number]
         places = [(left, low, left + width, low + height) for left, low in _places(point, width, height)]
-        free = (
+        free = [
             place
             for place in places
             if place[0] >= space.x0
@@ -39,8 +41,9 @@ def place_labels(
             and place[2] <= space.x1
             and place[3] <= space.y1
             and not any(_overlap(place, other) for other in taken)
-        )
-        place = next(free, places[0])
+        ]
+        others = np.delete(points, number, axis=0)
+        place = next((place for place in free if _is_of(place, point, others)), (free or places)[0])
         taken.append(place)
         _write(axes, names[number], point, place)
 
@@ -65,6 +68,30 @@ def _size(figure: Figure, axes: matplotlib.axes.Axes, name: str) -> tuple[float,
     return 1.05 * extent.width + 4, extent.height + 3  # letters are a little wider or narrower at another resolution
 
 
+def _is_of(place: Sequence[float], point: np.ndarray, others: np.ndarray) -> bool:
+    """Whether a reader takes the name for that of its point, not of one of the others (N, 2)."""
+    own, nearest = _distance(place, point), min((_distance(place, other) for other in others), default=np.inf)
+    if own <= LED:
+        return nearest > own + NEAR / 2
+    end = _nearest(place, point)
+    return nearest > 1.5 * NEAR and not any(_from_line(other, point, end) < NEAR for other in others)
+
+
+def _nearest(place: Sequence[float], point: np.ndarray) -> np.ndarray:
+    """The part of the place that is nearest to the point."""
+    return np.clip(point, (place[0], place[1]), (place[2], place[3]))
+
+
+def _distance(place: Sequence[float], point: np.ndarray) -> float:
+    return float(np.hypot(*(_nearest(place, point) - point)))
+
+
+def _from_line(point: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
+    """How far a point is from the line from `start` to `end`, which are apart."""
+    along = np.clip((point - start) @ (end - start) / ((end - start) @ (end - start)), 0, 1)
+    return float(np.hypot(*(start + along * (end - start) - point)))
+
+
 def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
@@ -74,7 +101,6 @@ def _write(axes: matplotlib.axes.Axes, name: str, point: np.ndarray, place: Sequ
     at = to_data.transform((place[0] + 1, place[1] + 1))
     halo = [withStroke(linewidth=2, foreground="white")]  # so that lines that pass behind leave it legible
     axes.text(at[0], at[1], name, fontsize=SIZE, va="bottom", ha="left", zorder=4, path_effects=halo)
-    nearest = np.clip(point, (place[0], place[1]), (place[2], place[3]))
-    if np.hypot(*(nearest - point)) > 1.2 * NEAR:
-        ends = to_data.transform([point, nearest])
-        axes.plot(ends[:, 0], ends[:, 1], color="0.6", linewidth=0.6, zorder=2)
+    if _distance(place, point) > LED:
+        ends = to_data.transform([point, _nearest(place, point)])
+        axes.plot(ends[:, 0], ends[:, 1], color="0.45", linewidth=0.7, zorder=2)

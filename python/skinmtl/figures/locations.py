@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from skinmtl.figures.style import BLUE, ORANGE, new_figure
@@ -12,7 +13,10 @@ WIDTH = 0.36  # of a bar, where the two figures are 1 apart
 
 
 def location_figure(models: Sequence[str], values: Sequence[Sequence[tuple[float, float, float]]]) -> Figure:
-    """`values[m]` has (value, low, high) of top-1 and of top-3 of model m; two models."""
+    """`values[m]` has (value, low, high) of top-1 and of top-3 of model m; two models.
+
+    low and high are nan where there is no interval.
+    """
     figure = new_figure(5.0, 3.6)
     axes = figure.subplots()
     for number, (title, colour, hatch) in enumerate(zip(models, (ORANGE, BLUE), ("///", ""))):
@@ -22,8 +26,10 @@ def location_figure(models: Sequence[str], values: Sequence[Sequence[tuple[float
                 at, value, WIDTH, color=colour, hatch=hatch, edgecolor="white", linewidth=0,
                 label=title if not figure_number else None,
             )  # fmt: skip
-            axes.errorbar(at, value, [[max(value - low, 0)], [max(high - value, 0)]], color="black", capsize=4, lw=1.2)
-            axes.text(at, high + 0.015, f"{value:.3f}", ha="center", va="bottom", fontsize=9)
+            if not np.isnan(low):
+                ends = [[max(value - low, 0)], [max(high - value, 0)]]
+                axes.errorbar(at, value, ends, color="black", capsize=4, lw=1.2)
+            axes.text(at, np.nanmax([value, high]) + 0.015, f"{value:.3f}", ha="center", va="bottom", fontsize=9)
     axes.set_xticks([0, 1])
     axes.set_xticklabels(["top-1", "top-3"])
     axes.set_xlim(-0.6, 1.6)

@@ -35,8 +35,8 @@ def precision_recall_figure(
         for (line, _), (recall, precision) in zip(models, curves[number]):
             colour, dash = LINES[line]
             if len(recall):
-                axes.step(
-                    np.append(0, recall), np.append(precision[:1], precision), where="pre", color=colour,
+                axes.plot(
+                    np.append(0, recall), np.append(precision[:1], precision), drawstyle="steps-pre", color=colour,
                     linestyle=dash, linewidth=1.2,
                 )  # fmt: skip
         if not positives[number]:

@@ -17,7 +17,7 @@ FEW = 15  # below so many lesions a rank correlation says little
 
 @dataclass(frozen=True)
 class Measured:
-    """A value and the ends of its 95 % interval; nan where there is none."""
+    """A value and the ends of its 95 % interval; nan where there is none, as where all images are one group."""
 
     value: float
     low: float
@@ -83,15 +83,15 @@ def compare_lesions(experiment: Experiment, resamples: int, seed: int) -> Lesion
     of_class = [average_precision(labels.T, each.lesion_scores.T) for each in (resnet, mtl)]
     drawn = [resampled_lesions(labels, each.lesion_scores, groups, resamples, seed) for each in (resnet, mtl)]
     by_class = drawn[1].average_precision - drawn[0].average_precision
-    support = labels.sum(axis=0, dtype=np.int64)
+    support, n_groups = labels.sum(axis=0, dtype=np.int64), len(set(groups))
     lesions = tuple(
-        _gain(name, int(support[p]), of_class[0][p], of_class[1][p], by_class[:, p])
+        _gain(name, int(support[p]), of_class[0][p], of_class[1][p], by_class[:, p], n_groups)
         for p, name in enumerate(resnet.lesion_names)
     )
     of_image = [average_precision(labels, each.lesion_scores) for each in (resnet, mtl)]
-    map_class = _gain("mAP-class", None, *map(_mean, of_class), drawn[1].map_class - drawn[0].map_class)
-    map_image = _gain("mAP-image", None, *map(_mean, of_image), drawn[1].map_image - drawn[0].map_image)
-    return LesionComparison(folds, len(labels), len(set(groups)), lesions, map_class, map_image)
+    map_class = _gain("mAP-class", None, *map(_mean, of_class), drawn[1].map_class - drawn[0].map_class, n_groups)
+    map_image = _gain("mAP-image", None, *map(_mean, of_image), drawn[1].map_image - drawn[0].map_image, n_groups)
+    return LesionComparison(folds, len(labels), n_groups, lesions, map_class, map_image)
 
 
 def compare_locations(experiment: Experiment, resamples: int, seed: int) -> LocationComparison | None:
@@ -103,13 +103,14 @@ def compare_locations(experiment: Experiment, resamples: int, seed: int) -> Loca
     labels, groups = pair[0].location_labels, experiment.groups(pair[0].image)
     values = [{f"top{k}": in_top_k(labels, each.location_scores, k).mean() for k in (1, 3)} for each in pair]
     drawn = [resampled_locations(labels, each.location_scores, groups, resamples, seed) for each in pair]
+    n_groups = len(set(groups))
     resnet, mtl, gain = {}, {}, {}
     for name in ("top1", "top3"):
         of_resnet, of_mtl = (getattr(each, name) for each in drawn)
-        resnet[name] = _measured(values[0][name], of_resnet)
-        mtl[name] = _measured(values[1][name], of_mtl)
-        gain[name] = _measured(values[1][name] - values[0][name], of_mtl - of_resnet)
-    return LocationComparison(folds, len(labels), len(set(groups)), resnet, mtl, gain)
+        resnet[name] = _measured(values[0][name], of_resnet, n_groups)
+        mtl[name] = _measured(values[1][name], of_mtl, n_groups)
+        gain[name] = _measured(values[1][name] - values[0][name], of_mtl - of_resnet, n_groups)
+    return LocationComparison(folds, len(labels), n_groups, resnet, mtl, gain)
 
 
 def confusion(scores: Scores) -> np.ndarray:
@@ -160,13 +161,13 @@ def _pair(experiment: Experiment, models: tuple[str, str], folds: tuple[int, ...
     return aligned([(model, experiment.pooled(model, folds)) for model in models], [head])
 
 
-def _gain(name: str, positives: int | None, resnet: float, mtl: float, drawn: np.ndarray) -> Gain:
-    measured = _measured(mtl - resnet, drawn)
+def _gain(name: str, positives: int | None, resnet: float, mtl: float, drawn: np.ndarray, n_groups: int) -> Gain:
+    measured = _measured(mtl - resnet, drawn, n_groups)
     return Gain(name, positives, float(resnet), float(mtl), measured, int(np.isnan(drawn).sum()))
 
 
-def _measured(value: float, drawn: np.ndarray) -> Measured:
-    low, high = interval(drawn)
+def _measured(value: float, drawn: np.ndarray, n_groups: int) -> Measured:
+    low, high = interval(drawn) if n_groups > 1 else (np.nan, np.nan)  # all resamples of one group are the same
     return Measured(float(value), float(low), float(high))
 
 

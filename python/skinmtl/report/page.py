@@ -60,6 +60,7 @@ def page(parts: Parts, provenance: dict[str, Any]) -> str:
         n_folds=len(parts.experiment.folds),
         table=_table(parts.table) if parts.table else None,
         gains=_gains(parts),
+        one_group=any(each is not None and each.n_groups < 2 for each in (parts.lesions, parts.locations)),
         locations=_locations(parts.locations) if parts.locations else None,
         strengths=_strengths(parts),
         without_image=[name for name, seen in zip(manifest.lesion_names, with_image) if not seen],
@@ -130,10 +131,16 @@ def _locations(locations: LocationComparison) -> list[dict[str, Any]]:
             "resnet": with_interval(locations.resnet[name]),
             "mtl": with_interval(locations.mtl[name]),
             "gain": with_interval(locations.gain[name], signed),
-            "verdict": "excludes 0" if locations.gain[name].excludes_zero else "includes 0",
+            "verdict": _verdict(locations.gain[name]),
         }
         for name, title in (("top1", "top-1"), ("top3", "top-3"))
     ]
+
+
+def _verdict(gain: Measured) -> str:
+    if np.isnan(gain.low):
+        return ""
+    return "excludes 0" if gain.excludes_zero else "includes 0"
 
 
 def _strengths(parts: Parts) -> list[dict[str, Any]]:
@@ -174,7 +181,8 @@ def _curves(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 
 def _run(run: Run) -> dict[str, Any]:
-    seeds = {value for name, value in flattened(run.arguments or {}) if name.split(".")[-1] in ("seed", "random_seed")}
+    given = [(name.split(".")[-1], value) for name, value in flattened(run.arguments or {}) if value != "null"]
+    seeds = {value for name, value in given if name in ("seed", "random_seed")}
     return {
         "title": run.title,
         "fold": run.fold,

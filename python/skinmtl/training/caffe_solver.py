@@ -119,7 +119,8 @@ class CaffeSolver:
     def snapshot_bytes(self) -> int:
         """About how large a snapshot is: the parameters, and their history."""
         values = sum(blob.count for blobs in self._solver.net.params.values() for blob in blobs)
-        return 2 * 4 * values + (1 << 20)
+        histories = 2 if self._given.type in ("AdaDelta", "Adam") else 1  # these keep two values a parameter
+        return (1 + histories) * 4 * values + (1 << 20)
 
     def snapshot(self) -> Path:
         """Writes caffemodel and solverstate; returns their path without the suffix."""

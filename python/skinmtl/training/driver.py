@@ -97,7 +97,8 @@ class Training:
                     self._test(at, stop)
                 elif at and at % schedule.display == 0 and self._progress.iterations:
                     self._log(at, {})
-                ended = self._plateau.ended or at >= schedule.max_iter
+                # a stop during the last test leaves it due: the resumed run makes it
+                ended = (self._plateau.ended or at >= schedule.max_iter) and not self._test_is_due(at)
                 if not ended and stop.signal is None:
                     if at and at % schedule.snapshot_interval == 0:
                         self._snapshot()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 from contextlib import contextmanager
 from itertools import count
@@ -12,6 +13,7 @@ from typing import Any, Iterator
 
 from skinmtl.common.errors import InputError
 from skinmtl.common.outputs import disk_errors, new_file
+from skinmtl.training.snapshots import last_whole
 
 LOCK = ".lock"
 # what may be set otherwise when a run goes on: neither weights nor log up to there depend on it
@@ -54,6 +56,9 @@ class RunFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"{self.path}: another process is training there; wait, or stop that one") from None
+            with disk_errors(self.path):
+                if not os.path.samestat(os.fstat(lock.fileno()), (self.path / LOCK).stat()):
+                    raise InputError(f"{self.path}: another process has just renamed it; start again")
             yield
 
     def write_args(self, record: dict[str, Any]) -> None:
@@ -73,13 +78,19 @@ class RunFolder:
         raise InputError(f"{self.args}: cannot be read as a run's arguments; train anew in another folder")
 
     def difference(self, record: dict[str, Any]) -> str:
-        """The first setting or input file that is not as the run was begun with, in words; nothing where all are."""
+        """What keeps `record` from going on with the run, in words: the first setting or input file that is not as
+        the run was begun with, or fewer iterations than are done; nothing where it can."""
         begun = self.read_args()
         for part in ("settings", "sha256"):
             for name in {**begun[part], **record[part]}:
                 before, now = begun[part].get(name), record[part].get(name)
                 if before != now and name not in MAY_DIFFER:
                     return f"{name} was {before}, is {now}" if part == "settings" else f"{name} is another file"
+        wanted = record["settings"]["max_iter"]
+        if begun["settings"].get("max_iter", 0) > wanted:
+            last, _ = last_whole(self.snapshots)
+            if last and last.iteration > wanted:
+                return f"{last.iteration} iterations are done, max_iter is {wanted}"
         return ""
 
     def check_same(self, record: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ the position in the data, the losses since the last row of the log.
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +45,12 @@ def write_record(stem: Path, iteration: int, record: dict[str, Any]) -> Snapshot
     files = {}
     for suffix in (MODEL, STATE):
         path = _with(stem, suffix)
+        _to_disk(path)
         files[suffix] = {"size": path.stat().st_size, "sha256": sha256(path)}
     record = {**record, "iteration": iteration, "files": files}
     with new_file(_with(stem, RECORD)) as partial:
         partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        _to_disk(partial)
     return Snapshot(stem, iteration, record)
 
 
@@ -90,6 +93,15 @@ def _whole(path: Path) -> Snapshot | None:
         return Snapshot(stem, int(record["iteration"]), record)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _to_disk(path: Path) -> None:
+    """Returns when the file would survive a power cut: an older snapshot may be removed only then."""
+    handle = os.open(str(path), os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _files(folder: Path) -> list[Path]:
