@@ -16,6 +16,7 @@ experiment: caffe .venv/ready ## the paper's folds x models on the drawn picture
 	mkdir -p build
 	test -e build/experiment/data || $(CAFFE) tools/make_demo_data.py --images 600 --patients 200 --out build/experiment/data
 	flock --nonblock build/.experiment.lock .venv/bin/snakemake --cores $(CORES) --nolock --configfile workflow/demo.yaml
+	cat build/experiment/logs/report.log
 
 test: caffe .venv/ready ## the parts that need no Caffe on this machine's Python, then everything in .caffe
 	.venv/bin/python -m pytest -q -m "not caffe and not image"

@@ -74,7 +74,7 @@ def main() -> None:
         manifest = chosen(manifest, args.image or (), args.sample, args.seed)
         true = args.labels != "predicted"
         count = attend_manifest(args.deploy, args.weights, manifest, args.images, true, protocol, args.out, vars(args))
-    print(f"{args.out}: attention on {count} images")
+    print(f"{args.out}: attention on {count} image{'s' if count != 1 else ''}")
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def floor(text: str) -> tuple[str, float]:
 def too_low(figures: dict[str, Any], floors: list[tuple[str, float]]) -> list[str]:
     """One phrase for each figure that is missing or below its floor."""
     return [
-        f"{name} is missing" if figures[name] is None else f"{name} is {figures[name]!r}, below {value!r}"
+        f"{name} is missing" if figures[name] is None else f"{name} is {figures[name]:.6g}, below {value:g}"
         for name, value in floors
         if figures[name] is None or figures[name] < value
     ]

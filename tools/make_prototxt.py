@@ -97,15 +97,16 @@ def main() -> None:
         frozen_batch_norm=args.batch_norm == "frozen",
         mean=tuple(args.mean),
     )
-    files = net_files(options, command_of(parser, args))
+    made = net_files(options, command_of(parser, args))
     if args.check:
-        differing = differing_files(files, options, args.out)
+        differing = differing_files(made, options, args.out)
         if differing:
-            raise InputError(f"{', '.join(map(str, differing))}: not as generated; run this without --check")
+            files = ", ".join(map(str, differing))
+            raise InputError(f"{files}: not as generated; run this without --check, or remove what is not this net's")
         print(f"{args.out}: as generated")
         return
     test_iterations = check_data(options)
-    write_net_files(files, args.out)
+    write_net_files(made, args.out)
     write_label_names(names, options.heads, args.out)
     outputs = ", ".join(f"{count} {head}s" for head, count in options.heads.items())
     print(f"{args.out}: {options.net_name}, {outputs}")

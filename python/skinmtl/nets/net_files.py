@@ -32,7 +32,10 @@ def check_data(options: NetOptions) -> int | None:
     for folder, summary in summaries.items():
         for kind, count in zip(KINDS, (options.lesions, options.locations)):
             if len(summary[kind]) != count:
-                raise InputError(f"{folder}: has {len(summary[kind])} {kind}, the net is to have {count}; correct that")
+                raise InputError(
+                    f"{folder}: has {len(summary[kind])} {kind}, the net is to have {count}; leave the counts out, and "
+                    "they follow from the data"
+                )
         smallest = summary["short_side"][0]
         if smallest < options.crop:
             raise InputError(
