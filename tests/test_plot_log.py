@@ -12,8 +12,8 @@ from conftest import CAFFE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skinmtl.caffe_files.caffe_log import read_caffe_log
 from skinmtl.common.errors import InputError
-from skinmtl.training.caffe_log import read_caffe_log
 
 PREFIX = "I1122 17:51:36.123456  4242 solver.cpp:239] "
 VALUES = st.one_of(

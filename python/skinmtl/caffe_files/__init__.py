@@ -1,1 +1,1 @@
-"""Caffe's file formats: prototxt, caffemodel, Datum."""
+"""Caffe's file formats: prototxt, caffemodel, Datum, and its log."""
