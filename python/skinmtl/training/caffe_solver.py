@@ -171,4 +171,5 @@ class CaffeSolver:
             moved.write_bytes(state.SerializeToString())
             self._solver.restore(str(moved))
         finally:
-            moved.unlink()
+            if moved.exists():  # a disk that is full has not taken it
+                moved.unlink()
