@@ -111,15 +111,6 @@ def toy(tmp_path_factory):
     return SimpleNamespace(folder=folder, solver=folder / "solver.prototxt", net=net, varied=net())
 
 
-@pytest.fixture(scope="module", autouse=True)
-def caffe_talks_again_afterwards():
-    """Opening pycaffe here quietens Caffe for the process, and for those that later tests start."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
 @pytest.fixture
 def request_of(toy):
     """A Request for the library, with what a test wants otherwise."""

@@ -17,6 +17,7 @@ from skinmtl.nets.net_probe import NetShapes, net_shapes
 from skinmtl.nets.weights import require_all_filled
 
 MAKE_ANOTHER = "give a deploy.prototxt of make_prototxt.py"
+LOG_LEVEL = "GLOG_minloglevel"  # of Caffe's log; 2: errors alone
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,16 @@ def forward(net: Any, batch: Sequence[np.ndarray], blobs: Sequence[str]) -> list
 
 
 def pycaffe() -> ModuleType:
-    """pycaffe, quiet but for errors; imported here alone, since only a forward pass needs it."""
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    import caffe
+    """pycaffe, quiet but for errors; imported here alone, since only a forward pass needs it.
 
+    Its log reads the environment once, when it is loaded; programs that are started later are not to be quiet too.
+    """
+    unset = LOG_LEVEL not in os.environ
+    if unset:
+        os.environ[LOG_LEVEL] = "2"
+    try:
+        import caffe
+    finally:
+        if unset:
+            del os.environ[LOG_LEVEL]
     return caffe
