@@ -13,7 +13,8 @@ import pytest
 from skinmtl.data.dataset import LMDB_NAMES
 from skinmtl.data.images import load
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
-from skinmtl.data.manifest import read_csv, read_manifest
+from skinmtl.data.manifest import read_manifest
+from skinmtl.data.table import read_csv
 
 pytestmark = pytest.mark.caffe
 SIDE = 48  # of the stored images and of the crop

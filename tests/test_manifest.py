@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skinmtl.common.errors import InputError
-from skinmtl.data.manifest import read_manifest
+from skinmtl.data.manifest import read_manifest, write_manifest
 
 HEADER = "image,lesions,location\n"
 
@@ -212,3 +212,18 @@ def test_the_tool_says_an_unknown_label_in_one_line(tool, refused, write, tmp_pa
     finished = tool("make_lmdb.py", "--manifest", path, "--images", tmp_path, "--out", tmp_path / "out")
     refused(finished, f"{path}:3:", "'naevs'", "lesions.txt")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["lesions.txt", "manifest.csv"]
+
+
+def test_a_written_manifest_reads_back_with_its_other_columns(write, tmp_path):
+    first = read_manifest(write(b"site,image,lesions,location,note\nA,1.jpg,b;a,x,\xc3\xa9;1\nB,2.jpg,a,y,\n"))
+    (tmp_path / "out").mkdir()
+    write_manifest(tmp_path / "out", first)
+    again = read_manifest(tmp_path / "out" / "manifest.csv")
+    assert again.rows == first.rows
+    assert [dict(row.others) for row in again.rows] == [{"site": "A", "note": "é;1"}, {"site": "B", "note": ""}]
+    assert (again.lesion_names, again.location_names) == (first.lesion_names, first.location_names)
+
+
+def test_a_misspelt_column_is_named_beside_the_one_that_is_near(write):
+    with pytest.raises(InputError, match="no column 'lesions' \\('Lesion' is near\\)"):
+        read_manifest(write(b"image,Lesion,location\n1.jpg,a,x\n"))

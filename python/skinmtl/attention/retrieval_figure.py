@@ -16,7 +16,8 @@ from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data import images
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
-from skinmtl.data.manifest import Manifest, Row, read_csv
+from skinmtl.data.manifest import Manifest, Row
+from skinmtl.data.table import read_csv
 from skinmtl.figures.overlay import overlay
 from skinmtl.figures.retrieval_rows import THUMBNAIL, Picture, PictureRow, retrieval_rows
 from skinmtl.figures.style import save_figure

@@ -11,7 +11,8 @@ import numpy as np
 
 from skinmtl.common.errors import InputError
 from skinmtl.common.outputs import new_file
-from skinmtl.data.manifest import Manifest, read_csv
+from skinmtl.data.manifest import Manifest
+from skinmtl.data.table import read_csv
 
 # fixed (our choice), so that every command sets the same images aside without being told which
 SET_ASIDE_SEED = 1

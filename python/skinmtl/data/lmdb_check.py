@@ -18,7 +18,8 @@ from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.common.errors import InputError
 from skinmtl.data import images
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
-from skinmtl.data.manifest import Manifest, Row, read_csv, read_manifest
+from skinmtl.data.manifest import Manifest, Row, read_manifest
+from skinmtl.data.table import read_csv
 
 # The stored JPEG differs from its source by 1 to 3 grey levels on average, two photographs by tens.
 LARGEST_MEAN_DIFFERENCE = 8.0

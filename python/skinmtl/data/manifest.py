@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Iterable, Iterator, Sequence
+from typing import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from skinmtl.common.errors import InputError
+from skinmtl.data.table import read_csv, undecodable_line, write_csv
 
 COLUMNS = ("image", "lesions", "location")
+KNOWN_COLUMNS = (*COLUMNS, "group")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One image of the manifest; `line` is its line in the file, `group` what must not straddle folds."""
+    """One image of the manifest; `line` is its line in the file, `group` what must not straddle folds.
+
+    `others` are the columns that the library does not know, kept for those who do.
+    """
 
     line: int
     image: str
     lesions: tuple[str, ...]
     location: str
     group: str
+    others: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -74,43 +79,16 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest(path, rows, lesion_names, location_names)
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yields (line, column -> stripped value) for each record of a UTF-8 CSV that has at least `columns`."""
-    line = 0
-    try:
-        with open(str(path), encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            for name in (*columns, *filter(None, header)):
-                if header.count(name) != 1:
-                    found = "no" if name not in header else "more than one"
-                    raise InputError(f"{path}:1: {found} column {name!r}; the header must have {','.join(columns)}")
-            line = reader.line_num
-            for record in reader:
-                first, line = line + 1, reader.line_num
-                if not record:
-                    continue
-                if len(record) != len(header):
-                    raise InputError(
-                        f"{path}:{first}: {len(record)} fields where the header has {len(header)}; "
-                        "quote a field that holds a comma"
-                    )
-                yield first, {name: value.strip() for name, value in zip(header, record)}
-    except UnicodeDecodeError:
-        raise InputError(f"{path}:{_undecodable_line(path)}: not UTF-8; save the file as UTF-8") from None
-    except csv.Error as error:
-        raise InputError(f"{path}:{line + 1}: not CSV ({error}); correct the line") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-
-
-def _undecodable_line(path: Path) -> int:
-    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError:
-            return number
-    return 1
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes manifest.csv, lesions.txt and locations.txt into a folder that is being made; `path` plays no part."""
+    others = list(dict.fromkeys(name for row in manifest.rows for name in row.others))
+    records = (
+        [row.image, ";".join(row.lesions), row.location, row.group, *(row.others.get(name, "") for name in others)]
+        for row in manifest.rows
+    )
+    write_csv(folder / "manifest.csv", [*KNOWN_COLUMNS, *others], records)
+    for name, names in (("lesions.txt", manifest.lesion_names), ("locations.txt", manifest.location_names)):
+        (folder / name).write_text("".join(f"{each}\n" for each in names), encoding="utf-8")
 
 
 def _rows(path: Path) -> Iterator[Row]:
@@ -136,7 +114,8 @@ def _rows(path: Path) -> Iterator[Row]:
         for name in (*lesions, record["location"]):
             if _has_control_character(name):
                 raise InputError(f"{path}:{line}: a line break or control character in {name!r}; correct it")
-        yield Row(line, image, lesions, record["location"], record.get("group") or image)
+        others = {name: value for name, value in record.items() if name and name not in KNOWN_COLUMNS}
+        yield Row(line, image, lesions, record["location"], record.get("group") or image, others)
 
 
 def _check_image_name(path: Path, line: int, image: str) -> None:
@@ -160,7 +139,7 @@ def _names(path: Path, used: Iterable[str]) -> tuple[str, ...]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{path}:{_undecodable_line(path)}: not UTF-8; save the file as UTF-8") from None
+        raise InputError(f"{path}:{undecodable_line(path)}: not UTF-8; save the file as UTF-8") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from None
     names = [name.strip() for name in text.split("\n")]  # splitlines() would split at rarer characters too

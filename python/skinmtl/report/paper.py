@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skinmtl.common.errors import InputError
-from skinmtl.data.manifest import read_csv
+from skinmtl.data.table import read_csv
 from skinmtl.report.experiment import ALEXNET, ENSEMBLE, MTL, RESNET
 
 BUNDLED = Path(__file__).with_name("paper_table1.csv")

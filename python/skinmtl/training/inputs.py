@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
 from skinmtl.data.dataset import read_summary
-from skinmtl.data.manifest import read_csv
+from skinmtl.data.table import read_csv
 from skinmtl.nets.label_names import names_of, read_label_names
 from skinmtl.nets.net_probe import net_shapes
 from skinmtl.nets.weights import compare_weights
