@@ -102,6 +102,65 @@ def tiny_model(small_set, tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="session")
+def run_on_test_fold(tool, tiny_model):
+    """Runs a tool with the tiny model on the small set's test fold; keyword arguments replace flags, None omits one."""
+
+    def run(name, out, *more, **changes):
+        data = tiny_model.data
+        command = {
+            "deploy": tiny_model.deploy,
+            "weights": tiny_model.snapshot,
+            "manifest": data.manifest,
+            "images": data.images,
+            "folds": data.folds,
+            "fold": 0,
+            "subset": "test",
+            "short-side": 72,
+            "workers": 1,
+            **{flag.replace("_", "-"): value for flag, value in changes.items()},
+        }
+        flags = [word for flag, value in command.items() if value is not None for word in (f"--{flag}", value)]
+        return tool(name, *flags, *more, "--out", out)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def known_net(tmp_path_factory):
+    """A net that says what its image shows: a cell of res5c is the mean colour of its 8 x 8 pixels of a crop of 32,
+    lesion 0 is the blue there, lesion 1 less of the red; location 0 the green, 1 and 2 nothing."""
+    import caffe
+
+    from skinmtl.attention.network import AttentionNet
+    from skinmtl.scores.forward import Protocol
+
+    folder = tmp_path_factory.mktemp("known")
+    head = "inner_product_param {{ num_output: {} }}"
+    (folder / "deploy.prototxt").write_text(f"""name: 'known'
+        layer {{ name: 'data' type: 'Input' top: 'data' input_param {{ shape {{ dim: [10, 3, 32, 32] }} }} }}
+        layer {{ name: 'res5c' type: 'Pooling' bottom: 'data' top: 'res5c'
+          pooling_param {{ pool: AVE kernel_size: 8 stride: 8 }} }}
+        layer {{ name: 'pool5' type: 'Pooling' bottom: 'res5c' top: 'pool5'
+          pooling_param {{ pool: AVE kernel_size: 4 }} }}
+        layer {{ name: 'fc_lesion' type: 'InnerProduct' bottom: 'pool5' top: 'fc_lesion' {head.format(2)} }}
+        layer {{ name: 'fc_location' type: 'InnerProduct' bottom: 'pool5' top: 'fc_location' {head.format(3)} }}
+        layer {{ name: 'lesion_prob' type: 'Sigmoid' bottom: 'fc_lesion' top: 'lesion_prob' }}
+        layer {{ name: 'location_prob' type: 'Softmax' bottom: 'fc_location' top: 'location_prob' }}""")
+    net = caffe.Net(str(folder / "deploy.prototxt"), caffe.TEST)
+    net.params["fc_lesion"][0].data[...] = [[1, 0, 0], [0, 0, -1]]
+    net.params["fc_lesion"][1].data[...] = [-100, 5]
+    net.params["fc_location"][0].data[...] = [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    net.params["fc_location"][1].data[...] = [-1, 0, 0]
+    net.save(str(folder / "known.caffemodel"))
+    protocol = Protocol(32, (0.0, 0.0, 0.0), 10, None, 1)
+    return SimpleNamespace(
+        deploy=folder / "deploy.prototxt",
+        weights=folder / "known.caffemodel",
+        attention=AttentionNet(folder / "deploy.prototxt", folder / "known.caffemodel", protocol),
+    )
+
+
 @pytest.fixture
 def refused():
     """Holds a finished tool against the rule for bad input: status 1, one line on stderr that says `words`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import cv2
 import numpy as np
@@ -16,27 +17,8 @@ MEAN = np.array([103.0626, 115.9029, 123.1516], np.float32)
 
 
 @pytest.fixture(scope="module")
-def extract(tool, tiny_model):
-    """Runs tools/extract_features.py on the small set's test fold; keyword arguments replace the command's."""
-
-    def run(out, *more, **changes):
-        data = tiny_model.data
-        command = {
-            "deploy": tiny_model.deploy,
-            "weights": tiny_model.snapshot,
-            "manifest": data.manifest,
-            "images": data.images,
-            "folds": data.folds,
-            "fold": 0,
-            "subset": "test",
-            "short-side": 72,
-            "workers": 1,
-            **changes,
-        }
-        flags = [word for name, value in command.items() for word in (f"--{name}", value)]
-        return tool("extract_features.py", *flags, *more, "--out", out)
-
-    return run
+def extract(run_on_test_fold):
+    return partial(run_on_test_fold, "extract_features.py")
 
 
 @pytest.mark.caffe

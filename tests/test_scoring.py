@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import cv2
 import numpy as np
@@ -47,27 +48,8 @@ def test_the_mean_is_read_beside_the_deploy_net(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def score(tool, tiny_model):
-    """Runs tools/score.py on the small set's test fold; keyword arguments replace the command's."""
-
-    def run(out, *more, **changes):
-        data = tiny_model.data
-        command = {
-            "deploy": tiny_model.deploy,
-            "weights": tiny_model.snapshot,
-            "manifest": data.manifest,
-            "images": data.images,
-            "folds": data.folds,
-            "fold": 0,
-            "subset": "test",
-            "short-side": 72,
-            "workers": 1,
-            **changes,
-        }
-        flags = [word for name, value in command.items() if value is not None for word in (f"--{name}", value)]
-        return tool("score.py", *flags, *more, "--out", out)
-
-    return run
+def score(run_on_test_fold):
+    return partial(run_on_test_fold, "score.py")
 
 
 @pytest.fixture(scope="module")
