@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from types import SimpleNamespace
-
-import cv2
 import numpy as np
 import pytest
-from conftest import CAFFE, ROOT
+from alexnet_published import options, published
 
-from skinmtl.caffe_files.prototxt import message_text, read_caffemodel
-from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.caffe_files.prototxt import message_text
 from skinmtl.common.errors import InputError
-from skinmtl.data.lmdb_write import Sizes, write_lmdbs
-from skinmtl.data.manifest import read_manifest
-from skinmtl.nets.multi_task import NetOptions, make_net
-from skinmtl.nets.net_files import net_files, write_net_files
+from skinmtl.nets.multi_task import make_net
 from skinmtl.nets.trunks import TRUNKS
 
-# name, type, bottom, shape of the top for one image, shape of the weights; written down from BVLC's
-# models/bvlc_alexnet/deploy.prototxt and from the paper that it replicates
-PUBLISHED = """
-conv1  Convolution   data   1x96x55x55   96x3x11x11
-relu1  ReLU          conv1  1x96x55x55   -
-norm1  LRN           conv1  1x96x55x55   -
-pool1  Pooling       norm1  1x96x27x27   -
-conv2  Convolution   pool1  1x256x27x27  256x48x5x5
-relu2  ReLU          conv2  1x256x27x27  -
-norm2  LRN           conv2  1x256x27x27  -
-pool2  Pooling       norm2  1x256x13x13  -
-conv3  Convolution   pool2  1x384x13x13  384x256x3x3
-relu3  ReLU          conv3  1x384x13x13  -
-conv4  Convolution   conv3  1x384x13x13  384x192x3x3
-relu4  ReLU          conv4  1x384x13x13  -
-conv5  Convolution   conv4  1x256x13x13  256x192x3x3
-relu5  ReLU          conv5  1x256x13x13  -
-pool5  Pooling       conv5  1x256x6x6    -
-fc6    InnerProduct  pool5  1x4096       4096x9216
-relu6  ReLU          fc6    1x4096       -
-drop6  Dropout       fc6    1x4096       -
-fc7    InnerProduct  fc6    1x4096       4096x4096
-relu7  ReLU          fc7    1x4096       -
-drop7  Dropout       fc7    1x4096       -
-"""
 # kernel, stride, pad and group; the initial standard deviation of the weights, and the initial bias
 CONVOLUTIONS = {
     "conv1": (11, 4, 0, 1, 0.01, 0),
@@ -54,32 +20,6 @@ CONVOLUTIONS = {
     "conv5": (3, 1, 1, 2, 0.01, 0.1),
 }
 IN_PLACE = ("ReLU", "Dropout")
-
-
-def published():
-    for line in PUBLISHED.strip().splitlines():
-        name, kind, bottom, top, weights = line.split()
-        yield SimpleNamespace(name=name, kind=kind, bottom=bottom, top=shape(top), weights=shape(weights))
-
-
-def shape(text):
-    return [] if text == "-" else [int(number) for number in text.split("x")]
-
-
-def options(**changes):
-    settings = {
-        "model": "alexnet_lesion",
-        "trunk": "alexnet",
-        "crop": 227,
-        "lesions": 25,
-        "locations": 23,
-        "train_data": "data/train",
-        "test_data": "data/test",
-        "batch_size": 256,
-        "test_batch_size": 50,
-        "frozen_batch_norm": True,
-    }
-    return NetOptions(**{**settings, **changes})
 
 
 def layers(split="train", **changes):
@@ -221,105 +161,6 @@ def test_another_mean_stands_in_the_net_and_in_its_command(tool, tmp_path):
     text = (tmp_path / "net/test.prototxt").read_text()
     assert "--mean 104.00699 116.66877 122.67892 " in text.splitlines()[0]
     assert "mean_value: 116.6688\n" in text
-
-
-def varint(number):
-    """protobuf's form of a length: seven bits a byte, the lowest first, the top bit says that more follow."""
-    parts = []
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*parts, number])
-
-
-@pytest.fixture(scope="module")
-def published_weights(tmp_path_factory):
-    """A caffemodel with the published names and shapes, fc8 among them, and small random values."""
-    random = np.random.RandomState(1)
-    net = caffe_messages().NetParameter(name="AlexNet")
-    for name, weights in [
-        *((layer.name, layer.weights) for layer in published() if layer.weights),
-        ("fc8", [1000, 4096]),
-    ]:
-        layer = net.layer.add(name=name)
-        for each in (weights, weights[:1]):
-            values = (random.standard_normal(int(np.prod(each))) * 0.01).astype("<f4").tobytes()
-            # as it stands in a file: field 5, packed; from a list, 60 million numbers take half a minute
-            layer.blobs.add().MergeFromString(b"\x2a" + varint(len(values)) + values)
-            layer.blobs[-1].shape.dim.extend(each)
-    path = tmp_path_factory.mktemp("bvlc") / "bvlc_alexnet.caffemodel"
-    path.write_bytes(net.SerializeToString())
-    return path
-
-
-@pytest.mark.caffe
-def test_published_weights_fill_everything_but_the_head(tool, published_weights):
-    net = ROOT / "prototxt/alexnet_lesion/train.prototxt"
-    done = tool("check_weights.py", "--net", net, "--weights", published_weights, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "   7 filled\n" in done.stdout
-    assert "1 left at their initial values: fc_lesion" in done.stdout
-    assert "1 in the caffemodel only: fc8" in done.stdout
-
-
-@pytest.fixture(scope="module")
-def trained(published_weights, tmp_path_factory):
-    """Two iterations by `caffe train` with the paper's solver, but batches of 2, from published weights."""
-    folder = tmp_path_factory.mktemp("alexnet")
-    (folder / "images").mkdir()
-    random = np.random.RandomState(2)
-    lines = ["image,lesions,location"]
-    for number in range(4):
-        noise = random.randint(0, 256, (6, 6, 3)).astype(np.uint8)
-        cv2.imwrite(str(folder / "images" / f"{number}.png"), cv2.resize(noise, (240, 250)))
-        lines.append(f"{number}.png,{('crust', 'scar', 'crust;scar')[number % 3]},{('arm', 'leg')[number % 2]}")
-    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
-    manifest = read_manifest(folder / "manifest.csv")
-    for subset in ("train", "test"):
-        write_lmdbs(manifest, folder / "images", folder / subset, Sizes(230, 230, 1), seed=1, workers=1, arguments={})
-    data = {"train_data": str(folder / "train"), "test_data": str(folder / "test")}
-    small = options(lesions=2, locations=2, batch_size=2, test_batch_size=4, **data)
-    write_net_files(net_files(small, "a test"), folder)
-    solver = (ROOT / "solvers/alexnet_lesion.prototxt").read_text()
-    for old, new in (
-        ("prototxt/alexnet_lesion/", f"{folder}/"),
-        ("snapshots/", f"{folder}/"),
-        ("max_iter: 12000", "max_iter: 2"),
-        ("test_iter: 80", "test_iter: 1"),
-    ):
-        assert old in solver
-        solver = solver.replace(old, new)
-    (folder / "solver.prototxt").write_text(solver)
-    command = [CAFFE, "train", "-solver", str(folder / "solver.prototxt"), "-weights", str(published_weights)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return SimpleNamespace(folder=folder, snapshot=folder / "alexnet_lesion_iter_2.caffemodel", log=done.stderr)
-
-
-@pytest.mark.caffe
-def test_caffe_train_goes_on_from_published_weights_and_everything_learns(trained, published_weights):
-    before = {layer.name: layer.blobs for layer in read_caffemodel(published_weights).layer}
-    after = {layer.name: layer.blobs for layer in read_caffemodel(trained.snapshot).layer if layer.blobs}
-    assert set(after) == set(before) - {"fc8"} | {"fc_lesion"}
-    for name in set(after) - {"fc_lesion"}:
-        for old, new in zip(before[name], after[name]):
-            old, new = np.array(old.data[:5000]), np.array(new.data[:5000])
-            assert not np.array_equal(old, new), name
-            assert np.abs(new - old).max() < 0.1 * np.abs(old).max(), name  # a step, not a new start
-    assert "Optimization Done." in trained.log
-
-
-@pytest.mark.caffe
-def test_a_snapshot_is_scored_less_the_nets_own_mean_and_for_lesions_alone(trained, tool, tmp_path):
-    data = ("--manifest", trained.folder / "manifest.csv", "--images", trained.folder / "images", "--short-side", 230)
-    net = ("--deploy", trained.folder / "deploy.prototxt", "--weights", trained.snapshot)
-    done = tool("score.py", *net, *data, "--workers", 1, "--out", tmp_path / "scores.npz", timeout=300)
-    assert done.returncode == 0, done.stderr
-    with np.load(str(tmp_path / "scores.npz")) as scores:
-        assert scores["lesion_scores"].shape == (4, 2)
-        assert "location_scores" not in scores.files
-        protocol = json.loads(str(scores["protocol"]))
-    assert (protocol["mean"], protocol["crop"]) == ([104, 117, 123], 227)
 
 
 @pytest.mark.caffe

@@ -1,0 +1,18 @@
+"""Four images whose figures are worked out by hand, with ties and a lesion that no image has."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skinmtl.scores.scores_file import Scores
+
+SCORES = Scores(
+    image=["1.jpg", "2.jpg", "3.jpg", "4.jpg"],
+    protocol={"net": "resnet50_mtl", "crops": 10},
+    lesion_scores=np.array([[0.9, 0.1, 0.2], [0.8, 0.7, 0.1], [0.8, 0.9, 0.1], [0.5, 0.5, 0.9]], np.float32),
+    lesion_labels=np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0]], np.uint8),
+    lesion_names=["cyst", "erosion/ulcer/atrophy", "scar"],
+    location_scores=np.array([[4, 3, 2, 1], [4, 3, 2, 1], [4, 4, 2, 1], [4, 3, 2, 1]], np.float32),
+    location_labels=np.array([0, 2, 0, 3]),
+    location_names=["face", "arm", "leg", "trunk"],
+)
