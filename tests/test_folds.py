@@ -1,7 +1,9 @@
-"""Folds: balance, whole groups, seeds; and what a fold file may say."""
+"""Fold files: what they may say, what is selected by them; and tools/make_folds.py."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,49 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skinmtl.common.errors import InputError
-from skinmtl.data.folds import make_folds, read_folds, select, write_folds
+from skinmtl.common.provenance import sha256
+from skinmtl.data.folds import read_folds, select, write_folds
 from skinmtl.data.manifest import Manifest, Row, read_manifest
+from skinmtl.splits.dealing import make_folds
 
 
 def manifest_of(groups):
     rows = tuple(Row(n + 2, f"{n}.jpg", ("a",), "x", group) for n, group in enumerate(groups))
     return Manifest(Path("manifest.csv"), rows, ("a",), ("x",))
-
-
-@settings(max_examples=100, derandomize=True, deadline=None)
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=60), st.integers(1, 8), st.integers(0, 2**32 - 1))
-def test_groups_stay_whole_and_folds_balanced(groups, k, seed):
-    groups = [f"g{group}" for group in groups]
-    sizes = Counter(groups)
-    if len(sizes) < k:
-        with pytest.raises(InputError, match=f"{len(sizes)} groups cannot fill {k} folds"):
-            make_folds(manifest_of(groups), k, seed, "group")
-        return
-    folds = make_folds(manifest_of(groups), k, seed, "group")
-    assert folds.shape == (len(groups),)
-    assert len(set(zip(groups, folds.tolist()))) == len(sizes), "a group straddles folds"
-    filled = np.bincount(folds, minlength=k)
-    assert len(filled) == k
-    assert filled.min() >= 1
-    assert filled.max() - filled.min() <= max(sizes.values())
-    np.testing.assert_array_equal(folds, make_folds(manifest_of(groups), k, seed, "group"))
-
-
-def test_by_image_is_even_and_may_split_a_group():
-    folds = make_folds(manifest_of(["g"] * 23), 5, 1, "image")
-    assert sorted(np.bincount(folds).tolist()) == [4, 4, 5, 5, 5]
-
-
-def test_the_seed_decides():
-    manifest = manifest_of([str(n // 2) for n in range(40)])
-    one, other = make_folds(manifest, 5, 1, "group"), make_folds(manifest, 5, 2, "group")
-    assert one.tolist() != other.tolist()
-
-
-def test_the_folds_of_a_seed_never_change():
-    """Published folds must come out again, whatever numpy is installed."""
-    folds = make_folds(manifest_of(["a", "a", "b", "c", "c", "c", "d", "e"]), 3, 1, "group")
-    assert folds.tolist() == [1, 1, 2, 0, 0, 0, 1, 2]
 
 
 @pytest.fixture
@@ -128,15 +96,61 @@ def test_the_tool_deals_prints_and_repeats(tool, data, tmp_path):
     command = ["make_folds.py", "--manifest", "data/manifest.csv", "--k", 3, "--out"]
     finished = tool(*command, tmp_path / "a b.csv", cwd=tmp_path)
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert finished.stdout == "fold 0: 4 images\nfold 1: 4 images\nfold 2: 4 images\n"
+    said = finished.stdout.splitlines()
+    assert said[:3] == ["fold 0: 4 images", "fold 1: 4 images", "fold 2: 4 images"]
+    assert re.split("  +", said[3]) == ["label", "images", "groups", "fold 0", "fold 1", "fold 2", "from even"]
+    assert said[4].split()[:4] == ["lesion", "'melanoma'", "8", "6"]
+    assert re.match("from even, 4 labels: worst .* %; groups dealt at random: worst .* %, mean .* %", said[8])
     tool(*command, "again.csv", cwd=tmp_path)
     assert (tmp_path / "a b.csv").read_bytes() == (tmp_path / "again.csv").read_bytes()
+    report = json.loads((tmp_path / "a b.json").read_text(encoding="utf-8"))
+    assert report["fold_sizes"] == [4, 4, 4]
+    melanoma = report["labels"]["lesion 'melanoma'"]
+    assert melanoma["images"] == sum(melanoma["images_by_fold"]) == 8
+    assert report["manifest_sha256"] == sha256(data.manifest)
+    assert report["arguments"]["balance"] == "labels"
+    names = ["a b.csv", "a b.json", "again.csv", "again.json", "data"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+@pytest.mark.parametrize("by", ["image", "group"])
+def test_plain_random_folds_can_be_had_and_are_not_compared_with_random_ones(tool, data, tmp_path, by):
+    words = ["--by", "image"] if by == "image" else ["--balance", "none"]
+    finished = tool("make_folds.py", "--manifest", data.manifest, "--k", 3, *words, "--out", tmp_path / "folds.csv")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "at random" not in finished.stdout
+    manifest = read_manifest(data.manifest)
+    expected = make_folds(manifest, 3, 1, by, "none")
+    np.testing.assert_array_equal(read_folds(tmp_path / "folds.csv", manifest), expected)
+
+
+def test_the_tool_names_a_label_that_cannot_be_in_every_fold(tool, data):
+    lines = data.manifest.read_text(encoding="utf-8").splitlines()
+    data.manifest.write_text("\n".join([*lines, "rare.png,naevus;scar,nose,0"]) + "\n", encoding="utf-8")
+    finished = tool("make_folds.py", "--manifest", data.manifest, "--k", 3, "--out", data.folder / "folds.csv")
+    assert "lesion 'scar' is in 1 group: it cannot be in each of 3 folds" in finished.stdout.splitlines()
+    assert "location 'nose' is in 1 group: it cannot be in each of 3 folds" in finished.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        (["--near-duplicates", 6], "--images and --near-duplicates go together"),
+        (["--merge-near-duplicates", "merged"], "needs --near-duplicates"),
+        (["--out", "folds.json"], "is where the report goes"),
+    ],
+)
+def test_wrong_usage(tool, data, words, says):
+    finished = tool("make_folds.py", "--manifest", "manifest.csv", "--out", "folds.csv", *words, cwd=data.folder)
+    assert finished.returncode == 2
+    assert says in finished.stderr
+    assert sorted(path.name for path in data.folder.iterdir()) == ["images", "manifest.csv"]
 
 
 def test_the_tool_refuses_more_folds_than_groups(tool, refused, data):
     finished = tool("make_folds.py", "--manifest", data.manifest, "--k", 7, "--out", data.folder / "folds.csv")
     refused(finished, data.manifest, "6 groups cannot fill 7 folds")
-    assert not (data.folder / "folds.csv").exists()
+    assert sorted(path.name for path in data.folder.iterdir()) == ["images", "manifest.csv"]
 
 
 def test_the_tool_refuses_folds_that_miss_an_image(tool, refused, data, folds_file, tmp_path):

@@ -1,12 +1,20 @@
 #!/usr/bin/env python3
-"""Deals a manifest's images into folds for cross-validation."""
+"""Deals a manifest's images into folds for cross-validation, and says how evenly they hold every label.
+
+example: tools/make_folds.py --manifest manifest.csv --out folds.csv
+
+folds.csv                  image,fold
+folds.json                 the balance of every label, what made the folds, and what near-duplicates were found
+folds_near_duplicates.csv  with --near-duplicates: image_a,image_b,distance,group_a,group_b,correlation,mirrored
+"""
 
 import argparse
 from pathlib import Path
 
-from cli import new_parser, positive, refuse_overwriting, run, seed
-from skinmtl.data.folds import make_folds, write_folds
+from cli import finite, new_parser, not_negative, positive, refuse_overwriting, run, seed, usable_cores
 from skinmtl.data.manifest import read_manifest
+from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
+from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,19 +29,67 @@ def parse_args() -> argparse.Namespace:
         default="group",
         help="what stays whole: a group, so that no patient is in training and test (default), or only the image",
     )
+    parser.add_argument(
+        "--balance",
+        choices=("labels", "none"),
+        help="what is spread evenly besides the number of images: lesions and locations, or nothing, as in plain "
+        "random folds (default: labels by group, none by image, which is the paper's protocol)",
+    )
+    parser.add_argument("--images", type=Path, metavar="DIR", help="where the images are; for --near-duplicates")
+    parser.add_argument(
+        "--near-duplicates",
+        type=not_negative,
+        nargs="?",
+        const=USUAL_DISTANCE,
+        metavar="DISTANCE",
+        help="look for images of different groups that are nearly the same, mirrored or not: their 64-bit hashes "
+        "differ in at most DISTANCE bits (%(const)s where none is given: it finds copies saved again, scaled or made "
+        "brighter and most that were cut by 1 %% a side; more finds heavier crops, and images that only look alike)",
+    )
+    parser.add_argument(
+        "--least-correlation",
+        type=finite,
+        default=USUAL_CORRELATION,
+        metavar="R",
+        help="of the grey images, shrunk to 32 x 32, for them to be near-duplicates (default %(default)s; less finds "
+        "more crops, -1 believes the hashes alone)",
+    )
+    parser.add_argument(
+        "--merge-near-duplicates",
+        type=Path,
+        metavar="DIR",
+        help="deal the groups that near-duplicates link as one, and make DIR with the manifest of these groups, for "
+        "the tools that come after; its column original_group keeps the groups that were",
+    )
+    parser.add_argument(
+        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
+    )
     args = parser.parse_args()
+    if (args.images is None) != (args.near_duplicates is None):
+        parser.error("--images and --near-duplicates go together")
+    if args.near_duplicates is not None and args.by == "image":
+        parser.error("--near-duplicates are sought across groups: it goes with --by group")
+    if args.merge_near_duplicates and args.near_duplicates is None:
+        parser.error("--merge-near-duplicates needs --near-duplicates")
+    if args.balance is None:
+        args.balance = "labels" if args.by == "group" else "none"
     labels = (args.manifest.with_name("lesions.txt"), args.manifest.with_name("locations.txt"))
-    refuse_overwriting(parser, args.out, args.manifest, *labels)
+    for path in (args.out, report_path(args.out), pairs_path(args.out)):
+        refuse_overwriting(parser, path, args.manifest, *labels)
+    if args.out == report_path(args.out):
+        parser.error(f"{args.out}: is where the report goes; name the folds .csv")
     return args
 
 
 def main() -> None:
     args = parse_args()
     manifest = read_manifest(args.manifest)
-    folds = make_folds(manifest, args.k, args.seed, args.by)
-    write_folds(args.out, manifest, folds)
-    for fold in range(args.k):
-        print(f"fold {fold}: {(folds == fold).sum()} images")
+    search = None
+    if args.images:
+        search = Search(args.images, args.near_duplicates, args.least_correlation, args.workers)
+    split = Split(args.k, args.seed, args.by, args.balance, search, args.merge_near_duplicates)
+    for line in write_split(manifest, args.out, split, vars(args)):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Folds for cross-validation: made, written, read, and applied to a manifest."""
+"""Folds for cross-validation: written, read, and applied to a manifest."""
 
 from __future__ import annotations
 
@@ -16,28 +16,6 @@ from skinmtl.data.table import read_csv
 
 # fixed (our choice), so that every command sets the same images aside without being told which
 SET_ASIDE_SEED = 1
-
-
-def make_folds(manifest: Manifest, k: int, seed: int, by: str) -> np.ndarray:
-    """(N,) int64: the fold 0..k-1 of every image.
-
-    by="group" keeps a group whole: groups in a seeded random order, the largest first, each into the fold that has
-    the fewest images yet. by="image" does the same with every image its own group: the paper's protocol as far as it
-    states one, and one that leaks where a patient has several images.
-    """
-    keys = [row.group if by == "group" else row.image for row in manifest.rows]
-    names, of_row, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-    if len(names) < k:
-        raise InputError(f"{manifest.path}: {len(names)} {by}s cannot fill {k} folds; lower the number of folds")
-    order = np.random.RandomState(seed).permutation(len(names))
-    order = order[np.argsort(-sizes[order], kind="stable")]
-    fold_of_key = np.empty(len(names), np.int64)
-    filled = np.zeros(k, np.int64)
-    for key in order:
-        fold = int(filled.argmin())
-        fold_of_key[key] = fold
-        filled[fold] += sizes[key]
-    return fold_of_key[of_row.reshape(-1)]
 
 
 def write_folds(path: Path, manifest: Manifest, folds: np.ndarray) -> None:

@@ -1,0 +1,92 @@
+"""What tools/make_folds.py does: folds, their balance, near-duplicates across groups, written beside each other."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skinmtl.common.outputs import new_file, new_folder
+from skinmtl.common.provenance import made_by, sha256
+from skinmtl.data.folds import write_folds
+from skinmtl.data.manifest import Manifest, write_manifest
+from skinmtl.splits import balance, near_report
+from skinmtl.splits.dealing import make_folds
+from skinmtl.splits.merging import merge_groups
+from skinmtl.splits.near_duplicates import Search, find_near_duplicates
+
+
+@dataclass(frozen=True)
+class Split:
+    """How to deal: `k` folds, by "group" or "image", with balance "labels" or "none" (see dealing.make_folds).
+
+    search  how to look for near-duplicates across groups; None does not
+    merged  the folder to make for a manifest whose groups near-duplicates have joined; None joins none
+    """
+
+    k: int
+    seed: int
+    by: str
+    balance: str
+    search: Search | None = None
+    merged: Path | None = None
+
+
+def report_path(out: Path) -> Path:
+    """Where the report on the folds `out` goes."""
+    return out.with_suffix(".json")
+
+
+def pairs_path(out: Path) -> Path:
+    """Where the near-duplicates go that were found for the folds `out`."""
+    return out.with_name(out.stem + "_near_duplicates.csv")
+
+
+def write_split(manifest: Manifest, out: Path, split: Split, arguments: dict[str, Any]) -> list[str]:
+    """Writes the folds to `out` and the rest beside it; returns what to tell, a line each."""
+    made = {**made_by(arguments), "manifest_sha256": sha256(manifest.path)}
+    report, said = dict(made), []
+    with ExitStack() as outputs:  # opened before the work, so that a place that cannot be written to is told at once
+        report_file = outputs.enter_context(new_file(report_path(out)))
+        merged = outputs.enter_context(new_folder(split.merged)) if split.merged else None
+        if split.search:
+            pairs_file = outputs.enter_context(new_file(pairs_path(out)))
+            duplicates = find_near_duplicates(manifest, [row.group for row in manifest.rows], split.search)
+            near_report.write_pairs(pairs_file, manifest, duplicates)
+            near = report["near_duplicates"] = near_report.record(manifest, duplicates, split.search)
+            said += near_report.lines(near)
+            if merged:
+                whole, manifest = manifest, merge_groups(manifest, duplicates.pairs)
+                said.append(_merge_line(whole, manifest))
+                write_manifest(merged, manifest)
+                _write_json(merged / "made_by.json", {**made, "near_duplicates": near})
+        folds = make_folds(manifest, split.k, split.seed, split.by, split.balance)
+        found = balance.balance(manifest, folds, split.k, split.by)
+        by_chance = None
+        if split.balance != "none":
+            by_chance = balance.balance_by_chance(manifest, split.k, split.seed, split.by)
+        _write_json(report_file, {**report, **balance.record(found, by_chance)})
+        write_folds(out, manifest, folds)
+    return [*said, *balance.lines(found, by_chance, split.by)]
+
+
+def _merge_line(before: Manifest, after: Manifest) -> str:
+    sizes = Counter(row.group for row in after.rows)
+    of_group: dict[str, set[str]] = {}
+    for old, new in zip(before.rows, after.rows):
+        of_group.setdefault(new.group, set()).add(old.group)
+    n_before = sum(map(len, of_group.values()))
+    if len(of_group) == n_before:
+        return f"merged: nothing, the {n_before} groups stay as they are"
+    largest = max(of_group, key=lambda name: (len(of_group[name]), sizes[name]))
+    return (
+        f"merged: {n_before} groups became {len(of_group)}; most were joined in {largest!r}: "
+        f"{len(of_group[largest])} groups, {sizes[largest]} images"
+    )
+
+
+def _write_json(path: Path, record: dict[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
