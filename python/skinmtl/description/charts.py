@@ -1,0 +1,116 @@
+"""Charts of a data set: how frequent labels are, which come together, how large the images are."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from skinmtl.description.file_summary import SIDES, FileSummary
+from skinmtl.description.labels import RARE_BELOW, LabelCounts, Labels, shares
+from skinmtl.figures.heat_map import heat_map
+from skinmtl.figures.labels import label
+from skinmtl.figures.style import BLUE, ORANGE, RED, new_figure
+
+BARS = 100  # labels of a chart at most, and of a side of a heat map: more cannot be read (our choice)
+CELLS = 60
+BINS = 40
+
+
+def label_bars(counts: LabelCounts, what: str) -> Figure:
+    """A bar a label, the most frequent first: images, and groups as a mark on it. BARS at most."""
+    order = most_frequent(counts.images, BARS)
+    images, groups = counts.images[order], counts.groups[order]
+    places = np.arange(len(order))
+    figure = new_figure(7.0, 0.22 * len(order) + 1.3)
+    axes = figure.subplots()
+    colours = [ORANGE if n < RARE_BELOW else BLUE for n in images]
+    axes.set_axisbelow(True)
+    axes.barh(places, images, 0.72, color=colours)
+    axes.barh(places, groups, 0.24, color="white", alpha=0.75)
+    largest = max(int(images.max()), 1)
+    for place, n in zip(places, images):
+        axes.text(n + 0.01 * largest, place, f"{n:,}", va="center", fontsize=8)
+    axes.set_yticks(places)
+    axes.set_yticklabels([label(counts.names[n]) for n in order], fontsize=9)
+    axes.set_ylim(len(order) - 0.4, -0.6)
+    axes.set_xlim(0, 1.12 * largest)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="0.9")
+    axes.set_xlabel("images; the thin line inside: groups")
+    rare = f"\norange: fewer than {RARE_BELOW} images" if (images < RARE_BELOW).any() else ""
+    axes.set_title(f"Images of each {what}{_part(len(order), counts.names)}{rare}", loc="left", fontsize=11)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    return figure
+
+
+def together_map(labels: Labels) -> Figure:
+    """Of the images with the row's lesion, the share that has the column's lesion too; the diagonal is left out."""
+    counts = labels.lesions
+    order = np.sort(most_frequent(counts.images, CELLS))
+    part = shares(labels.together, counts.images)
+    np.fill_diagonal(part, np.nan)
+    names = [counts.names[p] for p in order]
+    title = f"Which lesions come together, in % of the row's images{_part(len(order), counts.names)}"
+    return heat_map(
+        part[np.ix_(order, order)], counts.images[order], names, names, title, "lesion (images)", "and this lesion"
+    )
+
+
+def location_map(labels: Labels) -> Figure:
+    """Equation 1: of the images with the row's lesion, the share at each location."""
+    rows = np.sort(most_frequent(labels.lesions.images, CELLS))
+    columns = np.sort(most_frequent(labels.locations.images, CELLS))
+    part = shares(labels.at_location, labels.lesions.images)[np.ix_(rows, columns)]
+    cut = _part(len(rows), labels.lesions.names) or _part(len(columns), labels.locations.names)
+    return heat_map(
+        part,
+        labels.lesions.images[rows],
+        [labels.lesions.names[p] for p in rows],
+        [labels.locations.names[q] for q in columns],
+        f"Where each lesion is seen, in % of its images{cut}",
+        "lesion (images)",
+        "body location",
+    )
+
+
+def size_histograms(files: FileSummary) -> Figure:
+    """The shorter sides, on a scale of doublings, with the net's sides marked; and the aspect ratios."""
+    short, aspect = files.short_sides(), files.aspects()
+    figure = new_figure(9.0, 3.4)
+    left, right = figure.subplots(1, 2)
+    low, high = min(short.min(), SIDES[0]) / 1.1, max(short.max(), SIDES[-1]) * 1.1
+    left.hist(short, np.geomspace(low, high, BINS), color=BLUE)
+    left.set_xscale("log")
+    ticks = [side for side in (2**n for n in range(1, 18)) if low <= side <= high]
+    left.set_xticks(ticks)
+    left.set_xticks([], minor=True)
+    left.set_xticklabels([str(side) for side in ticks], fontsize=8)
+    left.set_xlim(low, high)
+    for side in SIDES:
+        left.axvline(side, color=RED, linewidth=1, linestyle="--")
+        place = "right" if side == SIDES[0] else "left"  # 224 and 256 are too near for both in the middle
+        left.text(side, 1.01, str(side), transform=left.get_xaxis_transform(), ha=place, fontsize=7, color=RED)
+    left.set_xlabel("shorter side, pixels")
+    right.hist(np.minimum(aspect, 4), np.linspace(1, 4, BINS), color=BLUE)
+    right.set_xlim(1, 4)
+    right.set_xlabel("longer / shorter side (4: 4 or more)")
+    for axes in (left, right):
+        axes.set_ylabel("images")
+        axes.grid(axis="y", color="0.9")
+        axes.set_axisbelow(True)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    figure.subplots_adjust(wspace=0.28)
+    return figure
+
+
+def most_frequent(images: np.ndarray, at_most: int) -> np.ndarray:
+    """Indices of the labels with the most images, the most frequent first."""
+    return np.argsort(-images, kind="stable")[:at_most]
+
+
+def _part(shown: int, names: Sequence[str]) -> str:
+    return "" if shown == len(names) else f"\nthe {shown} most frequent of {len(names)}"

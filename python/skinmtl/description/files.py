@@ -1,0 +1,106 @@
+"""Every image file of a manifest looked at once: what it is, whether it can be used, and a thumbnail where wanted."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import closing
+from pathlib import Path
+from typing import Container, NamedTuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from skinmtl.common.errors import InputError
+from skinmtl.common.parallel import ordered_map
+from skinmtl.data.images import LONGEST_SIDE, ImageError, encode_jpeg, resized
+from skinmtl.data.manifest import Manifest
+from skinmtl.description.headers import Header, read_header
+
+TILE = 200  # pixels, the longer side of a thumbnail
+QUALITY = 92  # of a thumbnail, which is decoded and encoded once more for its sheet
+BLANK_SIDE, BLANK_SPREAD = 32, 3  # levels of 256 between the darkest and the brightest of 32 x 32 mean colours
+SHORT_SIDE = 256  # make_lmdb.py's default: what it refuses at that is refused here
+MISSING, UNREADABLE, DAMAGED, NARROW = "missing", "unreadable", "damaged", "too narrow"
+
+
+class FileFacts(NamedTuple):
+    """One file, decoded as make_lmdb.py decodes it.
+
+    `width` and `height` are as shown, upright, and 0 where the header does not tell.
+
+    `kind` is empty, or says what sort of `problem`, in one line, the file has: a file with one cannot be trained on.
+    `blank`: all of one colour, or so near that nothing is seen. `thumbnail` is a JPEG where one was asked for.
+    """
+
+    n_bytes: int = 0
+    sha256: str = ""
+    header: Header = Header()
+    width: int = 0
+    height: int = 0
+    blank: bool = False
+    kind: str = ""
+    problem: str = ""
+    thumbnail: bytes | None = None
+
+
+def look_at_files(manifest: Manifest, folder: Path, thumbnails: Container[int], workers: int) -> list[FileFacts]:
+    """The facts of every row's file below `folder`, in the manifest's order; `thumbnails` of these rows.
+
+    InputError where the folder is none, or has none of the images: the wrong one was named.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; correct --images")
+    if len(manifest.rows) > 1 and not any(_is_file(folder / row.image) for row in manifest.rows):
+        raise InputError(
+            f"{folder}: has none of the {len(manifest.rows)} images of {manifest.path}; correct --images, or leave it "
+            "out to describe the labels alone"
+        )
+    tasks = ((folder / row.image, n in thumbnails) for n, row in enumerate(manifest.rows))
+    with closing(ordered_map(look, tasks, workers)) as looked:  # its workers end here, whatever happens
+        return list(tqdm(looked, "image files", len(manifest.rows), unit="image", disable=None))
+
+
+def look(task: tuple[Path, bool]) -> FileFacts:
+    """The facts of one file, given with whether its thumbnail is wanted. Never raises: workers call it."""
+    path, wanted = task
+    try:
+        if not path.exists():
+            return FileFacts(kind=MISSING, problem="the file is missing")
+        if not path.is_file():  # a folder; or a pipe, which would be waited for
+            return FileFacts(kind=UNREADABLE, problem="it is no file")
+        data = path.read_bytes()
+    except OSError as error:
+        return FileFacts(kind=UNREADABLE, problem=f"cannot be read ({error.strerror})")
+    header = read_header(data)
+    width, height = (header.height, header.width) if header.turned >= 5 else (header.width, header.height)
+    facts = FileFacts(len(data), hashlib.sha256(data).hexdigest(), header, width, height)
+    if max(width, height) * SHORT_SIDE > LONGEST_SIDE * min(width, height):
+        return facts._replace(
+            kind=NARROW, problem=f"{width} x {height} is too narrow for a shorter side of {SHORT_SIDE}"
+        )
+    try:
+        # all of a JPEG is read at any scale, so that damage is found; a small one spares most of the arithmetic
+        pixels = resized(data, max(1, min(TILE if wanted else BLANK_SIDE, width, height))).pixels
+    except ImageError as error:
+        return facts._replace(kind=DAMAGED, problem=str(error))
+    if (pixels.shape[1] - pixels.shape[0]) * (width - height) < 0:  # turned by what is no EXIF: a TIFF's own tag
+        facts = facts._replace(width=height, height=width)
+    small = cv2.resize(pixels, (BLANK_SIDE, BLANK_SIDE), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    blank = bool(np.ptp(small, axis=0).max() <= BLANK_SPREAD)
+    return facts._replace(blank=blank, thumbnail=_thumbnail(pixels) if wanted else None)
+
+
+def _thumbnail(pixels: np.ndarray) -> bytes:
+    """A JPEG whose longer side is TILE at most."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, TILE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return encode_jpeg(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), QUALITY)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False

@@ -1,0 +1,105 @@
+"""What of a description a person should look at before training, in sentences."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Iterable, Sequence
+
+from skinmtl.description.description import Description
+from skinmtl.description.file_summary import LONG, SIDES, FileSummary
+from skinmtl.description.labels import FOLDS, RARE_BELOW, Labels
+
+NAMED, LONGEST = 6, 60  # names in a sentence, and columns of each; the tables have all
+
+
+def findings(description: Description) -> list[str]:
+    """One sentence each, files first; an empty list where there is nothing to say."""
+    found = [] if description.files is None else [*_of_files(description.files)]
+    return [*found, *_of_labels(description.labels), *_of_names(description.near_names)]
+
+
+def listed(names: Sequence[str], at_most: int = NAMED) -> str:
+    """The names joined by commas, long ones shortened; how many more there are where they are too many."""
+    more = f" and {len(names) - at_most:,} more" if len(names) > at_most else ""
+    return ", ".join(shortened(name) for name in names[:at_most]) + more
+
+
+def shortened(name: str, columns: int = LONGEST) -> str:
+    """The name without its middle where it is wider than `columns` of a terminal."""
+    if width(name) <= columns:
+        return name
+    start, end = name[: columns // 2], name[-(columns // 2) :]
+    while width(start) + width(end) >= columns:
+        start, end = start[:-1], end[1:]
+    return f"{start}…{end}"
+
+
+def width(text: str) -> int:
+    """Columns that a terminal gives to it."""
+    wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
+    return len(text) + wide - sum(1 for sign in text if unicodedata.combining(sign))
+
+
+def counted(n: int, what: str, more: str = "") -> str:
+    """ "1 image", "2 images"; `more` is the plural where it is not what + s."""
+    return f"{n:,} {what if n == 1 else more or what + 's'}"
+
+
+def _of_files(files: FileSummary) -> Iterable[str]:
+    if files.problems:
+        kinds = ", ".join(f"{n:,} {kind}" for kind, n in files.kinds.items())
+        yield (
+            f"{counted(len(files.problems), 'image')} of {len(files.facts):,} cannot be used ({kinds}): make_lmdb.py "
+            "would refuse the manifest; problems.csv lists them"
+        )
+    if files.duplicates:
+        n_files = sum(len(one.rows) for one in files.duplicates)
+        yield (
+            f"{counted(n_files, 'file')} in {counted(len(files.duplicates), 'set')} are the same byte for byte; "
+            "duplicates.csv lists them"
+        )
+        for n, what, so in (
+            (sum(not one.same_labels for one in files.duplicates), "labels", "some of them are wrong"),
+            (sum(not one.same_group for one in files.duplicates), "groups", "folds by group can leak"),
+            (sum(one.folds > 1 for one in files.duplicates), "folds", "the test set leaks"),
+        ):
+            if n:
+                yield f"{what} differ in {n:,} of the {counted(len(files.duplicates), 'set')} of equal files: {so}"
+    crop, test = SIDES[:2]
+    if files.below[test]:
+        smaller = f" ({files.below[crop]:,} of them below {crop})" if files.below[crop] else ""
+        images = counted(files.below[test], "image")
+        yield f"the shorter side of {images} is below {test} pixels{smaller}: they are enlarged"
+    if files.long:
+        yield f"{counted(len(files.long), 'image')} more than {LONG:g} times as long as wide: crops show little of them"
+    if files.blank:
+        yield f"{counted(len(files.blank), 'image')} of one colour: most likely broken"
+    if files.misnamed:
+        yield f"{counted(len(files.misnamed), 'file')} of another format than the name ends in (no harm to training)"
+
+
+def _of_labels(labels: Labels) -> Iterable[str]:
+    n_folds = FOLDS if labels.folds is None else len(labels.folds.numbers)
+    for what, counts in (("lesion", labels.lesions), ("location", labels.locations)):
+        for names, said in (
+            (counts.rare(), f"fewer than {RARE_BELOW} images (the paper drops such a lesion)"),
+            (counts.in_few_groups(n_folds), f"fewer groups than {n_folds} folds"),
+            (counts.missing_from_a_fold(), "no image in one fold or more"),
+            (counts.unused(), f"no image at all ({what}s.txt names them)"),
+        ):
+            if names:
+                yield f"{counted(len(names), what)} with {said}: {listed(names)}"
+    if labels.groups_are_images():
+        yield "every image is its own group: if patients have several images, folds leak; name them in column group"
+    if labels.folds is not None and labels.folds.straddling:
+        names = labels.folds.straddling
+        yield f"{counted(len(names), 'group')} in more than one fold, so that the test set leaks: {listed(names)}"
+    if max(labels.lesions_per_image) == 1 and len(labels.lesions.names) > 1:
+        yield "no image has more than one lesion: the set is single-label"
+
+
+def _of_names(near_names: Sequence[tuple[str, str, str]]) -> Iterable[str]:
+    if near_names:
+        pairs = [f"“{shortened(a)}” and “{shortened(b)}”" for a, b, _ in near_names]
+        more = f" and {len(pairs) - NAMED:,} more pairs" if pairs[NAMED:] else ""
+        yield f"{counted(len(pairs), 'pair')} of names that may be one label: {'; '.join(pairs[:NAMED])}{more}"

@@ -1,0 +1,95 @@
+"""Contact sheets: a picture a label with some of its images, their names below them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path, PurePosixPath
+from typing import Sequence
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from skinmtl.data.images import encode_jpeg
+from skinmtl.data.manifest import Manifest
+from skinmtl.description.files import TILE, FileFacts
+from skinmtl.description.pictures import unknown_signs_pass
+from skinmtl.figures.labels import label
+from skinmtl.figures.style import new_figure
+
+COLUMNS = 6
+MOST_TILES = 300  # 50 rows, 11,600 pixels: most viewers show no more than some 16,000
+GAP, CAPTION, HEAD = 10, 22, 34  # pixels: between tiles, of a caption, of the sheet's title
+DPI = 100  # text is drawn in points: pixels are 72 / DPI of one
+CAPTION_SIZE, LONGEST_CAPTION = 7, 33  # points; characters that fit below a tile
+QUALITY = 88
+NOTHING = 232  # grey of a tile whose file cannot be used
+
+
+def write_sheets(
+    folder: Path, manifest: Manifest, facts: Sequence[FileFacts], samples: dict[str, list[list[int]]]
+) -> dict[str, list[str]]:
+    """Writes a JPEG a label into `folder`; returns "lesion" and "location" -> each label's file name.
+
+    The name is empty for a label without images. `samples` is what sample.sample drew.
+    """
+    folder.mkdir()
+    names = {"lesion": manifest.lesion_names, "location": manifest.location_names}
+    labels = [(kind, index, rows) for kind, of in samples.items() for index, rows in enumerate(of)]
+    written: dict[str, list[str]] = {kind: [] for kind in samples}
+    for kind, index, rows in tqdm(labels, "contact sheets", unit="sheet", disable=None):
+        name = names[kind][index]
+        file_name = f"{kind}_{index:03d}{_slug(name)}.jpg" if rows else ""
+        if rows:
+            title = f"{kind}: {label(name, 80)}   ({len(rows)} of {_images(manifest, kind, name)} images)"
+            drawn = contact_sheet([facts[n] for n in rows], [manifest.rows[n].image for n in rows], title)
+            (folder / file_name).write_bytes(encode_jpeg(drawn, QUALITY))
+        written[kind].append(file_name)
+    return written
+
+
+def contact_sheet(facts: Sequence[FileFacts], images: Sequence[str], title: str) -> np.ndarray:
+    """(H, W, 3) uint8 BGR: the thumbnails in rows of COLUMNS, a grey tile where a file cannot be used."""
+    columns = min(COLUMNS, max(3, len(facts)))
+    rows = -(-len(facts) // columns)
+    width = columns * (TILE + GAP) + GAP
+    height = HEAD + rows * (TILE + CAPTION + GAP) + GAP
+    sheet = np.full((height, width, 3), 255, np.uint8)
+    figure = new_figure(width / DPI, height / DPI)
+    figure.set_dpi(DPI)
+
+    def write(x: float, y: float, text: str, size: float, **how: str) -> None:
+        figure.text(x / width, 1 - y / height, text, fontsize=size, va="top", **how)
+
+    write(GAP, GAP, title, 11)
+    for n, (one, image) in enumerate(zip(facts, images)):
+        left, top = GAP + n % columns * (TILE + GAP), HEAD + GAP + n // columns * (TILE + CAPTION + GAP)
+        if one.thumbnail is None:
+            sheet[top : top + TILE, left : left + TILE] = NOTHING
+            write(left + TILE / 2, top + TILE / 2, one.kind, 9, ha="center")
+        else:
+            picture = cv2.imdecode(np.frombuffer(one.thumbnail, np.uint8), cv2.IMREAD_COLOR)
+            # at the bottom of its tile, so that the caption is near
+            y, x = top + TILE - picture.shape[0], left + (TILE - picture.shape[1]) // 2
+            sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        caption = label(PurePosixPath(image).name, LONGEST_CAPTION)
+        write(left + TILE / 2, top + TILE + 5, caption, CAPTION_SIZE, ha="center", color="0.25")
+    figure.figimage(sheet[:, :, ::-1])
+    with unknown_signs_pass():
+        drawn, _ = figure.canvas.print_to_buffer()
+    pixels = np.frombuffer(drawn, np.uint8).reshape(height, width, 4)
+    return np.ascontiguousarray(pixels[:, :, 2::-1])
+
+
+def _images(manifest: Manifest, kind: str, name: str) -> int:
+    if kind == "lesion":
+        return sum(name in row.lesions for row in manifest.rows)
+    return sum(row.location == name for row in manifest.rows)
+
+
+def _slug(name: str) -> str:
+    """What of a name may stand in a file's name everywhere; nothing where nothing may."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii").lower()
+    slug = re.sub("[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
+    return f"_{slug}" if slug else ""

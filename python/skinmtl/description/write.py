@@ -1,0 +1,86 @@
+"""A data set described: a folder with a page, a text, numbers, tables, charts and contact sheets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skinmtl.common.outputs import new_folder
+from skinmtl.common.provenance import made_by, sha256
+from skinmtl.data.folds import read_folds
+from skinmtl.data.manifest import read_manifest
+from skinmtl.description import charts
+from skinmtl.description.description import Description
+from skinmtl.description.file_summary import FileSummary, summarise
+from skinmtl.description.files import look_at_files
+from skinmtl.description.findings import findings
+from skinmtl.description.labels import count_labels
+from skinmtl.description.names import near_names
+from skinmtl.description.page import page, text
+from skinmtl.description.pictures import save_picture
+from skinmtl.description.sample import sample
+from skinmtl.description.sheets import write_sheets
+from skinmtl.description.tables import write_tables
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to describe: `images` and `folds` may be None, `per_sheet` 0."""
+
+    manifest: Path
+    images: Path | None
+    folds: Path | None
+    per_sheet: int
+    seed: int
+    workers: int
+
+
+def describe(request: Request, out: Path, arguments: dict[str, Any]) -> Description:
+    """Fills the new folder `out`; returns what it says.
+
+    Files that cannot be used are described, not refused. InputError for everything else that is wrong.
+    """
+    manifest = read_manifest(request.manifest)
+    fold_of = None if request.folds is None else read_folds(request.folds, manifest)
+    with new_folder(out) as folder:  # first: a folder that is there is refused before the long work
+        files, sheets = None, {}
+        if request.images is not None:
+            samples = sample(manifest, request.per_sheet, request.seed)
+            shown = {n for of_labels in samples.values() for rows in of_labels for n in rows}
+            facts = look_at_files(manifest, request.images, shown, request.workers)
+            files = summarise(manifest, facts, fold_of)
+            if request.per_sheet:
+                written = write_sheets(folder / "sheets", manifest, facts, samples)
+                sheets = {kind: list(zip(written[kind], samples[kind])) for kind in samples}
+        near = [pair for names in (manifest.lesion_names, manifest.location_names) for pair in near_names(names)]
+        description = Description(manifest, fold_of, count_labels(manifest, fold_of), near, files, sheets)
+        sizes = _write_charts(folder, description, files)
+        write_tables(folder, description)
+        provenance = made_by(arguments)
+        provenance["inputs_sha256"] = {
+            str(path): sha256(path) for path in (request.manifest, request.folds) if path is not None
+        }
+        record = {**provenance, "findings": findings(description), **description.as_json()}
+        (folder / "description.json").write_text(
+            json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        (folder / "description.txt").write_text(text(description), encoding="utf-8")
+        (folder / "index.html").write_text(page(description, provenance, request.seed, sizes), encoding="utf-8")
+    return description
+
+
+def _write_charts(folder: Path, description: Description, files: FileSummary | None) -> dict[str, tuple[int, int]]:
+    """File name -> the size to show it with."""
+    labels = description.labels
+    drawn = {
+        "lesions.png": charts.label_bars(labels.lesions, "lesion"),
+        "locations.png": charts.label_bars(labels.locations, "location"),
+        "lesion_by_location.png": charts.location_map(labels),
+    }
+    if max(labels.lesions_per_image) > 1:
+        drawn["lesion_by_lesion.png"] = charts.together_map(labels)
+    if files is not None and len(files.usable):
+        drawn["sizes.png"] = charts.size_histograms(files)
+    return {name: save_picture(figure, folder / name) for name, figure in drawn.items()}

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Looks at a data set before training: labels, groups, image files, and a contact sheet a label.
+
+example: tools/describe.py demo/manifest.csv --images demo/images --out description
+
+DIR/index.html        all of it as a page; DIR/description.txt: the same as text
+DIR/description.json  all numbers
+DIR/*.csv             labels, pairs, and a line an image, a file that cannot be used, a file that is there twice
+DIR/sheets            a picture a label with some of its images
+
+Every image file is read whole and decoded: one that is missing or damaged is listed, and the others are described.
+"""
+
+import argparse
+from pathlib import Path
+
+from cli import new_parser, not_negative, positive, run, seed, usable_cores
+from skinmtl.common.errors import InputError
+from skinmtl.description.page import short_text
+from skinmtl.description.sheets import MOST_TILES
+from skinmtl.description.write import Request, describe
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="the CSV: image,lesions,location and group")
+    parser.add_argument(
+        "--images", type=Path, help="the folder that the manifest's images are in (default: look at the labels only)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make; it must not exist")
+    parser.add_argument("--folds", type=Path, help="the CSV that make_folds.py wrote: count by fold too")
+    parser.add_argument(
+        "--sheet",
+        type=not_negative,
+        default=24,
+        metavar="N",
+        help="images on a contact sheet, 0 for no sheets (default %(default)s)",
+    )
+    parser.add_argument("--seed", type=seed, default=1, help="of the choice of these images (default %(default)s)")
+    parser.add_argument("--workers", type=positive, default=usable_cores(), help="processes (default: one a core)")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1, the description made, where a file cannot be used"
+    )
+    args = parser.parse_args()
+    if args.sheet > MOST_TILES:
+        parser.error(f"--sheet: at most {MOST_TILES} images fit on a contact sheet")
+    if args.strict and args.images is None:
+        parser.error("--strict needs --images")
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    request = Request(args.manifest, args.images, args.folds, args.sheet, args.seed, args.workers)
+    description = describe(request, args.out, vars(args))
+    for line in short_text(description):
+        print(line)
+    print(f"{args.out / 'index.html'} has it all")
+    if args.strict and description.files.problems:
+        raise InputError(
+            f"{args.out / 'problems.csv'}: {len(description.files.problems)} of {len(description.files.facts)} images "
+            "cannot be used; mend them or take their lines out of the manifest"
+        )
+
+
+if __name__ == "__main__":
+    run(main)
