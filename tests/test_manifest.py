@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skinmtl.common.errors import InputError
-from skinmtl.data.manifest import read_manifest, write_manifest
+from skinmtl.data.manifest import Manifest, Row, read_manifest, write_manifest
 
 HEADER = "image,lesions,location\n"
 
@@ -99,6 +99,7 @@ REFUSED = {
     "too few fields": (HEADER.encode() + b"1.jpg,a\n", [":2:", "2 fields"]),
     "open quote": (HEADER.encode() + b'1.jpg,"a,x\n', [":2:", "not CSV"]),
     "Latin 1": (HEADER.encode() + b"1.jpg,a,x\n2.jpg,n\xe6vus,x\n", [":3:", "UTF-8"]),
+    "NUL": (HEADER.encode() + b"1.jpg,a,x\n2.jpg,a\0,x\n", [":3:", "NUL"]),
     "UTF-16": ((HEADER + "1.jpg,a,x\n").encode("utf-16"), [":1:", "UTF-8"]),
 }
 
@@ -172,6 +173,58 @@ def test_any_bytes_are_a_manifest_or_an_input_error(tmp_path_factory, data):
         assert len(manifest.location_labels()) == len(manifest.rows)
 
 
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 200),
+            st.integers(0, 3),
+            st.sampled_from(
+                [
+                    b"",
+                    b'"',
+                    b",",
+                    b";",
+                    b"\n",
+                    b"\r",
+                    b"\r\n",
+                    b"\0",
+                    b"\xff",
+                    b"\xc3\xa6",
+                    b" ",
+                    b"a",
+                    b"../",
+                    b"/",
+                    b"1.jpg",
+                ]
+            ),
+        ),
+        max_size=3,
+    ),
+    st.sampled_from([None, b"", b"a\nb\nc\n", b"a;b\n", b"\xff\n", b"a\n\nb\n"]),
+)
+def test_a_damaged_manifest_is_read_whole_or_refused(tmp_path_factory, changes, names):
+    data = HEADER.encode() + b'1.jpg,a,x\n2.jpg,"b;c",y\na/3.jpg,a,x\n'
+    for place, length, new in changes:
+        start = place % (len(data) + 1)
+        data = data[:start] + new + data[start + length :]
+    path = tmp_path_factory.getbasetemp() / "damaged" / "manifest.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    if names is not None:
+        path.with_name("lesions.txt").write_bytes(names)
+    try:
+        manifest = read_manifest(path)
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        with open(str(path), encoding="utf-8-sig", newline="") as file:
+            assert len(manifest.rows) == sum(1 for record in csv.reader(file) if record) - 1
+        assert manifest.lesion_labels().sum(axis=1).tolist() == [len(row.lesions) for row in manifest.rows]
+    if names is not None:
+        path.with_name("lesions.txt").unlink()
+
+
 NAME = st.text(st.characters(blacklist_categories=("Cc", "Cs"), blacklist_characters=";"), min_size=1, max_size=8)
 CLEAN = NAME.map(str.strip).filter(bool)
 IMAGE = CLEAN.filter(lambda name: ".." not in name and name[0] not in "/\\" and name != "." and name[1:2] != ":")
@@ -222,6 +275,20 @@ def test_a_written_manifest_reads_back_with_its_other_columns(write, tmp_path):
     assert again.rows == first.rows
     assert [dict(row.others) for row in again.rows] == [{"site": "A", "note": "é;1"}, {"site": "B", "note": ""}]
     assert (again.lesion_names, again.location_names) == (first.lesion_names, first.location_names)
+
+
+OTHERS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=6)
+
+
+@settings(max_examples=80, derandomize=True, deadline=None)
+@given(st.lists(st.tuples(CLEAN, OTHERS), min_size=1, max_size=4))
+def test_other_columns_come_through_whatever_they_hold(tmp_path_factory, values):
+    rows = tuple(Row(n + 2, f"{n}.jpg", ("a",), "x", group, {"note": note}) for n, (group, note) in enumerate(values))
+    folder = tmp_path_factory.getbasetemp() / "others"
+    folder.mkdir(exist_ok=True)
+    write_manifest(folder, Manifest(folder, rows, ("a",), ("x",)))
+    read = [(row.group, row.others["note"]) for row in read_manifest(folder / "manifest.csv").rows]
+    assert read == [(group, note.replace("\0", "\\0").strip()) for group, note in values]
 
 
 def test_a_misspelt_column_is_named_beside_the_one_that_is_near(write):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Iterable, Iterator, Mapping
@@ -14,6 +14,7 @@ from skinmtl.data.table import read_csv, undecodable_line, write_csv
 
 COLUMNS = ("image", "lesions", "location")
 KNOWN_COLUMNS = (*COLUMNS, "group")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # Unicode's Cc, and halves of surrogate pairs
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ def _rows(path: Path) -> Iterator[Row]:
     first_lines: dict[str, int] = {}
     for line, record in read_csv(path, COLUMNS):
         image = record["image"]
-        _check_image_name(path, line, image)
+        fault = image_name_fault(image)
+        if fault:
+            raise InputError(f"{path}:{line}: {fault}")
         key = str(PurePosixPath(image))
         if key in first_lines:
             raise InputError(
@@ -118,19 +121,21 @@ def _rows(path: Path) -> Iterator[Row]:
         yield Row(line, image, lesions, record["location"], record.get("group") or image, others)
 
 
-def _check_image_name(path: Path, line: int, image: str) -> None:
+def image_name_fault(image: str) -> str:
+    """Why an image's name cannot stand in a manifest and what to do, or "" where it can."""
     if not image:
-        raise InputError(f"{path}:{line}: no image name; give its path below the image folder")
+        return "no image name; give its path below the image folder"
     if _has_control_character(image):
-        raise InputError(f"{path}:{line}: a line break or control character in image {image!r}; rename it")
-    if PurePosixPath(image).is_absolute() or PureWindowsPath(image).is_absolute():
-        raise InputError(f"{path}:{line}: image {image!r} is an absolute path; give it relative to the image folder")
-    if ".." in PurePosixPath(image).parts:
-        raise InputError(f"{path}:{line}: image {image!r} leaves the image folder ('..'); give a path inside it")
+        return f"a line break or control character in image {image!r}; rename it"
+    if image.startswith("/") or (any(mark in image for mark in ":\\") and PureWindowsPath(image).is_absolute()):
+        return f"image {image!r} is an absolute path; give it relative to the image folder"
+    if ".." in image and ".." in PurePosixPath(image).parts:
+        return f"image {image!r} leaves the image folder ('..'); give a path inside it"
+    return ""
 
 
 def _has_control_character(name: str) -> bool:
-    return any(unicodedata.category(character) == "Cc" for character in name)
+    return CONTROL.search(name) is not None
 
 
 def _names(path: Path, used: Iterable[str]) -> tuple[str, ...]:

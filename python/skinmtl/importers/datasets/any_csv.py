@@ -1,0 +1,120 @@
+"""Any table: which column is what comes from flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterator, Mapping
+
+from skinmtl.common.errors import InputError
+from skinmtl.importers.importer import Found, Importer, Option
+from skinmtl.importers.one_hot import labels_set, prefixed
+from skinmtl.importers.source import Source
+
+
+def read(source: Source) -> Iterator[Found]:
+    options = source.options
+    table = _table(source)
+    lesion_columns, location_column = options["lesion_column"], options["location_column"]
+    header = source.header(table, options["delimiter"])
+    lesion_set = prefixed(header, options["lesion_prefix"] or "\n")
+    location_set = prefixed(header, options["location_prefix"] or "\n")
+    _check(table, options, bool(lesion_set), bool(location_set))
+    columns = [options["image_column"], *lesion_columns, *options["group_column"], *options["keep_column"]]
+    columns += [each for each in (location_column, options["lesion_id_column"]) if each]
+    for line, record in source.read(table, list(dict.fromkeys(columns)), options["delimiter"]):
+        lesions, wrong_lesion = labels_set(record, lesion_set)
+        sites, wrong_site = labels_set(record, location_set)
+        wrong = wrong_lesion or wrong_site
+        yield Found(
+            file=table,
+            line=line,
+            image=record[options["image_column"]],
+            lesions=(*_cells(record, lesion_columns, options["separator"]), *lesions),
+            sites=(*_cells(record, filter(None, [location_column]), options["separator"]), *sites),
+            group=_group(record, options["group_column"]),
+            lesion_id=record[options["lesion_id_column"]] if options["lesion_id_column"] else "",
+            others={name: record[name] for name in options["keep_column"]},
+            problem="neither 0 nor 1" if wrong else "",
+            detail=wrong,
+        )
+
+
+def _table(source: Source) -> Path:
+    name = source.options["table"]
+    if name:
+        return source.find(Path(name).name)
+    tables = source.files.matching("*.csv")
+    if len(tables) != 1:
+        found = f"{len(tables)} tables, such as {tables[0]} and {tables[1]}" if tables else "no table (*.csv)"
+        raise InputError(f"{source.root}: {found}; name the one to read with --table")
+    return source.root / tables[0]
+
+
+def _check(table: Path, options: Mapping[str, object], has_lesions: bool, has_locations: bool) -> None:
+    for kind, column, found in (
+        ("lesion", options["lesion_column"], has_lesions),
+        ("location", options["location_column"], has_locations),
+    ):
+        prefix = options[f"{kind}_prefix"]
+        if prefix and not found:
+            raise InputError(f"{table}:1: no column starts with {prefix!r}; correct --{kind}-prefix")
+        if not column and not prefix:
+            raise InputError(f"{table}: which column has the {kind}? Give --{kind}-column or --{kind}-prefix")
+
+
+def _cells(record: Mapping[str, str], columns: object, separator: str) -> tuple[str, ...]:
+    cells = (record[name] for name in columns)
+    return tuple(part for cell in cells for part in (cell.split(separator) if separator else [cell]) if part.strip())
+
+
+def _group(record: Mapping[str, str], columns: tuple[str, ...]) -> str:
+    """The first column's value, else the next one's with the column's name before it."""
+    for number, name in enumerate(columns):
+        if record[name]:
+            return f"{name}:{record[name]}" if number else record[name]
+    return ""
+
+
+def one_character(text: str) -> str:
+    """What parts the fields of a table; `tab` for a tab."""
+    text = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(text) != 1 or text in '"\r\n':
+        raise ValueError(text)
+    return text
+
+
+def ending(text: str) -> str:
+    """An ending of image files, with its point."""
+    if not text.startswith(".") or len(text) < 2 or "/" in text:
+        raise ValueError(text)
+    return text
+
+
+IMPORTER = Importer(
+    name="csv",
+    title="Any table",
+    home_page="none: a table of your own",
+    licence="the owner's",
+    lesion_labels="single or multi",
+    group="the columns given with --group-column",
+    read=read,
+    options=(
+        Option("--table", "the table's file name (default: the only *.csv below --root)", metavar="NAME"),
+        Option("--image-column", "the image's id or path", required=True, metavar="NAME"),
+        Option("--lesion-column", "a column with lesions; may be given again", many=True, metavar="NAME"),
+        Option("--lesion-prefix", "lesions are columns of 0 and 1 whose names start so; the rest is the label"),
+        Option("--location-column", "the body site", metavar="NAME"),
+        Option("--location-prefix", "sites are columns of 0 and 1 whose names start so"),
+        Option(
+            "--group-column",
+            "the patient; given again, the column to take where the first is empty (lesion, case)",
+            many=True,
+            metavar="NAME",
+        ),
+        Option("--lesion-id-column", "to find lesions whose rows name different sites", metavar="NAME"),
+        Option("--keep-column", "a column to copy to the manifest; may be given again", many=True, metavar="NAME"),
+        Option("--separator", "parts several labels in one cell; '' takes a cell as one label", default=";"),
+        Option("--delimiter", "parts the fields of the table; tab for a tab", kind=one_character, default=","),
+        Option("--ending", "of the images of ids that have none", kind=ending, default=".jpg"),
+    ),
+)

@@ -1,0 +1,147 @@
+"""The files below a folder, listed once, and found again by the names that tables give them."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import unicodedata
+from collections import defaultdict
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from typing import Callable, Iterable, Iterator
+
+from skinmtl.common.errors import InputError
+from skinmtl.data.manifest import image_name_fault
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+class Files:
+    """All files below `root`, in a fixed order, without hidden ones (such as the ._ files that macOS leaves)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise InputError(f"{self.root}: no such folder; give the folder that holds the data set's files")
+        self.names = sorted(_walk(self.root))  # POSIX paths below root
+
+    def matching(self, *patterns: str) -> list[str]:
+        """The files whose own name fits one of the patterns (`*` and `?`) in any case: the first pattern's first."""
+        found = [
+            name
+            for pattern in patterns
+            for name in self.names
+            if _fits(PurePosixPath(name).name.lower(), pattern.lower())
+        ]
+        return list(dict.fromkeys(found))
+
+
+class Images:
+    """The image files of a folder, found by id or path, with or without ending, in any case and in any subfolder.
+
+    unusable      files whose path cannot stand in a manifest (not UTF-8, spaces at an end, a control character)
+    other_ending  how often an image was found under another ending than the table's
+    copies        name as asked for -> its files, where several have the same bytes and the first was taken
+    """
+
+    def __init__(self, files: Files, ending: str) -> None:
+        self.root = files.root
+        self.unusable: list[str] = []
+        self.other_ending = 0
+        self.copies: dict[str, list[str]] = {}
+        self._ending = ending.lower()
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
+        for name in files.names:
+            path = PurePosixPath(name)
+            if path.suffix.lower() not in IMAGE_ENDINGS:
+                continue
+            if image_name_fault(name) or name != name.strip() or _not_utf8(name):
+                self.unusable.append(ascii(name))
+                continue
+            self._by_name[_folded(path.name)].append(name)
+            self._by_stem[_folded(path.stem)].append(name)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_name.values()))
+
+    def find(self, asked: str) -> list[str]:
+        """The files, relative to the root, that `asked` can mean: none, one, or several where it is ambiguous.
+
+        Of files with the same name, those win whose folders agree most with the folders in `asked`, then those that
+        agree in case, then those with the data set's own ending. Files with the same bytes count as one.
+        """
+        path = PurePosixPath(asked)
+        found = self._by_name.get(_folded(path.name), [])
+        if not found:
+            has_ending = path.suffix.lower() in IMAGE_ENDINGS
+            found = self._by_stem.get(_folded(path.stem if has_ending else path.name), [])
+            self.other_ending += bool(found and has_ending)
+        found = _best(found, lambda name: _agreeing(_folded(name), _folded(asked)))
+        found = _best(found, lambda name: _agreeing(name, asked))
+        found = _best(found, lambda name: name.lower().endswith(self._ending))
+        if len(found) > 1 and _same_bytes([self.root / name for name in found]):
+            self.copies[asked] = found
+            found = found[:1]
+        return found
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatch(name, pattern)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); check its rights")
+
+
+def _walk(root: Path) -> Iterator[str]:
+    seen = set()
+    for folder, folders, files in os.walk(str(root), onerror=_refuse, followlinks=True):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = os.path.relpath(folder, str(root))
+        for name in files:
+            if not name.startswith("."):
+                yield name if below == "." else f"{below}/{name}"
+
+
+def _best(names: list[str], rank: Callable[[str], int]) -> list[str]:
+    if len(names) < 2:
+        return names
+    ranks = [rank(name) for name in names]
+    return [name for name, each in zip(names, ranks) if each == max(ranks)]
+
+
+def _agreeing(name: str, asked: str) -> int:
+    """How many path components agree, counted from the end; the last one without its ending where they differ."""
+    agreeing = 0
+    for one, other in zip(PurePosixPath(name).parts[::-1], PurePosixPath(asked).parts[::-1]):
+        if one != other and (agreeing or PurePosixPath(one).stem not in (other, PurePosixPath(other).stem)):
+            break
+        agreeing += 1
+    return agreeing
+
+
+def _same_bytes(paths: Iterable[Path]) -> bool:
+    first, *others = map(str, paths)
+    try:
+        return all(filecmp.cmp(first, other, shallow=False) for other in others)
+    except OSError:
+        return False
+
+
+def _folded(name: str) -> str:
+    """Without case, and one spelling of accented letters (macOS writes them as letter and accent)."""
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def _not_utf8(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

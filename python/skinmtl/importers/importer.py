@@ -1,0 +1,113 @@
+"""The interface: what an importer says about its data set, and the plain rows that it reads from it.
+
+A new importer is one file in `datasets` with `IMPORTER = Importer(...)`. Its `read` takes a Source and yields one Found
+for each image row of the data set's own tables, whatever is wrong with the row: `importing` alone decides what is kept,
+so that the rules are the same for all data sets and nothing is lost on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
+
+if TYPE_CHECKING:
+    from skinmtl.importers.source import Source
+
+UNKNOWN_SITES = frozenset({"unknown", "unk", "n/a", "na", "nan", "none", "null", "unspecified", "not specified"})
+
+
+@dataclass(frozen=True)
+class Found:
+    """One image row as the data set's own tables state it.
+
+    file, line    where the row stands
+    image         the image's id or path as the table has it, with or without an ending; "": the row names none
+    lesions       the labels, already taken apart (none: ()); `importing` cleans and checks them
+    sites         the body sites, already taken apart: (), one or several, and "unknown" as the data set writes it
+    group         what must not straddle folds (`group_of`): the patient, else the lesion or case; "": the image itself
+    lesion_id     the lesion where the data set names it, to find one lesion with several sites; "": not named
+    others        further columns for the manifest
+    problem       why the importer cannot make sense of the row ("unreadable label"): dropped and counted under it
+    detail        what was read instead, for the list of dropped rows
+    """
+
+    file: Path
+    line: int
+    image: str
+    lesions: tuple[str, ...]
+    sites: tuple[str, ...]
+    group: str = ""
+    lesion_id: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Option:
+    """A flag of one importer. `Source.options` has its value under the flag's name with `_` for `-`.
+
+    kind          makes the value from text; ValueError where it cannot
+    many          may be given again and again; the value is a tuple
+    """
+
+    flag: str
+    help: str
+    kind: Callable[[str], Any] = str
+    default: Any = None
+    many: bool = False
+    required: bool = False
+    metavar: str | None = None
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.flag.lstrip("-").replace("-", "_")
+
+    @property
+    def unset(self) -> Any:
+        """The value where the flag is not given."""
+        return () if self.many and self.default is None else self.default
+
+
+@dataclass(frozen=True)
+class Importer:
+    """A data set that can be imported.
+
+    name            as given on the command line
+    title           the data set's own name
+    home_page       where a user gets it and finds its terms
+    licence         as its owner states it, or "see the home page"
+    lesion_labels   "single" or "multi": how many an image can have
+    group           what the group key is, in words
+    read            yields one Found for each image row; InputError where a table cannot be used
+    ending          of the image files, for ids without one where the images are not there yet (an option `--ending`
+                    of the importer's own takes precedence)
+    unknown_sites   values that say that the site is not known, compared without case
+    options         flags of this importer only
+    notes           rules of this importer, for its report
+    """
+
+    name: str
+    title: str
+    home_page: str
+    licence: str
+    lesion_labels: str
+    group: str
+    read: Callable[[Source], Iterable[Found]]
+    ending: str = ".jpg"
+    unknown_sites: frozenset[str] = UNKNOWN_SITES
+    options: tuple[Option, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def group_of(first: str, **others: str) -> str:
+    """The group: `first` (the patient) as it is, else the first of the others that is not empty, as `lesion:HAM_1`.
+
+    The prefix keeps a lesion's name from meeting a patient's of the same spelling.
+
+    >>> group_of("", lesion="IL_7", case="")
+    'lesion:IL_7'
+    """
+    return first or next((f"{kind}:{value}" for kind, value in others.items() if value), "")

@@ -1,0 +1,97 @@
+"""Labels as tables have them, made into names that can stand in a manifest; and the user's map of body sites."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Iterable, Mapping
+
+from skinmtl.common.errors import InputError
+from skinmtl.data.manifest import CONTROL
+from skinmtl.data.table import read_csv
+
+
+class Labels:
+    """Cleans labels and remembers what was changed.
+
+    A run of white space becomes one space. `;` joins labels in the manifest, so that one inside a label becomes a
+    comma; a control character, or half a surrogate pair, becomes a space. `changed` has the original, the name, and
+    how often it came.
+    """
+
+    def __init__(self) -> None:
+        self.changed: Counter[tuple[str, str]] = Counter()
+        self._clean: dict[str, str] = {}
+
+    def clean(self, label: str) -> str:
+        """The label's name; "" where nothing is left."""
+        if label not in self._clean:
+            self._clean[label] = _clean(label)
+        name = self._clean[label]
+        if name != label.strip():
+            self.changed[label.strip(), name] += 1
+        return name
+
+    def clean_all(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """Their names, each once, in the order given."""
+        return tuple(dict.fromkeys(filter(None, map(self.clean, labels))))
+
+
+class SiteMap:
+    """What the user wants sites to be called: a CSV with the columns `from` and `to`.
+
+    `from` is a site's name, several names joined by `;` for a row that names exactly these, or empty for a row that
+    names none. `to` is the new name; empty: the site is left out of the row. A set of sites that has an entry of its
+    own takes it; otherwise each site takes its own, once (no chains). `used` counts the rows that had each entry. Where
+    there is a column `kind`, as in the maps of refine_labels.py, only the lines whose kind starts with `site` count.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.used: Counter[str] = Counter()
+        self._to: dict[frozenset[str], tuple[str, str]] = {}
+        for line, record in read_csv(path, ("from", "to")) if path is not None else ():
+            if not record.get("kind", "site").startswith("site"):
+                continue
+            sites = frozenset(filter(None, map(_clean, record["from"].split(";"))))
+            to = _clean(record["to"])
+            if ";" in record["to"]:
+                raise InputError(f"{path}:{line}: {record['to']!r} names more than one site; name one")
+            if self._to.get(sites, (to,))[0] != to:
+                raise InputError(f"{path}:{line}: {record['from']!r} is mapped to two names; keep one line of them")
+            self._to[sites] = (to, record["from"])
+
+    def apply(self, sites: tuple[str, ...]) -> tuple[str, ...]:
+        whole = frozenset(sites)
+        if whole in self._to:
+            return self._take(whole)
+        mapped = [site for each in sites for site in self._take(frozenset([each]), each)]
+        return tuple(dict.fromkeys(mapped))
+
+    def unused(self) -> list[str]:
+        """The `from` of each entry that no row had: often a misspelt name."""
+        return [name for _, name in self._to.values() if name not in self.used]
+
+    def _take(self, sites: frozenset[str], otherwise: str = "") -> tuple[str, ...]:
+        if sites not in self._to:
+            return (otherwise,)
+        to, name = self._to[sites]
+        self.used[name] += 1
+        return (to,) if to else ()
+
+
+def look_alikes(names: Iterable[str]) -> list[list[str]]:
+    """Names that differ only in case, spacing, punctuation or accents' spelling: for the user to merge, or not."""
+    alike: Mapping[str, list[str]] = defaultdict(list)
+    for name in sorted(set(names)):
+        key = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
+        alike[key or name].append(name)
+    return [each for each in alike.values() if len(each) > 1]
+
+
+def _clean(label: str) -> str:
+    printable = CONTROL.sub(" ", label)
+    name = " ".join(printable.replace(";", ",").split())
+    return name.strip(", ") if ";" in label else name

@@ -1,0 +1,175 @@
+"""What an import leaves on disk: the manifest, every dropped row, and what was done in figures and in words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any, Iterable, Mapping
+
+from skinmtl.common.outputs import new_folder
+from skinmtl.common.provenance import made_by, sha256
+from skinmtl.data.manifest import write_manifest
+from skinmtl.data.table import write_csv
+from skinmtl.importers.importing import REASONS, Imported
+from skinmtl.importers.labels import look_alikes
+
+EXAMPLES = 5  # dropped rows a reason in import.md; dropped.csv has all
+
+RULES = (
+    "Rows are image rows: a table's row that names several images counts once for each.",
+    "Rows read = rows kept + rows dropped. A row is dropped for the first reason that applies, in the order below.",
+    "Labels are taken as they stand, apart from white space; `;` inside one becomes a comma. Near-synonyms stay apart.",
+    "A site that is not known falls away where the row names a known one too.",
+    "The group is the patient, else the lesion or case, else the image's own name. Groups that share an image are one.",
+    "A lesion whose rows name different sites keeps them: each row its own. They are listed.",
+)
+
+
+def write_import(imported: Imported, out: Path, arguments: Mapping[str, Any]) -> None:
+    """Makes the folder `out`: manifest.csv, lesions.txt, locations.txt, dropped.csv, import.json, import.md."""
+    record = summary(imported)
+    text = json.dumps({**record, "made_by": made_by(dict(arguments))}, indent=1, ensure_ascii=False)
+    with new_folder(out) as folder:
+        write_manifest(folder, imported.manifest)
+        write_csv(
+            folder / "dropped.csv",
+            ("file", "line", "image", "reason", "detail"),
+            ((row.file, row.line, row.image, row.reason, row.detail) for row in imported.dropped),
+        )
+        (folder / "import.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        (folder / "import.md").write_text(_markdown(imported, record), encoding="utf-8", errors="backslashreplace")
+
+
+def summary(imported: Imported) -> dict[str, Any]:
+    """The counts of an import, ready for JSON."""
+    rows = imported.manifest.rows
+    groups = Counter(row.group for row in rows)
+    importer = imported.importer
+    return {
+        "dataset": importer.name,
+        "title": importer.title,
+        "home_page": importer.home_page,
+        "licence": importer.licence,
+        "tables": [
+            {"file": str(table.path), "records": table.records, "sha256": sha256(table.path)}
+            for table in imported.tables
+        ],
+        "site_map": imported.site_map.path
+        and {"file": str(imported.site_map.path), "sha256": sha256(imported.site_map.path)},
+        "images": imported.images and str(imported.images.root),
+        "rows_read": imported.rows_read,
+        "rows_kept": len(rows),
+        "rows_dropped": len(imported.dropped),
+        "dropped": imported.reasons(),
+        "groups": len(groups),
+        "largest_group": max(groups.values(), default=0),
+        "rows_with_several_lesions": sum(len(row.lesions) > 1 for row in rows),
+        "lesions": _sorted_counts(name for row in rows for name in row.lesions),
+        "locations": _sorted_counts(row.location for row in rows),
+        "noticed": noticed(imported),
+    }
+
+
+def noticed(imported: Imported) -> dict[str, Any]:
+    """What a user should know beside the counts; without what did not occur."""
+    images = imported.images
+    manifest = imported.manifest
+    found = {
+        **imported.noticed,
+        "labels_changed": [
+            {"from": old, "to": new, "times": count}
+            for labels in (imported.lesion_labels, imported.site_labels)
+            for (old, new), count in sorted(labels.changed.items())
+        ],
+        "groups_joined_since_they_share_an_image": imported.groups_joined,
+        "look_alike_lesions": look_alikes(manifest.lesion_names),
+        "look_alike_locations": look_alikes(manifest.location_names),
+        "lesions_with_several_sites": {lesion: list(sites) for lesion, sites in imported.lesion_sites.items()},
+        "site_map_entries_that_no_row_had": imported.site_map.unused(),
+        "rows_changed_by_the_site_map": dict(sorted(imported.site_map.used.items())),
+        "fields_with_line_breaks": sum(table.line_breaks for table in imported.tables),
+    }
+    if images is not None:
+        found["images_with_another_ending"] = images.other_ending
+        found["images_in_several_places"] = images.copies
+        found["image_files_that_cannot_stand_in_a_manifest"] = images.unusable
+        found["image_files_of_no_kept_row"] = len(images) - len(manifest.rows)
+    return {name: value for name, value in found.items() if value}
+
+
+def _sorted_counts(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items(), key=lambda each: (-each[1], each[0])))
+
+
+def _markdown(imported: Imported, record: Mapping[str, Any]) -> str:
+    importer = imported.importer
+    parts = [
+        f"# {importer.title}\n\n{importer.home_page} (licence: {importer.licence}). Group: {importer.group}.\n",
+        _table(("rows", "count"), [("read", record["rows_read"]), ("kept", record["rows_kept"])])
+        + _rows([("dropped", record["rows_dropped"])]),
+        "## Rules\n\n" + "".join(f"- {rule}\n" for rule in (*RULES, *importer.notes)),
+        "## Dropped\n\n" + _dropped(imported),
+        f"## Groups\n\nGroups: {record['groups']}. Rows in the largest: {record['largest_group']}.\n",
+        f"## Lesions ({len(record['lesions'])})\n\n" + _table(("lesion", "rows"), record["lesions"].items()),
+        f"## Locations ({len(record['locations'])})\n\n" + _table(("location", "rows"), record["locations"].items()),
+        "## Noticed\n\n" + _noticed_text(record["noticed"]),
+        "## Read from\n\n"
+        + _table(("file", "records", "sha256"), [tuple(table.values()) for table in record["tables"]])
+        + _rows((each["file"], "site map", each["sha256"]) for each in [record["site_map"]] if each),
+    ]
+    return "\n".join(parts)
+
+
+def _dropped(imported: Imported) -> str:
+    if not imported.dropped:
+        return "No row.\n"
+    parts = ["All of them with file and line: dropped.csv. The first of each reason:\n"]
+    for reason, count in imported.reasons().items():
+        rows = [row for row in imported.dropped if row.reason == reason][:EXAMPLES]
+        lines = [(f"{row.file.name}:{row.line}", row.image, row.detail) for row in rows]
+        meaning = f" {REASONS[reason]}" if reason in REASONS else ""
+        parts.append(f"### {reason}: {count}\n\n{meaning.strip()}\n\n" + _table(("row", "image", "detail"), lines))
+    return "\n".join(parts)
+
+
+def _noticed_text(found: Mapping[str, Any]) -> str:
+    if not found:
+        return "Nothing else.\n"
+    return "".join(
+        f"- {name.replace('_', ' ')}: {_inline(value if isinstance(value, int) else len(value))}"
+        f"{'' if isinstance(value, int) else ' (' + _examples(value) + ')'}\n"
+        for name, value in found.items()
+    )
+
+
+def _examples(value: Any) -> str:
+    if isinstance(value, dict):
+        items = [f"{name}: {', '.join(of) if isinstance(of, list) else of}" for name, of in value.items()]
+    else:
+        items = [_example(each) for each in value]
+    more = "; ..." if len(items) > EXAMPLES else ""
+    return "; ".join(map(_inline, items[:EXAMPLES])) + more
+
+
+def _example(each: Any) -> str:
+    if isinstance(each, dict):
+        shown = re.sub("  +", lambda spaces: "\u2423" * len(spaces.group()), each["from"])  # Markdown shows one space
+        return f"{shown!r} to {each['to']!r}, {each['times']} times"
+    return " | ".join(each) if isinstance(each, list) else repr(each)
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    header = list(header)
+    return _rows([header, ["---"] * len(header), *rows])
+
+
+def _rows(rows: Iterable[Iterable[Any]]) -> str:
+    return "".join("| " + " | ".join(map(_inline, row)) + " |\n" for row in rows)
+
+
+def _inline(value: Any) -> str:
+    """Text that cannot break a Markdown table or be taken for markup."""
+    text = re.sub(r"[\\|`*<>\[\]]", r"\\\g<0>", " ".join(str(value).split()))
+    return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)  # inside a word it is no markup

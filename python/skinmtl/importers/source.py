@@ -1,0 +1,88 @@
+"""What an importer reads from: the tables of a data set, found below its folder, each noted for the report."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, Mapping, Sequence
+
+from skinmtl.common.errors import InputError
+from skinmtl.common.provenance import sha256
+from skinmtl.data.table import read_csv, text_codec
+from skinmtl.importers.files import Files
+
+
+@dataclass
+class Table:
+    """A table that was read: its records so far, and those of its fields that run over several lines."""
+
+    path: Path
+    records: int = 0
+    line_breaks: int = 0
+
+
+class Source:
+    """A data set's folder, the importer's options (name -> value), and the tables that were read from it.
+
+    noticed   what the importer noticed while it read, for the report: a name with a number, a list or a dict
+    """
+
+    def __init__(self, files: Files, options: Mapping[str, Any], encoding: str = "utf-8") -> None:
+        self.files = files
+        self.root = files.root
+        self.options = options
+        self.encoding = encoding
+        self.tables: list[Table] = []
+        self.noticed: dict[str, Any] = {}
+
+    def find(self, *names: str) -> Path:
+        """The table of one of these names (in any case, in any subfolder; `*` and `?` stand for any characters)."""
+        found = self.find_or_none(*names)
+        if found is None:
+            tables = [Path(name).name for name in self.files.matching("*.csv")]
+            near = difflib.get_close_matches(names[0], tables, 1, 0.4)
+            hint = f" ({near[0]} is near)" if near else ""
+            raise InputError(
+                f"{self.root}: no {' or '.join(names)} there or in its folders{hint}; download it, "
+                "or give the folder that holds it"
+            )
+        return found
+
+    def find_or_none(self, *names: str) -> Path | None:
+        """As `find`, or None. Copies with the same bytes count as one; InputError where two files differ."""
+        for name in names:
+            found = [self.root / each for each in self.files.matching(name)]
+            if len(found) > 1 and len({sha256(path) for path in found}) > 1:
+                raise InputError(f"{found[0]}: {found[1]} has that name too, and differs; move one of them away")
+            if found:
+                return found[0]
+        return None
+
+    def header(self, path: Path, delimiter: str = ",") -> list[str]:
+        """The names of a table's columns."""
+        try:
+            with open(str(path), encoding=text_codec(self.encoding), newline="") as file:
+                return [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
+        except (OSError, UnicodeError, LookupError, csv.Error):
+            return []  # `read` says what is wrong
+
+    def read(self, path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
+        """Yields (line, column -> stripped text) for each record; InputError as for `read_csv`.
+
+        A line break in one of `columns` is refused, since a quote that is left open swallows the lines after it.
+        Elsewhere it is legitimate, and counted.
+        """
+        table = Table(Path(path))
+        self.tables.append(table)
+        for line, record in read_csv(path, columns, self.encoding, delimiter):
+            table.records += 1
+            for name, value in record.items():
+                if "\n" in value or "\r" in value:
+                    if name in columns:
+                        raise InputError(
+                            f"{path}:{line}: a line break in {name!r}; close the quote, or put the value on one line"
+                        )
+                    table.line_breaks += 1
+            yield line, record

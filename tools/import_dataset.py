@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Makes a manifest from a public data set, as it is downloaded, and says of each row that it drops why.
+
+example: tools/import_dataset.py ham10000 --root HAM10000 --out ham10000
+         tools/import_dataset.py --list
+         tools/import_dataset.py scin --help
+
+DIR/manifest.csv, DIR/lesions.txt, DIR/locations.txt
+DIR/import.md, DIR/import.json  rows read, kept and dropped by reason, label counts, what was noticed, what was read
+DIR/dropped.csv                 each dropped row: file, line, image, reason
+"""
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import Any, Dict
+
+from cli import new_parser, run
+from skinmtl.common.errors import InputError
+from skinmtl.importers.importer import Importer
+from skinmtl.importers.importing import Imported, import_dataset
+from skinmtl.importers.registry import importers
+from skinmtl.importers.report import noticed, write_import
+from skinmtl.refinement.rules import ready_maps
+
+
+def parse_args(known: Dict[str, Importer]) -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "--list", action="store_true", help="show the data sets, their home pages and licences, and stop"
+    )
+    names = parser.add_subparsers(dest="name", metavar="NAME", help=f"the data set: {', '.join(known)}")
+    for importer in known.values():
+        add_importer(names, importer)
+    args = parser.parse_args()
+    if not args.list and args.name is None:
+        parser.error("which data set? Give its NAME, or --list")
+    return args
+
+
+def add_importer(names: Any, importer: Importer) -> None:
+    """The sub-command of one data set: the flags that all have, and its own."""
+    parser = names.add_parser(
+        importer.name,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"{importer.title}\n{importer.home_page}\nlicence: {importer.licence}; group: {importer.group}",
+    )
+    parser.add_argument(
+        "--root", type=Path, required=True, metavar="DIR", help="the folder with the tables, as downloaded"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make; it must not exist")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--images", type=Path, metavar="DIR", help="the folder with the images (default: --root)")
+    where.add_argument(
+        "--metadata-only",
+        action="store_true",
+        help="the images are not there yet: take their names from the tables (default: drop rows without an image)",
+    )
+    parser.add_argument(
+        "--site-map",
+        type=map_path,
+        metavar="CSV",
+        help="from,to: other names for body sites, so that a row with several that become one is kept, and one with an "
+        f"unknown site (default: such rows are dropped and counted); or a ready map: {', '.join(ready_maps())}",
+    )
+    parser.add_argument(
+        "--encoding",
+        default="utf-8",
+        help="of the tables (default %(default)s; cp1252 where Excel on Windows wrote them)",
+    )
+    own = parser.add_argument_group("flags of this data set") if importer.options else parser
+    for option in importer.options:
+        default = "" if option.default is None else f" (default {option.default})"
+        own.add_argument(
+            option.flag,
+            type=option.kind,
+            action="append" if option.many else "store",
+            default=None if option.many else option.default,
+            required=option.required,
+            metavar=option.metavar,
+            choices=option.choices,
+            help=(option.help + default).replace("%", "%%"),
+        )
+
+
+def map_path(name: str) -> Path:
+    """An argparse type: a file, or the name of a map that comes with the package."""
+    return ready_maps().get(name, Path(name))
+
+
+def main() -> None:
+    known = importers()
+    args = parse_args(known)
+    if args.list:
+        for importer in known.values():
+            print(f"{importer.name}: {importer.title}\n  {importer.home_page}\n  licence: {importer.licence}")
+            print(f"  lesion labels: {importer.lesion_labels}; group: {importer.group}")
+        return
+    importer = known[args.name]
+    given = {option.name: getattr(args, option.name) for option in importer.options}
+    options = {
+        option.name: tuple(given[option.name]) if option.many else given[option.name]
+        for option in importer.options
+        if given[option.name] is not None
+    }
+    if args.out.exists():  # said before a long walk through the images, not after it
+        raise InputError(f"{args.out}: exists already; remove it or name another folder")
+    imported = import_dataset(
+        importer, args.root, options, args.images, args.metadata_only, args.site_map, args.encoding
+    )
+    write_import(imported, args.out, vars(args))
+    print_result(imported, args.out)
+
+
+def print_result(imported: Imported, out: Path) -> None:
+    counts = {"rows read": imported.rows_read, "kept": len(imported.manifest.rows), **imported.reasons()}
+    width = max(map(len, counts))
+    for name, count in counts.items():
+        label = name if name in ("rows read", "kept") else f"dropped: {name}"
+        print(f"{label:<{width + 9}} {count:>8}")
+    manifest = imported.manifest
+    print(f"{len(manifest.lesion_names)} lesions, {len(manifest.location_names)} locations; see {out / 'import.md'}")
+    if noticed(imported):
+        print(f"noticed: {', '.join(name.replace('_', ' ') for name in noticed(imported))}")
+    unused = imported.site_map.unused()
+    if unused:
+        print(f"names of the site map that no row has: {len(unused)}, such as {', '.join(map(repr, unused[:3]))}")
+    paths = out / "manifest.csv", out / "folds.csv", out / "train", imported.images.root if imported.images else "DIR"
+    table, folds, train, images = (shlex.quote(str(path)) for path in paths)
+    print(f"next: tools/make_folds.py --manifest {table} --out {folds}")
+    print(
+        f"then: tools/make_lmdb.py --manifest {table} --images {images} --folds {folds} --fold 0 --subset train "
+        f"--out {train}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
