@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from skinmtl.common.errors import InputError
 from skinmtl.data import lmdb_write
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
-from skinmtl.data.folds import make_folds, select, write_folds
+from skinmtl.data.folds import select, write_folds
 from skinmtl.data.images import decode, load
 from skinmtl.data.lmdb_check import check_lmdbs
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
+from skinmtl.splits.dealing import make_folds
 
 
 @pytest.fixture
@@ -175,7 +181,7 @@ def bad_images(data):
     path[1].write_bytes(b"")
     path[2].write_text("not an image")
     path[3].write_bytes(path[3].read_bytes()[: len(path[3].read_bytes()) // 2])
-    lmdb_write.images.cv2.imwrite(str(data.images / "thin.png"), np.zeros((1, 2000, 3), np.uint8))
+    cv2.imwrite(str(data.images / "thin.png"), np.zeros((1, 2000, 3), np.uint8))
     (data.images / "thin.png").rename(path[4])
     path[5].write_bytes(b"\xff\xd8\xff")
     return ["truncated", "empty", "not an image", "truncated", "too narrow", "truncated"]
@@ -212,3 +218,55 @@ def test_missing_images_are_named_before_any_work(build, make_dataset):
 def test_the_summary_is_plain_json(build, make_dataset):
     out = build(make_dataset(names=["ä.png"]))
     assert json.loads((out / "dataset.json").read_text(encoding="utf-8"))["jpeg_quality"] == 95
+
+
+def test_commits_are_many_by_bytes_too(build, make_dataset, monkeypatch):
+    """Or a commit of large images would take memory without end."""
+    data = make_dataset(20)
+    build(data, "a")
+    commits = []
+    commit = lmdb_write._commit
+    monkeypatch.setattr(
+        lmdb_write, "_commit", lambda environment, batch: commits.append(batch) or commit(environment, batch)
+    )
+    monkeypatch.setattr(lmdb_write, "BYTES_PER_COMMIT", 3000)
+    out = build(data, "b")
+    assert check_lmdbs(out, 40, None, None, 100).n_records == 20
+    sizes = [sum(len(value) for _, value in batch) for batch in commits if len(batch) > 1]
+    assert len(commits) > 6
+    assert max(sizes) < 3000 + 3000  # the last one put in
+
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+from skinmtl.data import lmdb_write
+from skinmtl.data.manifest import read_manifest
+
+where = Path(sys.argv[1])
+lmdb_write.BYTES_PER_COMMIT = 1 << 20
+manifest, sizes = read_manifest(where / "manifest.csv"), lmdb_write.Sizes(200, 200, 1)
+lmdb_write.write_lmdbs(manifest, where / "images", where / "out", sizes, 1, 1, {})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def peak_memory(folder, count):
+    """Megabytes, of a process of its own that stores so many images of 50 kB."""
+    (folder / "images").mkdir(parents=True)
+    noise = np.random.RandomState(0).randint(0, 256, (200, 200, 3)).astype(np.uint8)
+    (folder / "images" / "0.jpg").write_bytes(cv2.imencode(".jpg", noise)[1].tobytes())
+    for n in range(1, count):
+        os.link(str(folder / "images" / "0.jpg"), str(folder / "images" / f"{n}.jpg"))
+    lines = ["image,lesions,location", *(f"{n}.jpg,a,b" for n in range(count))]
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    environment = dict(os.environ, PYTHONPATH=str(Path(lmdb_write.__file__).parents[2]))
+    command = [sys.executable, "-c", MEASURED, str(folder)]
+    return int(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, timeout=60).stdout)
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    """What is held is a commit's and what LMDB keeps of its tree, not what was written."""
+    few, many = peak_memory(tmp_path / "few", 100), peak_memory(tmp_path / "many", 600)
+    assert (tmp_path / "many" / "out" / "image_lmdb" / "data.mdb").stat().st_size > 24 << 20
+    assert many - few < 10

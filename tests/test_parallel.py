@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import skinmtl
 from skinmtl.common.errors import InputError
-from skinmtl.common.parallel import WAITING_PER_WORKER, ordered_map
+from skinmtl.common.parallel import IN_HAND, WAITING_PER_WORKER, ordered_map
 
 
 def negative(number):
@@ -28,6 +29,13 @@ def kill_at_seven(number):
     if number == 7:
         os.kill(os.getpid(), signal.SIGKILL)
     return number
+
+
+def slow_at_nought(number):
+    """The first item takes long; its result is larger than a pipe has room for, as all are."""
+    if number == 0:
+        time.sleep(1)
+    return number, time.perf_counter(), bytes(500_000)
 
 
 def fail_at_seven(number):
@@ -84,6 +92,24 @@ def test_only_a_bounded_number_of_items_is_in_flight():
         assert len(taken) <= wanted + 1 + 2 * WAITING_PER_WORKER
     results.close()
     assert len(taken) < 200
+
+
+def test_a_slow_item_does_not_hold_up_the_others():
+    """They are done meanwhile by who is free, as many as may wait, and still come after it."""
+    results = list(ordered_map(slow_at_nought, range(2 * WAITING_PER_WORKER), 2))
+    assert [number for number, _, _ in results] == list(range(2 * WAITING_PER_WORKER))
+    first_done = results[0][1]
+    assert sum(done < first_done for _, done, _ in results[1:]) >= 2 * WAITING_PER_WORKER - IN_HAND
+
+
+def test_it_waits_for_a_slow_reader():
+    """Results larger than a pipe has room for, of workers that are done before anyone asks."""
+    results = ordered_map(slow_at_nought, range(1, 60), 3)
+    for wanted in range(1, 60):
+        assert next(results)[0] == wanted
+        time.sleep(0.005)
+    with pytest.raises(StopIteration):
+        next(results)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

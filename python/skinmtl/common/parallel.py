@@ -9,8 +9,8 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import deque
-from itertools import cycle, islice
-from multiprocessing.connection import Connection
+from itertools import chain, islice
+from multiprocessing.connection import Connection, wait
 from typing import Any, Callable, Iterable, Iterator, TypeVar
 
 import cv2
@@ -25,40 +25,64 @@ except ImportError:  # Python 3.7
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-WAITING_PER_WORKER = 8  # enough to keep every worker busy while the results are written
+WAITING_PER_WORKER = 8  # given and not yet yielded: the others go on while one has a large item
+IN_HAND = 3  # of a worker at once: one at work, the next ones there while this process is busy
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     """Yields function(item) in the items' order; `function` must be importable by name. One worker: this process.
 
-    Items must be small (a path, a number): a pipe holds WAITING_PER_WORKER of them. InputError where a worker dies.
+    Who is done first gets the next item. Items must be small (a path, a number): a pipe holds IN_HAND of them.
+    InputError where a worker dies.
     """
     if workers == 1:
         yield from map(function, items)
         return
-    items = iter(items)
-    first = list(islice(items, WAITING_PER_WORKER * workers))
+    numbered = enumerate(items)
+    first = list(islice(numbered, WAITING_PER_WORKER * workers))
+    if not first:
+        return
+    left = chain(first, numbered)
     crew: list[tuple[multiprocessing.process.BaseProcess, Connection]] = []
     try:
         for _ in range(min(workers, len(first))):
             crew.append(_start_worker(function))
-        waiting: deque[Connection] = deque()  # who was given each item, in the items' order
-        for item, (_, connection) in zip(first, cycle(crew)):
-            _give(connection, item)
-            waiting.append(connection)
-        while waiting:
-            connection = waiting.popleft()
-            result = _take(connection)
-            for item in islice(items, 1):
-                _give(connection, item)
-                waiting.append(connection)
-            yield result
+        in_hand: dict[Connection, deque[int]] = {connection: deque() for _, connection in crew}
+        answers: dict[int, tuple[Any, Exception | None]] = {}
+        given = wanted = 0
+        while True:
+            room = wanted + WAITING_PER_WORKER * workers - given
+            for connection, item in zip(_free(in_hand, room), left):
+                number, task = item
+                _give(connection, task)
+                in_hand[connection].append(number)
+                given += 1
+            if wanted == given:
+                return
+            at_work = [connection for connection, numbers in in_hand.items() if numbers]
+            for connection in wait(at_work, 0 if wanted in answers else None):
+                answers[in_hand[connection].popleft()] = _take(connection)
+            if wanted in answers:
+                result, error = answers.pop(wanted)
+                if error is not None:
+                    raise error
+                wanted += 1
+                yield result
     finally:
         for process, connection in crew:
             process.kill()
             process.join()
             connection.close()
+
+
+def _free(in_hand: dict[Connection, deque[int]], room: int) -> Iterator[Connection]:
+    """Yields whom to give the next items, at most `room` of them: who has the fewest, none more than IN_HAND."""
+    for _ in range(room):
+        connection = min(in_hand, key=lambda one: len(in_hand[one]))
+        if len(in_hand[connection]) == IN_HAND:
+            return
+        yield connection
 
 
 def _start_worker(function: Callable) -> tuple[multiprocessing.process.BaseProcess, Connection]:
@@ -101,14 +125,11 @@ def _give(connection: Connection, item: Any) -> None:
         raise _lost() from None
 
 
-def _take(connection: Connection) -> Any:
+def _take(connection: Connection) -> tuple[Any, Exception | None]:
     try:
-        result, error = connection.recv()
+        return connection.recv()
     except (EOFError, ConnectionError):
         raise _lost() from None
-    if error is not None:
-        raise error
-    return result
 
 
 def _lost() -> InputError:

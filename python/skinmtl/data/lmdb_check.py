@@ -161,8 +161,8 @@ def _check_labels(where: str, lesions: Message, location: Message, row: Row, man
 
 def _compare(where: str, stored: np.ndarray, source: Path, short_side: int) -> None:
     try:
-        pixels = images.resize_short_side(images.decode(source.read_bytes()), short_side)
-    except (OSError, images.ImageError) as error:
+        pixels = images.resized(images.read(source), short_side).pixels
+    except images.ImageError as error:
         raise InputError(f"{where}: its source {source} cannot be compared ({error}); give --images") from None
     if pixels.shape != stored.shape:
         raise InputError(f"{where}: stored as {stored.shape}, {source} gives {pixels.shape}; build the LMDBs again")

@@ -19,14 +19,14 @@ from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.common.outputs import new_folder
 from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by, sha256
-from skinmtl.data import images
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.dataset import LMDB_NAMES
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.stored_image import JPEG_QUALITY, image_datum
 
-JPEG_QUALITY = 95  # our choice: hardly visible loss at about a tenth of PNG's size
 MAP_SIZE = 1 << 30
 RECORDS_PER_COMMIT = 256
+BYTES_PER_COMMIT = 16 << 20  # kept in memory until they are written
 
 
 @dataclass(frozen=True)
@@ -46,32 +46,26 @@ class Record(NamedTuple):
     short_side: int
 
 
-class Stored(NamedTuple):
-    """What became of a record: the Datum's bytes or what is wrong with the image, and the shorter side it had."""
-
-    datum: bytes
-    problem: str
-    had_short_side: int
-
-
 def write_lmdbs(
     manifest: Manifest, image_folder: Path, out: Path, sizes: Sizes, seed: int, workers: int, arguments: dict[str, Any]
 ) -> dict[str, Any]:
     """Makes `out` with the three LMDBs, records.csv and dataset.json, and returns what dataset.json holds.
 
     Keys are the same %08d in all three, in one order shuffled by `seed`. An image is a JPEG Datum (encoded, BGR when
-    decoded, 3 channels), lesions are `float_data` 0/1 with channels=P, the location is one `float_data`. The result
-    does not depend on `workers`. InputError lists every image that cannot be used; nothing is written then.
+    decoded, 3 channels): see `image_datum`. Lesions are `float_data` 0/1 with channels=P, the location is one
+    `float_data`. The result does not depend on `workers`. InputError lists every image that cannot be used; nothing is
+    written then.
     """
     image_folder = Path(image_folder)
     check_images_exist(manifest, image_folder)
     with new_folder(out) as folder:
         records = _plan(len(manifest.rows), sizes, seed)
-        upscaled = _write_images(folder, manifest, image_folder, records, workers)
+        upscaled, n_passed = _write_images(folder, manifest, image_folder, records, workers)
         _write_labels(folder, manifest, records)
         _write_records(folder, manifest, records)
         summary = {
             **_summary(manifest, sizes, len(records), upscaled),
+            "passed_through": n_passed,
             "manifest": _seen_from(out, manifest.path),
             "manifest_sha256": sha256(manifest.path),
             "images": _seen_from(out, image_folder),
@@ -80,17 +74,6 @@ def write_lmdbs(
         }
         (folder / "dataset.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return summary
-
-
-def image_datum(task: tuple[Path, int]) -> Stored:
-    """Reads, resizes and encodes one image, given with the shorter side to store."""
-    pixels, had_short_side, problem = images.load(task)
-    if problem:
-        return Stored(b"", problem, 0)
-    height, width = pixels.shape[:2]
-    jpeg = images.encode_jpeg(pixels, JPEG_QUALITY)
-    datum = caffe_messages().Datum(channels=3, height=height, width=width, encoded=True, data=jpeg)
-    return Stored(datum.SerializeToString(), "", had_short_side)
 
 
 def _plan(n_rows: int, sizes: Sizes, seed: int) -> list[Record]:
@@ -102,26 +85,32 @@ def _plan(n_rows: int, sizes: Sizes, seed: int) -> list[Record]:
 
 def _write_images(
     folder: Path, manifest: Manifest, image_folder: Path, records: list[Record], workers: int
-) -> list[str]:
-    """Returns the images that had to be enlarged. After a first bad image only the bad ones are still gathered."""
+) -> tuple[list[str], int]:
+    """Returns the images that had to be enlarged, and how many records are the files' own JPEG data.
+
+    After a first bad image only the bad ones are still gathered.
+    """
     tasks = ((image_folder / manifest.rows[record.row].image, record.short_side) for record in records)
     faults: dict[int, str] = {}
     upscaled = set()
+    n_passed = 0
 
     def datums() -> Iterator[bytes]:
+        nonlocal n_passed
         with closing(ordered_map(image_datum, tasks, workers)) as results:  # its workers end here, whatever happens
             for stored, record in zip(tqdm(results, "images", len(records), unit="image", disable=None), records):
                 if stored.problem:
                     faults[record.row] = stored.problem
                 elif stored.had_short_side < record.short_side:
                     upscaled.add(manifest.rows[record.row].image)
+                n_passed += stored.is_passed
                 if not faults:
                     yield stored.datum
 
     with closing(datums()) as stream:
         _write_lmdb(folder / LMDB_NAMES[0], stream)
     refuse_bad_images(manifest, image_folder, faults)
-    return sorted(upscaled)
+    return sorted(upscaled), n_passed
 
 
 def _write_labels(folder: Path, manifest: Manifest, records: list[Record]) -> None:
@@ -146,11 +135,13 @@ def _write_lmdb(folder: Path, datums: Iterable[bytes]) -> None:
     try:
         with lmdb.open(str(unfinished), **options) as environment:
             batch: list[tuple[bytes, bytes]] = []
+            waiting = 0  # bytes
             for number, datum in enumerate(datums):
                 batch.append((b"%08d" % number, datum))
-                if len(batch) == RECORDS_PER_COMMIT:
+                waiting += len(datum)
+                if len(batch) == RECORDS_PER_COMMIT or waiting >= BYTES_PER_COMMIT:
                     _commit(environment, batch)
-                    batch = []
+                    batch, waiting = [], 0
             _commit(environment, batch)
             environment.sync(True)
     except lmdb.Error as error:

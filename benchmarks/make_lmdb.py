@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""tools/make_lmdb.py against BVLC's convert_imageset --encoded: whole commands, on the same JPEG photographs.
+
+The photographs are drawn: texture at every scale and sensor noise, 600 to 4,000 pixels wide, at quality 82 to 95, one
+in twenty progressive. Kept in --data, they serve the next run. convert_imageset can only stretch to one size, so it is
+told to make images of the same area as ours are on average; it fills one LMDB, ours fills three. Both code at quality
+95. The files are read once before, so that the disk's speed counts for neither. The commands are run in turn; on
+fewer than some 1,000 images the start of ours, a second, counts for much.
+
+The pictures of both are compared. Memory is the largest sum over a command's processes, which counts what they share
+more than once. Decoding alone is timed in this process, one thread, on some of the images. PSNR is against the image
+decoded in full and resized by exact area. Exits 1 where a picture is another one, where make_lmdb.py with a worker a
+core does less than CLAIM times as many images a second (on two cores and more), or where quality is below its floors.
+"""
+
+import argparse
+import math
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+from cli import new_parser, positive, run, seed, usable_cores  # first: it finds the library
+
+# isort: split
+import cv2
+import lmdb
+import numpy as np
+from machine import described
+from photographs import draw_photographs
+from watched import Run, run_command
+
+from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.common.errors import InputError
+from skinmtl.data import images
+from skinmtl.data.image_size import size_of
+from skinmtl.data.stored_image import image_datum
+from skinmtl.data.table import read_csv
+
+ROOT = Path(__file__).resolve().parents[1]
+CLAIM = 3.0  # times as many images a second, on two cores
+FLOORS = {"before JPEG coding": 45.0, "as stored": 40.0}  # dB, of the median
+SAME_PICTURE = 12.0  # grey levels, of means over an 8 x 8 grid: another picture differs by tens
+SAMPLE = 100  # images that quality and decoding are measured on
+SIDE = 256
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("--images", type=positive, default=2000, help="how many (default %(default)s)")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="where to keep the photographs (default: nowhere)")
+    parser.add_argument("--repeats", type=positive, default=3, help="of each command, in turn (default %(default)s)")
+    parser.add_argument("--seed", type=seed, default=1, help="of the photographs (default %(default)s)")
+    return parser.parse_args()
+
+
+def convert_imageset() -> Path:
+    for program in (Path(sys.executable).with_name("convert_imageset"), ROOT / ".caffe/bin/convert_imageset"):
+        if program.exists():
+            return program
+    raise InputError("convert_imageset: not found beside this Python nor in .caffe; run `make caffe`")
+
+
+def widths_and_heights(folder: Path, names: List[str]) -> np.ndarray:
+    """(N, 2). Reads every file, so that all are in the system's cache."""
+    return np.array([size_of((folder / "images" / name).read_bytes()) for name in names])
+
+
+def stored_by_us(out: Path) -> Dict[str, bytes]:
+    """Image name -> its JPEG."""
+    keys = {record["key"].encode(): record["image"] for _, record in read_csv(out / "records.csv", ["key", "image"])}
+    return {keys[key]: jpeg_data for key, jpeg_data in records_of(out / "image_lmdb")}
+
+
+def records_of(folder: Path) -> Iterator[Tuple[bytes, bytes]]:
+    with lmdb.open(str(folder), readonly=True, lock=False) as environment, environment.begin() as transaction:
+        for key, value in transaction.cursor():
+            yield bytes(key), caffe_messages().Datum.FromString(value).data
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    squared = float(np.square(one.astype(np.float64) - other).mean())
+    return 10 * math.log10(255**2 / max(squared, 1e-4))
+
+
+def compare(
+    folder: Path, names: List[str], ours: Path, theirs: Path, stretched: Tuple[int, int]
+) -> Dict[str, np.ndarray]:
+    """Holds the pictures in both LMDBs against exact resizes: the PSNR of each kind, image by image."""
+    by_us = stored_by_us(ours)
+    by_them = {key.split(b"_", 1)[1].decode(): data for key, data in records_of(theirs)}
+    if by_us.keys() != by_them.keys():
+        raise InputError(f"{len(by_us)} images in ours, {len(by_them)} in convert_imageset's, or other ones")
+    found: Dict[str, List[float]] = {
+        "before JPEG coding": [],
+        "as stored": [],
+        "exact, coded": [],
+        "convert_imageset": [],
+    }
+    for name in names:
+        path = folder / "images" / name
+        full = images.decode(path.read_bytes())
+        exact = images.resize_short_side(full, SIDE)
+        ours_seen, theirs_seen = images.decode(by_us[name]), images.decode(by_them[name])
+        found["before JPEG coding"].append(psnr(images.load((path, SIDE)).pixels, exact))
+        found["as stored"].append(psnr(ours_seen, exact))
+        found["exact, coded"].append(psnr(images.decode(images.encode_jpeg(exact, 95)), exact))
+        exact_stretched = cv2.resize(full, stretched, interpolation=cv2.INTER_AREA)
+        found["convert_imageset"].append(psnr(theirs_seen, exact_stretched))
+        means = [
+            cv2.resize(seen, (8, 8), interpolation=cv2.INTER_AREA).astype(int) for seen in (ours_seen, theirs_seen)
+        ]
+        if np.abs(means[0] - means[1]).mean() > SAME_PICTURE:
+            raise InputError(f"{name}: make_lmdb.py and convert_imageset have different pictures")
+    return {kind: np.array(values) for kind, values in found.items()}
+
+
+def stages(folder: Path, names: List[str]) -> Dict[str, float]:
+    """Milliseconds an image of one thread: of decoding alone, in full and reduced, and of all that a worker does."""
+    cv2.setNumThreads(1)
+    seconds = dict.fromkeys(("decoding in full", "decoding as make_lmdb.py does", "decoded and resized", "all"), 0.0)
+    for name in names:
+        path = folder / "images" / name
+        data = path.read_bytes()
+        bytes_of, short = np.frombuffer(data, np.uint8), min(size_of(data))
+        by = max([by for by in images.REDUCED if images.KEPT_LARGER * by * SIDE <= short], default=1)
+        flags = images.REDUCED.get(by, cv2.IMREAD_COLOR)
+        ways: List[Tuple[str, Callable[[], object]]] = [
+            ("decoding in full", lambda at=bytes_of: cv2.imdecode(at, cv2.IMREAD_COLOR)),
+            ("decoding as make_lmdb.py does", lambda at=bytes_of, how=flags: cv2.imdecode(at, how)),
+            ("decoded and resized", lambda at=data: images.resized(at, SIDE)),
+            ("all", lambda at=path: image_datum((at, SIDE))),
+        ]
+        for way, do in ways:
+            started = time.process_time()
+            do()
+            seconds[way] += time.process_time() - started
+    return {way: 1000 * total / len(names) for way, total in seconds.items()}
+
+
+def commands(folder: Path, out: Path, stretched: Tuple[int, int]) -> Dict[str, List[str]]:
+    width, height = stretched
+    theirs = [str(convert_imageset()), "-encoded", "-encode_type=jpg", f"-resize_height={height}"]
+    theirs += [f"-resize_width={width}", f"{folder / 'images'}/", str(folder / "list.txt"), str(out / "theirs")]
+    found = {"convert_imageset": theirs}
+    for workers in sorted({1, usable_cores()}):
+        ours = [sys.executable, str(ROOT / "tools/make_lmdb.py"), "--manifest", str(folder / "manifest.csv")]
+        ours += ["--images", str(folder / "images"), "--short-side", str(SIDE), "--workers", str(workers)]
+        found[f"make_lmdb.py, {workers} worker{'s' * (workers > 1)}"] = [*ours, "--out", str(out / f"ours {workers}")]
+    return found
+
+
+def measured(ways: Dict[str, List[str]], repeats: int) -> Dict[str, Run]:
+    """The median run of each way, by its seconds. What the last one wrote is left."""
+    runs: Dict[str, List[Run]] = {way: [] for way in ways}
+    for _ in range(repeats):
+        for way, command in ways.items():
+            shutil.rmtree(command[-1], ignore_errors=True)
+            runs[way].append(run_command(command))
+    return {way: Run(*np.median(every, axis=0)) for way, every in runs.items()}
+
+
+def report_runs(ways: Dict[str, List[str]], runs: Dict[str, Run], count: int) -> None:
+    for way, (wall, cores, memory) in runs.items():
+        stored = sum(path.stat().st_size for path in Path(ways[way][-1]).rglob("*") if path.is_file())
+        print(
+            f"  {way:24} {count / wall:7.1f} images/s ({1000 * cores / count:5.1f} ms of a core each), "
+            f"{memory:.0f} MB of memory, {stored / count / 1024:.1f} kB a record"
+        )
+
+
+def measure(folder: Path, out: Path, args: argparse.Namespace) -> bool:
+    """Prints all; True where the claims hold."""
+    names = draw_photographs(folder, args.images, args.seed, usable_cores())
+    sizes = widths_and_heights(folder, names)
+    pixels, total = sizes.prod(axis=1), sum((folder / "images" / name).stat().st_size for name in names)
+    area = float((SIDE**2 * sizes.max(axis=1) / sizes.min(axis=1)).mean())
+    stretched = (round(area / SIDE), SIDE)
+    print(
+        f"{args.images} JPEGs, {sizes[:, 0].min()} to {sizes[:, 0].max()} pixels wide, {pixels.mean() / 1e6:.1f} "
+        f"million pixels on average, {total / pixels.sum():.2f} bytes a pixel; medians of {args.repeats}"
+    )
+    ways = commands(folder, out, stretched)
+    runs = measured(ways, args.repeats)
+    some = [names[at] for at in np.unique(np.linspace(0, len(names) - 1, min(SAMPLE, len(names))).astype(int))]
+    theirs, *ours = ways
+    quality = compare(folder, some, Path(ways[ours[-1]][-1]), Path(ways[theirs][-1]), stretched)
+    report_runs(ways, runs, args.images)
+    of_a_core = stages(folder, some)
+    for way, milliseconds in of_a_core.items():
+        print(f"  {way:30} {milliseconds:5.1f} ms of a core, {milliseconds / of_a_core['all']:.0%} of a worker's time")
+    for kind, values in quality.items():
+        print(f"  PSNR {kind:20} median {np.median(values):.1f} dB, lowest {values.min():.1f} dB")
+    ratio, alone = runs[theirs].wall / runs[ours[-1]].wall, runs[theirs].wall / runs[ours[0]].wall
+    share = of_a_core["decoding as make_lmdb.py does"] / of_a_core["all"]
+    print(
+        f"make_lmdb.py against convert_imageset: {ratio:.1f} times as many images a second with {usable_cores()} "
+        f"workers, {alone:.1f} times with one; {share:.0%} of a worker's time is decoding; stored at "
+        f"{np.median(quality['as stored']):.1f} dB ({np.median(quality['before JPEG coding']):.1f} dB before coding)"
+    )
+    good = all(np.median(quality[kind]) >= floor for kind, floor in FLOORS.items())
+    return good and (ratio >= CLAIM or usable_cores() < 2)
+
+
+def main() -> Optional[int]:
+    args = parse_args()
+    print(f"{described()}, OpenCV {cv2.__version__}")
+    with tempfile.TemporaryDirectory() as out:
+        folder = args.data or Path(out) / "photographs"
+        return None if measure(folder, Path(out), args) else 1
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,58 @@
+"""What is stored of an image: its file's own coded picture where that is what is wanted, else one coded anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.data import images, jpeg
+from skinmtl.data.exif import UPRIGHT
+
+JPEG_QUALITY = 95  # our choice: hardly visible loss at about a tenth of PNG's size
+# Our choice: above it, a JPEG takes two to three times the room of one of JPEG_QUALITY for what few would see.
+LARGEST_PASSED = 1.5  # bytes a pixel
+
+
+class Stored(NamedTuple):
+    """What became of an image: the Datum's bytes or, in one line, what is wrong with the file.
+
+    `had_short_side` is the file's; `is_passed` says that its JPEG data were not coded anew.
+    """
+
+    datum: bytes
+    problem: str
+    had_short_side: int
+    is_passed: bool
+
+
+def image_datum(task: tuple[Path, int]) -> Stored:
+    """Reads, resizes and encodes one image, given with the shorter side to store. Never raises for a bad file."""
+    path, side = task
+    try:
+        data = images.read(path)
+        image = images.resized(data, side)
+    except images.ImageError as error:
+        return Stored(b"", str(error), 0, False)
+    passed = _as_it_is(data, side) if image.is_clean else None
+    stored = passed or images.encode_jpeg(image.pixels, JPEG_QUALITY)
+    height, width = image.pixels.shape[:2]
+    datum = caffe_messages().Datum(channels=3, height=height, width=width, encoded=True, data=stored)
+    return Stored(datum.SerializeToString(), "", image.had_short_side, passed is not None)
+
+
+def _as_it_is(data: bytes, side: int) -> bytes | None:
+    """The JPEG without its notes, where Caffe decodes it to the pixels to be stored and nothing is won by coding anew.
+
+    That is at any lower quality too: what is lost is lost, and coding a second time loses more. A progressive JPEG is
+    coded anew, since Caffe would take two to three times as long to decode it, in every epoch.
+    """
+    header = jpeg.header(data) if data.startswith(jpeg.START) else None
+    if header is None or header.coding not in jpeg.SEQUENTIAL or header.bits != 8 or not header.is_ycc:
+        return None
+    if min(header.width, header.height) != side or header.orientation != UPRIGHT:
+        return None
+    passed = jpeg.without_notes(data)
+    if passed is None or len(passed) > LARGEST_PASSED * header.width * header.height:
+        return None
+    return passed
