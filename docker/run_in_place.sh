@@ -39,15 +39,22 @@ trim() {
     )
 }
 
-# Each launcher finds its own folder, so that TREE can be moved; it sets no variable of the environment, so that the
-# program's children run as their caller would run them. Packages of the user's own home stay out (-s), as in Docker.
+# Each launcher finds its own folder, so that TREE can be moved; the environment stays as it is, so that the program's
+# children run as their caller would run them. Packages of the user's own home stay out (-s), as in Docker.
 launcher() { # NAME PROGRAM [ARGUMENT...]
     name=$1
     program=$2
     shift 2
+    python_home=
+    case $program in
+    # the Python inside, which runs layers of type "Python", is told by variables what python3.9 sees by its own place
+    # and -s; sitecustomize.py takes them away again
+    caffe) python_home="export PYTHONHOME=\"\$caffe_root/usr\" PYTHONNOUSERSITE=1" ;;
+    esac
     cat >"$tree/bin/$name" <<LAUNCHER
 #!/bin/sh
 caffe_root=\$(dirname "\$(dirname "\$(readlink -f "\$0")")")
+$python_home
 caffe_libraries=\$caffe_root/$libraries/openblas-pthread:\$caffe_root/$libraries
 caffe_libraries=\$caffe_libraries:\$caffe_root/lib/x86_64-linux-gnu:\$caffe_root/usr/lib
 exec "\$caffe_root/lib/x86_64-linux-gnu/ld-2.31.so" --library-path "\$caffe_libraries" \\
@@ -61,10 +68,16 @@ configure_python() {
     rm -f "$tree/usr/lib/python3.9/sitecustomize.py"
     cat >"$tree/usr/lib/python3.9/sitecustomize.py" <<'PYTHON'
 """Python starts itself again through its launcher: the program file alone would run on this machine's libraries."""
+import os
 import sys
 
 sys.executable = sys._base_executable = sys.prefix[: -len("/usr")] + "/bin/python3"
+if os.environ.get("PYTHONHOME") == sys.prefix:  # set by the launcher of caffe
+    del os.environ["PYTHONHOME"]
+    os.environ.pop("PYTHONNOUSERSITE", None)
 PYTHON
+    # the library of the clone that TREE stands in, so that caffe train finds its layers; no such folder: no harm
+    echo ../../../../../python >"$tree/$packages/skinmtl-clone.pth"
     sed -i -e "s|'/usr/share/matplotlib/mpl-data'|sys.prefix + '/share/matplotlib/mpl-data'|" \
         -e "s|'/etc/matplotlibrc'|sys.prefix + '/share/matplotlib/mpl-data/matplotlibrc'|" \
         "$tree/$packages/matplotlib/__init__.py"
@@ -94,6 +107,25 @@ strange = [path for path in loaded if not path.startswith(root)]
 assert not strange, "libraries of this machine are loaded: %s" % strange
 PYTHON
     rm -f "$tree"/fontlist*.json*
+    check_layers
+}
+
+# a layer of type "Python" in the caffe program itself
+check_layers() {
+    cat >"$tree/probe.py" <<'PYTHON'
+import caffe, cv2, lmdb, numpy
+
+class Probe(caffe.Layer):
+    def setup(self, bottom, top): pass
+    def reshape(self, bottom, top): top[0].reshape(1)
+    def forward(self, bottom, top): pass
+    def backward(self, top, propagate_down, bottom): pass
+PYTHON
+    echo 'layer { name: "p" type: "Python" top: "p" python_param { module: "probe" layer: "Probe" } }' \
+        >"$tree/probe.prototxt"
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$tree "$tree/bin/caffe" time -model "$tree/probe.prototxt" -iterations 1 ||
+        fail "layers in Python do not run in caffe"
+    rm "$tree/probe.py" "$tree/probe.prototxt"
 }
 
 trim

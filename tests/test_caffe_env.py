@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+
+import skinmtl
 
 SCRIPT = ROOT / "docker" / "make_caffe.sh"
 PACKAGES = ROOT / "docker" / "packages.txt"
@@ -102,6 +105,31 @@ class TestLaunchers:
             "        print(pool.map(version, [0])[0])\n"
         )
         assert run(home / "bin" / "python3", script).stdout == f"{home}/bin/python3\n"
+
+    def test_a_layer_in_python_runs_inside_caffe_on_the_environments_own_python(self, home, tmp_path):
+        (tmp_path / "shown.py").write_text(
+            "import caffe, json, os, site, sys\n"
+            "class Shown(caffe.Layer):\n"
+            "    def setup(self, bottom, top):\n"
+            "        import cv2, lmdb, skinmtl.layers\n"
+            "        seen = [sys.executable, sys.prefix, site.ENABLE_USER_SITE, skinmtl.layers.__file__]\n"
+            "        variables = {name: os.environ.get(name) for name in ('PYTHONHOME', 'PYTHONNOUSERSITE')}\n"
+            "        print(json.dumps([seen, sys.path[0], variables]), flush=True)\n"
+            "    def reshape(self, bottom, top): top[0].reshape(1)\n"
+            "    def forward(self, bottom, top): pass\n"
+            "    def backward(self, top, propagate_down, bottom): pass\n"
+        )
+        (tmp_path / "net.prototxt").write_text(
+            'layer { name: "s" type: "Python" top: "s" python_param { module: "shown" layer: "Shown" } }'
+        )
+        command = [home / "bin" / "caffe", "time", "-model", "net.prototxt", "-iterations", "1"]
+        done = run(*command, cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=str(tmp_path)))
+        assert done.returncode == 0, done.stderr
+        seen, first, variables = json.loads(done.stdout)
+        clone = Path(skinmtl.__file__).parent
+        assert seen == [f"{home}/bin/python3", f"{home}/usr", False, str(clone / "layers" / "__init__.py")]
+        assert first == str(tmp_path)  # the user's own comes first
+        assert variables == {"PYTHONHOME": None, "PYTHONNOUSERSITE": None}  # for its children, as their caller has them
 
     def test_packages_of_the_users_home_stay_out(self, home):
         assert run(home / "bin" / "python3", "-c", "import site; print(site.ENABLE_USER_SITE)").stdout == "False\n"

@@ -36,7 +36,7 @@ def test_floats_are_written_in_the_shortest_form_that_float32_needs():
     layer.transform_param.mirror = False
     layer.data_param.backend = layer.data_param.LMDB
     assert message_text(net) == (
-        'name: "quoted \\"name\\""\n'
+        "name: 'quoted \"name\"'\n"
         "layer {\n"
         '  name: "data"\n'
         '  type: "Data"\n'

@@ -1,9 +1,33 @@
 #!/bin/sh
 # The whole way, from images and labels to a mAP table through real Caffe, on a small data set that is drawn here.
 # Everything it makes is in build/demo. Exits 1 where the result is below what the README promises.
+# usage: tools/demo.sh [offline|online]
+# online: each training image is stored once, and a new scale is drawn whenever it is seen, as the paper says; in
+# build/demo_online, with its net and its solver.
 set -eu
 cd "$(dirname "$0")/.."
-rm -rf build/demo
+way=${1:-offline}
+case $way in
+offline)
+    out=build/demo
+    net_folder=prototxt/tiny_mtl
+    solver=solvers/tiny_mtl.prototxt
+    stored="--jitter 73 96 --copies 3"
+    jitter=
+    ;;
+online)
+    out=build/demo_online
+    net_folder=$out/net
+    solver=$out/solver.prototxt
+    stored="--short-side 96"
+    jitter="--jitter online --scales 73 96"
+    ;;
+*)
+    echo "usage: tools/demo.sh [offline|online]" >&2
+    exit 2
+    ;;
+esac
+rm -rf $out
 
 step() { # COMMAND...: shows it, then runs it
     echo "\$ $*"
@@ -14,37 +38,40 @@ step() { # COMMAND...: shows it, then runs it
 # it says when it gives up.
 train() {
     {
-        caffe train "$@" 2>&1 || echo failed >build/demo/failed
-    } | tee build/demo/train.log | grep -o 'Iteration [0-9]* (.*' || true
-    if [ -e build/demo/failed ]; then
-        { grep '^F' build/demo/train.log || tail -n 5 build/demo/train.log; } >&2
-        echo "demo.sh: caffe train failed as shown; all that it said is in build/demo/train.log" >&2
+        caffe train "$@" 2>&1 || echo failed >$out/failed
+    } | tee $out/train.log | grep -o 'Iteration [0-9]* (.*' || true
+    if [ -e $out/failed ]; then
+        { grep '^F' $out/train.log || tail -n 5 $out/train.log; } >&2
+        echo "demo.sh: caffe train failed as shown; all that it said is in $out/train.log" >&2
         exit 1
     fi
 }
 
 # the paper's five folds; patients stay whole; fold 0 is the test fold
-fold="--folds build/demo/folds.csv --fold 0"
-data="--manifest build/demo/data/manifest.csv --images build/demo/data/images"
+fold="--folds $out/folds.csv --fold 0"
+data="--manifest $out/data/manifest.csv --images $out/data/images"
 net="--model resnet50_mtl --trunk tiny --crop 64 --batch-norm batch --batch-size 32 --test-batch-size 48"
 labels="--lesions 10 --locations 7"
 
 # shellcheck disable=SC2086  # the variables above are several words each
 {
-    step tools/make_demo_data.py --out build/demo/data
-    step tools/make_folds.py --manifest build/demo/data/manifest.csv --out build/demo/folds.csv
-    step tools/make_lmdb.py $data $fold --subset train --jitter 73 96 --copies 3 --out build/demo/train
-    step tools/make_lmdb.py $data $fold --subset test --short-side 73 --out build/demo/test
-    step tools/check_lmdb.py build/demo/train --crop 64
-    step tools/check_lmdb.py build/demo/test --crop 64
-    step tools/make_prototxt.py $net $labels --train-data build/demo/train --test-data build/demo/test \
-        --out prototxt/tiny_mtl
-    echo "\$ caffe train -solver solvers/tiny_mtl.prototxt"
-    train -solver solvers/tiny_mtl.prototxt
-    weights=build/demo/tiny_mtl_iter_2000.caffemodel
-    step tools/check_weights.py --net prototxt/tiny_mtl/deploy.prototxt --weights $weights
-    step tools/score.py --deploy prototxt/tiny_mtl/deploy.prototxt --weights $weights $data $fold --subset test \
-        --short-side 73 --batch-size 50 --out build/demo/scores.npz
-    step tools/evaluate.py build/demo/scores.npz --json build/demo/metrics.json \
+    step tools/make_demo_data.py --out $out/data
+    step tools/make_folds.py --manifest $out/data/manifest.csv --out $out/folds.csv
+    step tools/make_lmdb.py $data $fold --subset train $stored --out $out/train
+    step tools/make_lmdb.py $data $fold --subset test --short-side 73 --out $out/test
+    step tools/check_lmdb.py $out/train --crop 64
+    step tools/check_lmdb.py $out/test --crop 64
+    step tools/make_prototxt.py $net $labels --train-data $out/train --test-data $out/test \
+        $jitter --out $net_folder
+    if [ $way = online ]; then # the same solver for another net
+        sed -e "s|prototxt/tiny_mtl/|$net_folder/|" -e "s|build/demo/|$out/|" solvers/tiny_mtl.prototxt >$solver
+    fi
+    echo "\$ caffe train -solver $solver"
+    train -solver $solver
+    weights=$out/tiny_mtl_iter_2000.caffemodel
+    step tools/check_weights.py --net $net_folder/deploy.prototxt --weights $weights
+    step tools/score.py --deploy $net_folder/deploy.prototxt --weights $weights $data $fold --subset test \
+        --short-side 73 --batch-size 50 --out $out/scores.npz
+    step tools/evaluate.py $out/scores.npz --json $out/metrics.json \
         --at-least map_class=0.6 --at-least location_top1=0.8
 }

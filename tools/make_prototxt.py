@@ -5,12 +5,14 @@ import argparse
 import shlex
 from pathlib import Path
 
-from cli import finite, new_parser, positive, run
+from cli import finite, new_parser, not_negative, positive, run
 from skinmtl.common.errors import InputError
 from skinmtl.nets.label_names import KINDS, names_of, write_label_names
 from skinmtl.nets.multi_task import MODELS, NetOptions
 from skinmtl.nets.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files
 from skinmtl.nets.trunks import TRUNKS
+
+SCALES, SEED = [256, 480], 1  # the paper's scales
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -31,6 +33,17 @@ def make_parser() -> argparse.ArgumentParser:
         help="in training a ResNet: the pretrained net's frozen statistics (default), or the batch's, to train from "
         "scratch; an AlexNet has none",
     )
+    parser.add_argument(
+        "--jitter",
+        choices=("offline", "online"),
+        default="offline",
+        help="training images at the scales that they are stored at (default), or stored once and at a new random "
+        "scale each time, by the layer skinmtl.layers.JitteredImageData",
+    )
+    parser.add_argument(
+        "--scales", type=positive, nargs=2, metavar=("MIN", "MAX"), help="of --jitter online (default: 256 480)"
+    )
+    parser.add_argument("--seed", type=not_negative, metavar="S", help="of --jitter online (default: 1)")
     parser.add_argument("--batch-size", type=positive, help="default: the paper's 20; AlexNet 256")
     parser.add_argument("--test-batch-size", type=positive, help="default: the largest to 50 that divides the test set")
     parser.add_argument("--lesions", type=positive, metavar="P", help="number of lesions (default: as the data has)")
@@ -51,6 +64,12 @@ def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
         parser.error(f"--trunk {args.trunk}: not of {args.model}'s family; give one of {fitting}")
     if args.batch_norm and not trunk.has_batch_norm:
         parser.error(f"--batch-norm {args.batch_norm}: {args.trunk or model.trunk} has no BatchNorm; leave it out")
+    if args.jitter == "offline" and (args.scales or args.seed is not None):
+        parser.error("--scales and --seed go with --jitter online")
+    if args.scales and args.scales[0] > args.scales[1]:
+        parser.error("--scales: the smallest first")
+    if args.jitter == "online":
+        parser.set_defaults(scales=SCALES, seed=SEED)
     parser.set_defaults(
         trunk=model.trunk, crop=trunk.crop, mean=list(trunk.mean), batch_size=model.batch_size, batch_norm="frozen"
     )
@@ -64,7 +83,7 @@ def command_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str
     words = ["tools/make_prototxt.py"]
     for name, value in vars(args).items():
         if name != "check" and value != parser.get_default(name):
-            values = [str(one) for one in value] if name == "mean" else [str(value)]
+            values = [str(one) for one in (value if isinstance(value, list) else [value])]
             words += [f"--{name.replace('_', '-')}", *values]
     return " ".join(map(shlex.quote, words))
 
@@ -96,6 +115,8 @@ def main() -> None:
         test_batch_size=args.test_batch_size,
         frozen_batch_norm=args.batch_norm == "frozen",
         mean=tuple(args.mean),
+        scales=tuple(args.scales) if args.scales else None,
+        seed=SEED if args.seed is None else args.seed,
     )
     made = net_files(options, command_of(parser, args))
     if args.check:

@@ -65,7 +65,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
     parser.add_argument("--max-iter", type=positive, metavar="N", help="default: the solver's; may grow on --resume")
     parser.add_argument("--base-lr", type=rate, metavar="RATE", help="first learning rate (default: the solver's)")
-    parser.add_argument("--seed", type=solver_seed, help=f"default: the solver's random_seed, or {SEED}")
+    parser.add_argument(
+        "--seed", type=solver_seed, help=f"of all that is drawn (default: the solver's random_seed, or {SEED})"
+    )
     parser.add_argument(
         "--test-interval", type=positive, metavar="N", help=f"iterations (default: the solver's, or {TEST_INTERVAL})"
     )

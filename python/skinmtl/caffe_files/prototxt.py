@@ -15,11 +15,11 @@ from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.common.errors import InputError
 
 
-def read_net(path: Path) -> Message:
-    """A prototxt's NetParameter; what the schema does not list is skipped."""
+def read_net(path: Path, strict: bool = False) -> Message:
+    """A prototxt's NetParameter; what the schema does not list is skipped, or with `strict` an error."""
     net = caffe_messages().NetParameter()
     try:
-        text_format.Parse(Path(path).read_text(encoding="utf-8"), net, **_unknown_fields_pass())
+        text_format.Parse(Path(path).read_text(encoding="utf-8"), net, **({} if strict else _unknown_fields_pass()))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (text_format.ParseError, UnicodeDecodeError) as error:
@@ -83,5 +83,8 @@ def _scalar_text(field: Any, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        quoted = json.dumps(value, ensure_ascii=False)
+        if '"' in value and "'" not in value and quoted.count("\\") == value.count('"'):
+            return f"'{value}'"  # JSON in a param_str stays readable
+        return quoted
     return f"{value:.7g}" if isinstance(value, float) else str(value)

@@ -39,7 +39,7 @@ def _parse(text: str) -> descriptor_pb2.FileDescriptorProto:
     file = descriptor_pb2.FileDescriptorProto(name="skinmtl/caffe.proto", package="caffe", syntax="proto2")
     lines = [re.sub(r"//.*", "", line).strip() for line in text.splitlines()]
     messages = {line.split()[1] for line in lines if line.startswith("message ")}
-    message = None
+    message = file  # an enum that several messages use stands outside of them
     for line in lines:
         field, enum = FIELD.match(line), ENUM.match(line)
         if line.startswith("message "):
@@ -50,8 +50,11 @@ def _parse(text: str) -> descriptor_pb2.FileDescriptorProto:
                 name, number = value.split(" = ")
                 values.add(name=name, number=int(number))
         elif field:
-            _add_field(message, messages, *field.groups())
-        elif line not in ("", "}", "package caffe;", 'syntax = "proto2";'):
+            shared_enums = {enum.name for enum in file.enum_type}
+            _add_field(message, messages, shared_enums, *field.groups())
+        elif line == "}":
+            message = file
+        elif line not in ("", "package caffe;", 'syntax = "proto2";'):
             raise ValueError(f"caffe.proto: cannot read {line!r}")
     return file
 
@@ -59,6 +62,7 @@ def _parse(text: str) -> descriptor_pb2.FileDescriptorProto:
 def _add_field(
     message: descriptor_pb2.DescriptorProto,
     messages: set[str],
+    shared_enums: set[str],
     label: str,
     kind: str,
     name: str,
@@ -71,8 +75,9 @@ def _add_field(
         field.type = getattr(Field, f"TYPE_{kind.upper()}")
     elif kind in messages:
         field.type, field.type_name = Field.TYPE_MESSAGE, f".caffe.{kind}"
-    else:  # an enum stands in the message that uses it
-        field.type, field.type_name = Field.TYPE_ENUM, f".caffe.{message.name}.{kind}"
+    else:
+        scope = ".caffe" if kind in shared_enums else f".caffe.{message.name}"
+        field.type, field.type_name = Field.TYPE_ENUM, f"{scope}.{kind}"
     if option == "packed":
         field.options.packed = value == "true"
     elif option == "default":

@@ -13,6 +13,7 @@ import numpy as np
 from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
 from skinmtl.common.provenance import sha256
+from skinmtl.nets.data_layers import data_layer
 from skinmtl.nets.net_probe import NetShapes, net_shapes
 from skinmtl.nets.weights import require_all_filled
 
@@ -57,7 +58,7 @@ class Snapshot:
 
 def checked_snapshot(deploy: Path, weights: Path, gpu: int | None = None) -> Snapshot:
     """InputError unless Caffe can build the net, its input `data` is (N, 3, S, S), and the weights fill every layer."""
-    if any(layer.type == "Data" for layer in read_net(deploy).layer):
+    if any(data_layer(layer, deploy) for layer in read_net(deploy).layer):
         raise InputError(f"{deploy}: reads its images from an LMDB; {MAKE_ANOTHER}")
     shapes = net_shapes(deploy, gpu)
     shape = shapes.tops.get("data", [])

@@ -1,4 +1,4 @@
-"""The nets: a Data layer for images and one for each kind of label, a trunk, fully connected heads, their losses."""
+"""The nets: a layer that reads the images and one for each kind of label, a trunk, fully connected heads, losses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.layers.settings import JitterSettings, settings_text
+from skinmtl.nets.data_layers import JITTERED
 from skinmtl.nets.trunks import TRUNKS, Trunk
 
 SPLITS = ("train", "test", "deploy")
@@ -40,7 +42,8 @@ class NetOptions:
     """What a net is made of: P `lesions`, Q `locations`, a square input of `crop` pixels.
 
     `mean` is (B, G, R), where None that of the published trunk; `train_data` and `test_data` are folders that
-    make_lmdb.py made, as Caffe will see them.
+    make_lmdb.py made, as Caffe will see them. `scales`, where given, are drawn from for every training image at every
+    visit, by `seed`; else training images keep the scale that they are stored at.
     """
 
     model: str
@@ -54,6 +57,13 @@ class NetOptions:
     test_batch_size: int
     frozen_batch_norm: bool
     mean: tuple[float, float, float] | None = None
+    scales: tuple[int, int] | None = None
+    seed: int = 1
+
+    @property
+    def subtracted(self) -> tuple[float, float, float]:
+        """The mean."""
+        return self.mean or self.trunk_layers.mean
 
     @property
     def heads(self) -> dict[str, int]:
@@ -104,6 +114,9 @@ def _data_layers(net: Message, options: NetOptions, split: str) -> None:
     """Images and labels, read in step: equal keys and equal batch sizes keep them together."""
     folder = options.train_data if split == "train" else options.test_data
     for top, name in (("data", "image_lmdb"), *((f"{head}_label", f"{head}_lmdb") for head in options.heads)):
+        if top == "data" and split == "train" and options.scales:
+            _jittered_layer(net, options, f"{folder}/{name}")
+            continue
         layer = net.layer.add(name=top, type="Data", top=[top])
         layer.data_param.source = f"{folder}/{name}"
         layer.data_param.batch_size = options.batch_size if split == "train" else options.test_batch_size
@@ -113,8 +126,24 @@ def _data_layers(net: Message, options: NetOptions, split: str) -> None:
             if split == "train":
                 transform.mirror = True
             transform.crop_size = options.crop  # Caffe crops at random in TRAIN, the centre in TEST
-            transform.mean_value.extend(options.mean or options.trunk_layers.mean)
+            transform.mean_value.extend(options.subtracted)
             transform.force_color = True
+
+
+def _jittered_layer(net: Message, options: NetOptions, source: str) -> None:
+    layer = net.layer.add(name="data", type="Python", top=["data"])
+    layer.python_param.module = "skinmtl.layers"
+    layer.python_param.layer = JITTERED
+    layer.python_param.param_str = settings_text(
+        JitterSettings(
+            source=source,
+            batch_size=options.batch_size,
+            crop=options.crop,
+            scales=options.scales,
+            mean=options.subtracted,
+            seed=options.seed,
+        )
+    )
 
 
 def _head(net: Message, name: str, features: str, outputs: int) -> None:

@@ -8,6 +8,7 @@ from skinmtl.caffe_files.prototxt import message_text
 from skinmtl.common.errors import InputError
 from skinmtl.common.outputs import new_file
 from skinmtl.data.dataset import read_summary
+from skinmtl.nets.data_layers import check_stored
 from skinmtl.nets.label_names import KINDS, LABELS_FILE, read_label_names
 from skinmtl.nets.multi_task import SPLITS, NetOptions, make_net
 
@@ -29,6 +30,10 @@ def test_batch_size(test_data: Path) -> int:
 def check_data(options: NetOptions) -> int | None:
     """The solver's test_iter, or None where there is no test data yet. InputError where data does not fit the net."""
     summaries = {at: read_summary(Path(at)) for at in (options.train_data, options.test_data) if Path(at).exists()}
+    if options.scales and options.scales[0] < options.crop:
+        raise InputError(f"--scales {options.scales[0]}: below the crop of {options.crop}; give larger ones")
+    if options.scales and options.train_data in summaries:
+        check_stored(Path(options.train_data), summaries[options.train_data], options.scales)
     for folder, summary in summaries.items():
         for kind, count in zip(KINDS, (options.lesions, options.locations)):
             if len(summary[kind]) != count:

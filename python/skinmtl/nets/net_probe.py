@@ -17,6 +17,7 @@ from typing import NamedTuple
 import skinmtl
 from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
+from skinmtl.nets.data_layers import data_layer
 
 GLOG_FATAL = re.compile(r"^F\d{4} .*?\] (.*)", re.MULTILINE)
 
@@ -31,9 +32,10 @@ class NetShapes(NamedTuple):
 def net_shapes(prototxt: Path, gpu: int | None = None) -> NetShapes:
     """The shapes of a net, built on the CPU or on a GPU. InputError says why where Caffe cannot.
 
-    Data layers are replaced by inputs of their crop, so that no LMDB is needed.
+    Layers that read images are replaced by inputs of their crop, so that no LMDB is needed.
     """
-    read_net(prototxt)  # its messages name the file and the line
+    for layer in read_net(prototxt).layer:  # its messages name the file and the line
+        data_layer(layer, prototxt)
     environment = dict(os.environ, GLOG_minloglevel="2", GLOG_logtostderr="1")
     library = str(Path(skinmtl.__file__).resolve().parents[1])
     # in place of the working folder, whose files might have the names of modules
@@ -51,15 +53,15 @@ def net_shapes(prototxt: Path, gpu: int | None = None) -> NetShapes:
     raise InputError(f"{prototxt}: Caffe cannot build this net: {reason.strip()}; correct the prototxt or the settings")
 
 
-def _without_data(net) -> None:  # noqa: ANN001  (pycaffe's own NetParameter)
-    """Replaces each image Data layer by an Input of its crop; label layers and what hangs on them go."""
+def _without_data(net, path: Path) -> None:  # noqa: ANN001  (pycaffe's own NetParameter)
+    """Replaces each layer that reads images by an Input of its crop; label layers and what hangs on them go."""
     gone = set()
     for layer in list(net.layer):
-        crop = layer.transform_param.crop_size
-        if layer.type == "Data" and crop:
+        data = data_layer(layer, path)
+        if data and data.crop:
             layer.type = "Input"
-            layer.input_param.shape.add(dim=[1, 3, crop, crop])
-        elif layer.type == "Data" or gone.intersection(layer.bottom):
+            layer.input_param.shape.add(dim=[1, 3, data.crop, data.crop])
+        elif data or gone.intersection(layer.bottom):
             gone.update(layer.top)
             net.layer.remove(layer)
 
@@ -73,7 +75,7 @@ def main() -> None:
         caffe.set_device(int(sys.argv[2]))
     net = caffe.proto.caffe_pb2.NetParameter()
     text_format.Parse(Path(sys.argv[1]).read_text(encoding="utf-8"), net)
-    _without_data(net)
+    _without_data(net, Path(sys.argv[1]))
     with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
         file.write(str(net))
         file.flush()

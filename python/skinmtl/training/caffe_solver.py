@@ -5,6 +5,9 @@ forwarding the Data layers alone, which holds for any LMDB. They also draw crops
 forwarded as often as in the run so far, with the seed of the run, they draw the same again, and the resumed training
 is the undisturbed one, bit by bit on the CPU. Shorter is to stop at the same record after less than one cycle through
 the data, under another seed, so that crops do not repeat: the same images in the same order, cropped otherwise.
+
+JitteredImageData is told the seed and the number of images so far; it needs no replay, since what it draws is a
+function of the two.
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ class CaffeSolver:
         self._given, self._inputs, self._max_iter = given, inputs, max_iter
         self._solver_path, self._prefix = solver_path, prefix
         self._solver: Any = None
+        self._jittered: list[Any] = []
         self._every_pass: list[dict[str, float]] = []
         # before the solver, whose seed decides all that is drawn from then on
         self._test_net = caffe.Net(str(inputs.test_net), caffe.TEST)
@@ -74,6 +78,8 @@ class CaffeSolver:
         self._restore_state(snapshot)
         net = self._solver.net
         replayed = [number for number, layer in enumerate(net.layers) if layer.type in REPLAYED]
+        for layer in self._jittered:
+            layer.begin(seed, passes * self._inputs.batch_size)
         for _ in tqdm(range(passes), "finding the place in the data", unit="batch", disable=None, leave=False):
             for number in replayed:
                 net._forward(number, number)
@@ -127,12 +133,22 @@ class CaffeSolver:
         self._solver.snapshot()
         return self._prefix.with_name(f"{self._prefix.name}_iter_{self.iteration}")
 
+    def close(self) -> None:
+        """Ends reading threads and worker processes, and closes LMDBs, which no process may open twice."""
+        for layer in self._jittered:
+            layer.close()
+        self._jittered = []
+        self._solver = None
+
     def _build(self, rate: float, seed: int) -> None:
-        self._solver = None  # ends its reading threads, and closes LMDBs that no process may open twice
+        self.close()
         solver = effective_solver(self._given, self._inputs.train_net, rate, self._max_iter, self._prefix, seed)
         with new_file(self._solver_path) as partial:
             partial.write_text(solver_text(solver), encoding="utf-8")
         self._solver = pycaffe().get_solver(str(self._solver_path))
+        self._jittered = [layer for layer in self._solver.net.layers if hasattr(layer, "begin")]
+        for layer in self._jittered:
+            layer.begin(seed, 0)
         self.seed, self.passes = seed, 0
         if self._given.iter_size > 1:
             self._watch_every_pass()

@@ -20,6 +20,7 @@ from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.table import read_csv
+from skinmtl.nets.data_layers import DataLayer, check_stored, data_layer
 from skinmtl.nets.label_names import names_of, read_label_names
 from skinmtl.nets.net_probe import net_shapes
 from skinmtl.nets.weights import compare_weights
@@ -28,22 +29,12 @@ HEADS = ("lesion", "location")
 
 
 @dataclass(frozen=True)
-class DataLayer:
-    """One Data layer of a net: where it reads, how many records a pass."""
-
-    name: str
-    source: Path
-    batch_size: int
-    crop: int
-
-
-@dataclass(frozen=True)
 class TrainingInputs:
     """Nets and data that fit each other.
 
     names       head -> its label names, for the heads that the nets have
     batch_size  images a forward pass of the training net
-    cycle       passes after which every Data layer of the training net is at record 0 again
+    cycle       passes after which every layer of the training net that reads records is at record 0 again
     test_passes forward passes of the test net that see every validation record once
     """
 
@@ -160,17 +151,11 @@ def _heads(path: Path, net: Message) -> dict[str, int]:
 
 
 def _data_layers(path: Path, net: Message) -> list[DataLayer]:
-    """The Data layers, that of the images first; all read as many records of one data set a pass."""
-    layers = [
-        DataLayer(
-            layer.name, Path(layer.data_param.source), layer.data_param.batch_size, layer.transform_param.crop_size
-        )
-        for layer in net.layer
-        if layer.type == "Data"
-    ]
+    """The layers that read LMDBs, that of the images first; all read as many records of one data set a pass."""
+    layers = [found for found in (data_layer(layer, path) for layer in net.layer) if found]
     layers.sort(key=lambda layer: layer.name != "data")
     if not layers or layers[0].name != "data":
-        raise InputError(f"{path}: no Data layer 'data'; make the net with make_prototxt.py")
+        raise InputError(f"{path}: no layer 'data' that reads images; make the net with make_prototxt.py")
     for layer in layers[1:]:
         if layer.batch_size != layers[0].batch_size or layer.source.parent != layers[0].source.parent:
             raise InputError(
@@ -191,6 +176,8 @@ def _check_data(net: Path, layers: list[DataLayer], folder: Path) -> None:
             f"{folder}: has images of {summary['short_side'][0]} pixels, from which {net} cannot crop "
             f"{layers[0].crop}; store larger images"
         )
+    if layers[0].scales:
+        check_stored(folder, summary, layers[0].scales)
     for layer in layers:
         entries = _entries(layer.source)
         if entries != summary["n_records"]:

@@ -92,8 +92,11 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
         else:
             _tell_layers(record["layers"], request.weights)
             training.begin(request.weights)
-        with deferred_stops() as stop:
-            return training.run(stop)
+        try:
+            with deferred_stops() as stop:
+                return training.run(stop)
+        finally:
+            engine.close()
 
 
 def _schedule(request: Request, solver: Message) -> Schedule:

@@ -1,0 +1,57 @@
+"""The records of an image LMDB, in the order in which Caffe's Data layer reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lmdb
+from google.protobuf.message import DecodeError
+
+from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.common.errors import InputError
+
+BUILD_AGAIN = "build the LMDBs with make_lmdb.py"
+
+
+class ImageRecords:
+    """An open LMDB of encoded images. No process may go on using one that it inherited: each opens its own."""
+
+    def __init__(self, folder: Path) -> None:
+        """InputError where there is no LMDB, or nothing in it."""
+        self.folder = folder
+        if not (folder / "data.mdb").is_file():
+            raise InputError(f"{folder}: no LMDB (data.mdb) there; {BUILD_AGAIN}")
+        self._datum = caffe_messages().Datum
+        try:
+            # no lock: what is read is never written again, and the folder may be read-only
+            self._environment = lmdb.open(str(folder), readonly=True, lock=False, create=False)
+            self._transaction = self._environment.begin(buffers=True)
+            keys = self._transaction.cursor().iternext(keys=True, values=False)
+            self._keys = [bytes(key) for key in keys]
+        except (lmdb.Error, OSError) as error:
+            raise InputError(f"{folder}: not an LMDB ({error}); {BUILD_AGAIN}") from None
+        if not self._keys:
+            raise InputError(f"{folder}: an empty LMDB; {BUILD_AGAIN}")
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def key(self, visit: int) -> str:
+        """The key of a visit's record: after the last comes the first again."""
+        return self._keys[visit % len(self._keys)].decode("utf-8", errors="replace")
+
+    def image(self, visit: int) -> bytes:
+        """The encoded image of a visit's record. InputError, without saying which record, where it holds none."""
+        value = self._transaction.get(self._keys[visit % len(self._keys)])
+        try:
+            datum = self._datum.FromString(bytes(value))
+        except DecodeError:
+            raise InputError(f"no Datum of Caffe; {BUILD_AGAIN}") from None
+        if not datum.encoded:
+            raise InputError(f"holds no encoded image; {BUILD_AGAIN}")
+        return datum.data
+
+    def close(self) -> None:
+        """Closes the LMDB."""
+        self._transaction.abort()
+        self._environment.close()
