@@ -6,7 +6,7 @@ CORES = $(shell nproc)
 # every committed net says in its first line which command makes it
 NETS = sed -n 's/^\# made by: //p' prototxt/*/train.prototxt
 
-.PHONY: demo experiment bench test check caffe prototxt
+.PHONY: demo experiment bench test check caffe torch prototxt
 
 demo: caffe ## images and labels to a mAP table through real Caffe
 	$(CAFFE) tools/demo.sh
@@ -24,6 +24,9 @@ test: caffe .venv/ready ## the parts that need no Caffe on this machine's Python
 
 bench: caffe ## each benchmark against its peer; some minutes each
 	$(CAFFE) benchmarks/bootstrap.py
+	$(CAFFE) benchmarks/folds.py
+	$(CAFFE) benchmarks/jitter.py
+	$(CAFFE) benchmarks/make_lmdb.py --data build/photographs
 	$(CAFFE) benchmarks/neighbours.py
 	$(CAFFE) benchmarks/resume.py
 	$(CAFFE) benchmarks/score.py
@@ -37,6 +40,9 @@ check: .venv/ready ## style, shell scripts, Dockerfiles, generated files
 
 caffe: ## BVLC Caffe and its Python in .caffe, from Debian's packages
 	docker/make_caffe.sh .caffe
+
+torch: .venv/ready ## caffe-torch, the engine on PyTorch, in .venv
+	.venv/bin/pip install --quiet torch==2.13.0 --editable '.[torch]'
 
 prototxt: .venv/ready ## generates the committed nets anew
 	$(NETS) | while read -r command; do eval ".venv/bin/python $$command" || exit 1; done

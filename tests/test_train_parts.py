@@ -55,6 +55,7 @@ def test_a_row_that_a_kill_left_half_written_goes_and_a_missing_one_is_told(tmp_
 @pytest.mark.parametrize(
     "text, words",
     [
+        ("base_lr: 0.1 train_state { stage: 'a' }", "train_state"),
         ("", ":1: the columns are not"),
         ("a,b\n1,2\n", ":1: the columns"),
         (",".join(COLUMNS) + "\n1,x\n", ":2: a value"),

@@ -27,6 +27,8 @@ HEADER = (
 def read_checked_solver(path: Path) -> Message:
     """A SolverParameter whose hyper-parameters can be trained with. InputError says what is not as it must be."""
     solver = read_solver(path)
+    if solver.HasField("train_state") or solver.test_state:
+        raise InputError(f"{path}: train_state and test_state choose layers, which train.py does not; leave them out")
     if not solver.base_lr > 0:
         raise InputError(f"{path}: base_lr is {solver.base_lr:g}, which trains nothing; give a positive one")
     if solver.type not in KINDS:

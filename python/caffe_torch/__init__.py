@@ -1,0 +1,1 @@
+"""Runs Caffe's prototxts, caffemodels and solverstates with PyTorch. Knows nothing of what the nets are for."""

@@ -1,0 +1,117 @@
+"""Losses and Accuracy, with Caffe's normalisations (loss_layer.hpp and the layers' own files)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe_torch.layers.layer import Layer, Shape
+
+LEAST = math.log(torch.finfo(torch.float32).tiny)  # Caffe takes the logarithm of no smaller probability
+
+
+class _Loss(Layer):
+    is_loss = True
+
+    def ignored(self, labels: Tensor) -> Tensor | None:
+        """Where a label is the one to ignore; None where there is no such label."""
+        settings = self.param.loss_param
+        return labels == settings.ignore_label if settings.HasField("ignore_label") else None
+
+    def divisor(self, mode: int, images: int, numbers: int, ignored: Tensor | None) -> Tensor | float:
+        """What the summed loss is divided by, at least 1.
+
+        FULL: all labels. VALID: those that are not ignored. BATCH_SIZE: images. NONE: 1.
+        """
+        settings = self.param.loss_param
+        if mode == settings.VALID and ignored is not None:
+            return (numbers - ignored.sum()).clamp(min=1)
+        return max(1, {settings.BATCH_SIZE: images, settings.NONE: 1}.get(mode, numbers))
+
+    def mode(self, default: int) -> int:
+        """The normalisation: its own field, the older `normalize`, or the layer's default."""
+        settings = self.param.loss_param
+        if settings.HasField("normalization"):
+            return settings.normalization
+        if settings.HasField("normalize"):
+            return settings.VALID if settings.normalize else settings.BATCH_SIZE
+        return default
+
+
+class SigmoidCrossEntropyLoss(_Loss):
+    """Of logits and targets of one shape; by itself normalised by BATCH_SIZE. A second top has the probabilities."""
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        self.expect(bottoms, 2, tops=None)
+        if math.prod(bottoms[0]) != math.prod(bottoms[1]):
+            raise self.refuse(f"{tuple(bottoms[0])} logits and {tuple(bottoms[1])} targets")
+
+    def forward(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        targets = targets.reshape(logits.shape)
+        ignored = self.ignored(targets)
+        each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        if ignored is not None:
+            each = each.masked_fill(ignored, 0)
+        mode = self.mode(self.param.loss_param.BATCH_SIZE)
+        loss = each.sum() / self.divisor(mode, logits.shape[0], logits.numel(), ignored)
+        return (loss, torch.sigmoid(logits).detach())[: len(self.param.top)]
+
+
+class SoftmaxWithLoss(_Loss):
+    """Of scores and one label for every place; by itself normalised by VALID. A second top has the probabilities."""
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        self.expect(bottoms, 2, tops=None)
+        self.classes = self.axis(self.param.softmax_param.axis, len(bottoms[0]))
+        places = math.prod(bottoms[0]) // max(1, bottoms[0][self.classes])
+        if math.prod(bottoms[1]) != places:
+            raise self.refuse(f"{tuple(bottoms[1])} labels for scores of {tuple(bottoms[0])}")
+
+    def forward(self, scores: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        logs = torch.log_softmax(scores, self.classes)
+        outer, number = math.prod(scores.shape[: self.classes]), scores.shape[self.classes]
+        labels = labels.reshape(outer, -1).long()
+        ignored = self.ignored(labels)
+        picked = labels if ignored is None else labels.masked_fill(ignored, 0)
+        of_label = logs.reshape(outer, number, -1).gather(1, picked[:, None])[:, 0]
+        of_label = of_label + (of_label.clamp(min=LEAST) - of_label).detach()
+        if ignored is not None:
+            of_label = of_label.masked_fill(ignored, 0)
+        loss = -of_label.sum() / self.divisor(self.mode(self.param.loss_param.VALID), outer, labels.numel(), ignored)
+        return (loss, logs.exp().detach())[: len(self.param.top)]
+
+
+class Accuracy(Layer):
+    """The share of labels whose class is among the `top_k` best; an equal score counts as better.
+
+    A second top has the same for each class.
+    """
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        self.expect(bottoms, 2, tops=None)
+        settings = self.param.accuracy_param
+        self.classes = self.axis(settings.axis, len(bottoms[0]))
+        if settings.top_k > math.prod(bottoms[0]) // math.prod(bottoms[1]):
+            raise self.refuse(f"top_k {settings.top_k} of fewer classes")
+
+    @torch.no_grad()
+    def forward(self, scores: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        settings = self.param.accuracy_param
+        outer, number = math.prod(scores.shape[: self.classes]), scores.shape[self.classes]
+        scores, labels = scores.reshape(outer, number, -1), labels.reshape(outer, 1, -1).long()
+        counted = torch.ones_like(labels, dtype=torch.bool)
+        if settings.HasField("ignore_label"):
+            counted = labels != settings.ignore_label
+            labels = labels.masked_fill(~counted, 0)
+        better = (scores >= scores.gather(1, labels)).sum(1, keepdim=True) - 1
+        hits = ((better < settings.top_k) & counted).to(scores.dtype)
+        accuracy = hits.sum() / counted.sum().clamp(min=1)
+        if len(self.param.top) == 1:
+            return (accuracy,)
+        zeros = scores.new_zeros(number)
+        of_class = zeros.scatter_add(0, labels.reshape(-1), hits.reshape(-1))
+        sizes = zeros.scatter_add(0, labels.reshape(-1), counted.to(scores.dtype).reshape(-1))
+        return accuracy, torch.where(sizes == 0, sizes, of_class / sizes)

@@ -1,0 +1,223 @@
+"""A net: the layers of a prototxt that a phase, a level and stages choose, wired by the names of their blobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterable, Sequence
+
+import torch
+from google.protobuf.message import Message
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from caffe_torch.errors import NetError
+from caffe_torch.layers import LAYERS
+from caffe_torch.layers.layer import Layer
+from caffe_torch.layers.normalisation import BatchNorm, Scale
+from skinmtl.caffe_files.schema import caffe_messages
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A parameter that the solver updates: whose blob, and its multipliers of learning rate and decay."""
+
+    layer: str
+    blob: int
+    lr_mult: float
+    decay_mult: float
+
+
+class Net(nn.Module):
+    """Runs layers in the order of the prototxt.
+
+    A top with its bottom's name replaces that blob for the layers that follow; here the old numbers stay untouched.
+    `learned` lists the parameters in Caffe's order, each once however many layers share it.
+    """
+
+    def __init__(self, param: Message, phase: str, level: int = 0, stages: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.name, self.phase = param.name, phase
+        self.layers = nn.ModuleList()
+        self.learned: list[Learned] = []
+        self.loss_weights: list[tuple[str, float]] = []
+        self._shared: dict[str, tuple[Layer, int, Learned]] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in chosen_layers(param, phase, level, stages):
+            self._add(layer, shapes)
+        self._fused = self._batch_norms_with_scales()
+        taken = {bottom for layer in self.layers for bottom in layer.param.bottom}
+        self.outputs = [name for name in shapes if name not in taken]
+        self.shapes = shapes
+
+    def forward(self, inputs: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Every blob by name, as the last layer that has it left it; `inputs` are set in place of an Input's tops."""
+        device = next(iter(self.parameters()), torch.empty(0)).device
+        blobs: dict[str, Tensor] = {}
+        skipped = set()
+        for number, layer in enumerate(self.layers):
+            if number in skipped:
+                continue
+            bottoms = self._bottoms(layer, blobs)
+            if number in self._fused:
+                scale = self.layers[self._fused[number]]
+                bias = scale.blob1 if scale.has_bias() else None
+                tops = (layer.normalised(bottoms[0], scale.blob0, bias),)
+                skipped.add(self._fused[number])
+            else:
+                tops = layer(*bottoms)
+            for name, top in zip(layer.param.top, tops):
+                if layer.is_source:
+                    top = (inputs or {}).get(name, top).to(device, non_blocking=True)
+                blobs[name] = top
+        return blobs
+
+    def loss(self, blobs: dict[str, Tensor]) -> Tensor:
+        """The sum of all losses, each with its weight."""
+        if not self.loss_weights:
+            raise NetError(f"net {self.name!r} has no loss")
+        return sum(weight * blobs[name].sum() for name, weight in self.loss_weights)
+
+    def parameter(self, learned: Learned) -> Tensor:
+        """The blob that a Learned stands for."""
+        return self.layer(learned.layer).blobs[learned.blob]
+
+    def layer(self, name: str) -> Layer:
+        """The layer of a name."""
+        return next(layer for layer in self.layers if layer.name == name)
+
+    def share_weights(self, other: Net) -> None:
+        """Takes the blobs of the other net's layers of the same names for its own."""
+        theirs = {layer.name: layer for layer in other.layers}
+        for layer in self.layers:
+            owner = theirs.get(layer.name)
+            if owner is None or not layer.blob_count:
+                continue
+            if [tuple(blob.shape) for blob in layer.blobs] != [tuple(blob.shape) for blob in owner.blobs]:
+                raise layer.refuse(f"its blobs have other shapes than in the net of phase {other.phase}")
+            for number, blob in enumerate(owner.blobs):
+                setattr(layer, f"blob{number}", blob)
+
+    def sources(self) -> Iterable[Layer]:
+        """The layers that make data."""
+        return (layer for layer in self.layers if layer.is_source)
+
+    def _add(self, param: Message, shapes: dict[str, tuple[int, ...]]) -> None:
+        if any(param.name == layer.name for layer in self.layers):
+            raise NetError(f"two layers are named {param.name!r}; give each its own name")
+        for bottom in param.bottom:
+            if bottom not in shapes:
+                raise NetError(f"layer {param.name!r}: no layer before it has the top {bottom!r}")
+        for number, top in enumerate(param.top):
+            in_place = number < len(param.bottom) and param.bottom[number] == top
+            if top in shapes and not in_place:
+                raise NetError(f"layer {param.name!r}: another layer has the top {top!r} too")
+        builder = LAYERS.get(param.type)
+        if builder is None:
+            raise NetError(f"layer {param.name!r}: type {param.type!r} is not supported")
+        layer = builder(param, self.phase, [shapes[bottom] for bottom in param.bottom])
+        self.layers.append(layer)
+        if layer.is_source:
+            tops = layer.shapes
+        else:
+            tops = [tuple(top.shape) for top in self._on_meta(layer, [shapes[bottom] for bottom in param.bottom])]
+        shapes.update(zip(param.top, map(tuple, tops)))
+        self._note_losses(layer)
+        self._note_parameters(layer)
+
+    def _on_meta(self, layer: Layer, bottoms: list[tuple[int, ...]]) -> tuple[Tensor, ...]:
+        """The tops without their numbers, to know their shapes."""
+        held = {name: each.to("meta") for name, each in (*layer.named_parameters(), *layer.named_buffers())}
+        inputs = tuple(torch.empty(shape, device="meta") for shape in bottoms)
+        try:
+            with torch.no_grad():
+                return functional_call(layer, held, inputs)
+        except RuntimeError as error:
+            shown = ", ".join(map(str, bottoms))
+            raise layer.refuse(f"does not take {shown} ({str(error).splitlines()[0]})") from None
+
+    def _note_losses(self, layer: Layer) -> None:
+        weights = list(layer.param.loss_weight) or [1.0] * layer.is_loss
+        if len(weights) > len(layer.param.top):
+            raise layer.refuse(f"{len(weights)} loss weights for {len(layer.param.top)} tops")
+        self.loss_weights += [(top, weight) for top, weight in zip(layer.param.top, weights) if weight]
+
+    def _note_parameters(self, layer: Layer) -> None:
+        specs = list(layer.param.param)
+        if len(specs) > layer.blob_count:
+            raise layer.refuse(f"{len(specs)} params where it has {layer.blob_count}")
+        for number in range(layer.blob_count):
+            spec = specs[number] if number < len(specs) else caffe_messages().ParamSpec()
+            fixed = isinstance(layer, BatchNorm)
+            learned = Learned(layer.name, number, 0.0 if fixed else spec.lr_mult, spec.decay_mult)
+            if spec.name in self._shared:
+                self._share(layer, number, spec, learned)
+                continue
+            if spec.name:
+                self._shared[spec.name] = (layer, number, learned)
+            self.learned.append(learned)
+
+    def _share(self, layer: Layer, number: int, spec: Message, learned: Learned) -> None:
+        owner, of_owner, first = self._shared[spec.name]
+        theirs, ours = owner.blobs[of_owner], layer.blobs[number]
+        if theirs.shape != ours.shape:  # Caffe's PERMISSIVE, which takes any shape of as many numbers, is not here
+            raise layer.refuse(f"shares {spec.name!r}, {tuple(theirs.shape)}, but needs {tuple(ours.shape)}")
+        for field in ("lr_mult", "decay_mult"):
+            if spec.HasField(field) and getattr(spec, field) != getattr(first, field):
+                raise layer.refuse(f"shares {spec.name!r} with another {field}")
+        setattr(layer, f"blob{number}", theirs)
+
+    def _bottoms(self, layer: Layer, blobs: dict[str, Tensor]) -> list[Tensor]:
+        bottoms = [blobs[name] for name in layer.param.bottom]
+        for number, passes in enumerate(layer.param.propagate_down):
+            if not passes:
+                bottoms[number] = bottoms[number].detach()
+        return bottoms
+
+    def _batch_norms_with_scales(self) -> dict[int, int]:
+        """By the number of a BatchNorm, that of the Scale that works in place on its top: one pass does both."""
+        pairs = {}
+        for number, layer in enumerate(self.layers):
+            if not isinstance(layer, BatchNorm) or len(layer.bottom_shapes[0]) < 2:
+                continue
+            top = layer.param.top[0]
+            readers = [at for at, other in enumerate(self.layers) if at > number and top in other.param.bottom]
+            scale = self.layers[readers[0]] if readers else None
+            if isinstance(scale, Scale) and scale.is_per_channel and list(scale.param.top) == [top]:
+                pairs[number] = readers[0]
+        return pairs
+
+
+def chosen_layers(param: Message, phase: str, level: int, stages: Sequence[str]) -> list[Message]:
+    """The layers that belong to a phase, level and stages; a net's own old-fashioned inputs come first as a layer."""
+    if param.layers:
+        raise NetError(
+            f"net {param.name!r} has the `layers` of before 2014; Caffe's upgrade_net_proto_text makes them `layer`"
+        )
+    layers = []
+    if param.input:
+        source = caffe_messages().LayerParameter(name="input", type="Input", top=list(param.input))
+        shapes = [list(shape.dim) for shape in param.input_shape]
+        shapes = shapes or [list(param.input_dim[at : at + 4]) for at in range(0, len(param.input_dim), 4)]
+        if len(shapes) != len(param.input) or any(not shape for shape in shapes):
+            raise NetError(f"net {param.name!r}: {len(shapes)} shapes for {len(param.input)} inputs")
+        for shape in shapes:
+            source.input_param.shape.add(dim=shape)
+        layers.append(source)
+    for layer in param.layer:
+        if layer.include and layer.exclude:
+            raise NetError(f"layer {layer.name!r} has include and exclude rules; give one kind")
+        rules = layer.include or layer.exclude
+        met = any(_meets(rule, phase, level, stages) for rule in rules)
+        if met == bool(layer.include) or not rules:
+            layers.append(layer)
+    return layers
+
+
+def _meets(rule: Message, phase: str, level: int, stages: Sequence[str]) -> bool:
+    if rule.HasField("phase") and ("TRAIN", "TEST")[rule.phase] != phase:
+        return False
+    if rule.HasField("min_level") and level < rule.min_level:
+        return False
+    if rule.HasField("max_level") and level > rule.max_level:
+        return False
+    return set(rule.stage) <= set(stages) and not set(rule.not_stage) & set(stages)

@@ -1,0 +1,54 @@
+"""Learning rates by iteration: Caffe's seven policies (BVLC: sgd_solver.cpp, GetLearningRate)."""
+
+from __future__ import annotations
+
+import math
+
+from google.protobuf.message import Message
+
+from caffe_torch.errors import NetError
+
+
+def learning_rate(solver: Message, iteration: int, current_step: int) -> tuple[float, int]:
+    """The rate at an iteration, and the step that multistep and step stand at, which a solverstate holds."""
+    base, gamma, power, policy = solver.base_lr, solver.gamma, solver.power, solver.lr_policy
+    if policy == "fixed":
+        return base, current_step
+    if policy == "step":
+        current_step = iteration // solver.stepsize
+        return base * gamma**current_step, current_step
+    if policy == "exp":
+        return base * gamma**iteration, current_step
+    if policy == "inv":
+        return base * (1 + gamma * iteration) ** -power, current_step
+    if policy == "multistep":
+        if current_step < len(solver.stepvalue) and iteration >= solver.stepvalue[current_step]:
+            current_step += 1  # one at a time, as in Caffe
+        return base * gamma**current_step, current_step
+    if policy == "poly":
+        return base * (1 - iteration / solver.max_iter) ** power, current_step
+    return base / (1 + math.exp(-gamma * (iteration - solver.stepsize))), current_step
+
+
+NEEDED = {
+    "fixed": (),
+    "step": ("gamma", "stepsize"),
+    "exp": ("gamma",),
+    "inv": ("gamma", "power"),
+    "multistep": ("gamma",),
+    "poly": ("power", "max_iter"),
+    "sigmoid": ("gamma", "stepsize"),
+}
+
+
+def check_policy(solver: Message) -> None:
+    """NetError where the policy is unknown or lacks a value."""
+    if solver.lr_policy not in NEEDED:
+        raise NetError(f"lr_policy {solver.lr_policy!r} is unknown; it is one of {', '.join(NEEDED)}")
+    for field in ("base_lr", *NEEDED[solver.lr_policy]):
+        if not solver.HasField(field):
+            raise NetError(f"lr_policy {solver.lr_policy!r} needs {field}; add it to the solver")
+    if solver.lr_policy == "step" and solver.stepsize < 1:
+        raise NetError(f"stepsize {solver.stepsize}; it must be at least 1")
+    if solver.gamma < 0:
+        raise NetError(f"gamma {solver.gamma:g}; Caffe takes none below 0")

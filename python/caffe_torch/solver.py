@@ -1,0 +1,147 @@
+"""Training as Caffe's SGD solver does it (BVLC: solver.cpp, sgd_solver.cpp), number by number.
+
+An iteration: gradients of iter_size batches are summed; clipped by their common norm; divided by iter_size; weight
+decay is added; momentum x history + rate x lr_mult x gradient becomes the history, and is taken from the weight.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import nullcontext
+from pathlib import Path
+from typing import ContextManager
+
+import torch
+from google.protobuf.message import Message
+from torch import Tensor
+
+from caffe_torch.errors import NetError
+from caffe_torch.model_files import copy_weights, read_solverstate, write_caffemodel, write_solverstate
+from caffe_torch.net import Net
+from caffe_torch.rates import check_policy, learning_rate
+
+
+class Solver:
+    """One training: the net of the phase TRAIN, its learning, its place in the data.
+
+    `precision` is fp32, tf32 or bf16 (weights stay float32). With fp32 on a CPU the same seed gives the same bits, and
+    a restored solver goes on as the undisturbed one: what is drawn depends on the seed and the iteration alone.
+    """
+
+    def __init__(self, param: Message, net: Net, device: str = "cpu", precision: str = "fp32") -> None:
+        check_solver(param)
+        self.param, self.net, self.device, self.precision = param, net, torch.device(device), precision
+        self.iteration = self.current_step = 0
+        self.rate = 0.0  # of the last iteration
+        self.seed = max(0, param.random_seed)
+        self.net.to(self.device)
+        self.losses: deque[float] = deque(maxlen=max(1, param.average_loss))
+        self.parameters = [net.parameter(learned) for learned in net.learned]
+        self.history = [torch.zeros_like(each) for each in self.parameters]
+        for parameter, learned in zip(self.parameters, net.learned):
+            parameter.requires_grad_(bool(learned.lr_mult))  # as Caffe, which computes no gradient for a rate of 0
+        self.groups = self._groups()
+        self.place_data()
+
+    def place_data(self) -> None:
+        """Sets where the data layers read on: as after all iterations so far."""
+        for source in self.net.sources():
+            source.start(self.iteration * self.param.iter_size, self.seed)
+
+    def step(self) -> dict[str, Tensor]:
+        """One iteration; returns the blobs of its last batch. The smoothed loss is in `smoothed_loss`."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        total = 0.0
+        for number in range(self.param.iter_size):
+            torch.manual_seed(hash((self.seed, self.iteration, number)) & (2**63 - 1))  # Dropout, fillers of DummyData
+            with self.casting():
+                blobs = self.net()
+                loss = self.net.loss(blobs)
+            loss.backward()
+            total += loss.detach()
+        self.losses.append(float(total) / self.param.iter_size)
+        self.rate, self.current_step = learning_rate(self.param, self.iteration, self.current_step)
+        self._update(self.rate)
+        self.iteration += 1
+        return blobs
+
+    @property
+    def smoothed_loss(self) -> float:
+        """The mean loss of the last `average_loss` iterations."""
+        return sum(self.losses) / len(self.losses)
+
+    def casting(self) -> ContextManager:
+        """Where numbers are of less precision than float32."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def copy_from(self, caffemodel: Path) -> list[str]:
+        """Fills layers by name; returns the caffemodel's layers that the net has not."""
+        return copy_weights(self.net, caffemodel)
+
+    def snapshot(self, prefix: str) -> tuple[Path, Path]:
+        """Writes PREFIX_iter_N.caffemodel and .solverstate, which BVLC Caffe reads too."""
+        model = Path(f"{prefix}_iter_{self.iteration}.caffemodel")
+        state = model.with_suffix(".solverstate")
+        write_caffemodel(self.net, model)
+        write_solverstate(state, self.iteration, self.current_step, model, self.history)
+        return model, state
+
+    def restore(self, state: Path) -> None:
+        """Goes on from a solverstate of this engine or of Caffe: weights, momentum, iteration, place in the data."""
+        found = read_solverstate(state, self.history)
+        if found.learned_net:
+            copy_weights(self.net, Path(found.learned_net))
+        self.iteration, self.current_step = found.iter, found.current_step
+        self.place_data()
+
+    def _groups(self) -> dict[tuple[float, float], list[int]]:
+        """Parameters of equal multipliers, which are updated together."""
+        groups: dict[tuple[float, float], list[int]] = {}
+        for number, learned in enumerate(self.net.learned):
+            if learned.lr_mult:
+                groups.setdefault((learned.lr_mult, learned.decay_mult), []).append(number)
+        return groups
+
+    @torch.no_grad()
+    def _update(self, rate: float) -> None:
+        clip = self.param.clip_gradients
+        share = 1.0 / self.param.iter_size
+        if clip >= 0:
+            gradients = [each.grad for each in self.parameters if each.grad is not None]
+            norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+            share = share * torch.clamp(clip / norm, max=1.0)
+        for (lr_mult, decay_mult), numbers in self.groups.items():
+            weights = [self.parameters[number].data for number in numbers]
+            history = [self.history[number] for number in numbers]
+            steps = [
+                torch.zeros_like(self.parameters[number])
+                if self.parameters[number].grad is None
+                else self.parameters[number].grad
+                for number in numbers
+            ]
+            if clip >= 0 or share != 1:
+                torch._foreach_mul_(steps, share)
+            decay = self.param.weight_decay * decay_mult
+            if decay and self.param.regularization_type == "L1":
+                torch._foreach_add_(steps, torch._foreach_sign(weights), alpha=decay)
+            elif decay:
+                torch._foreach_add_(steps, weights, alpha=decay)
+            torch._foreach_mul_(history, self.param.momentum)
+            torch._foreach_add_(history, steps, alpha=rate * lr_mult)
+            torch._foreach_sub_(weights, history)
+
+
+def check_solver(param: Message) -> None:
+    """NetError where the solver asks for what this engine has not."""
+    check_policy(param)
+    if param.type != "SGD":
+        raise NetError(f"solver type {param.type!r} is not supported; this engine has SGD")
+    if param.regularization_type not in ("L1", "L2"):
+        raise NetError(f"regularization_type {param.regularization_type!r} is neither L1 nor L2")
+    if param.snapshot_format != param.BINARYPROTO:
+        raise NetError("snapshot_format HDF5 is not supported; use BINARYPROTO")
+    if param.iter_size < 1:
+        raise NetError(f"iter_size {param.iter_size}; it must be at least 1")
