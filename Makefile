@@ -3,6 +3,8 @@ CAFFE = PATH="$(CURDIR)/.caffe/bin:$$PATH"
 # this machine's own Python, also where .caffe/bin is first on PATH
 HOST = PATH="$$(echo "$$PATH" | sed 's|$(CURDIR)/.caffe/bin:*||g')"
 CORES = $(shell nproc)
+# tests of a file share what they make, so that a file stays with one worker
+SIDE_BY_SIDE = -n $(CORES) --dist loadfile
 # every committed net says in its first line which command makes it
 NETS = sed -n 's/^\# made by: //p' prototxt/*/train.prototxt
 
@@ -19,8 +21,8 @@ experiment: caffe .venv/ready ## the paper's folds x models on the drawn picture
 	cat build/experiment/logs/report.log
 
 test: caffe .venv/ready ## the parts that need no Caffe on this machine's Python, then everything in .caffe
-	.venv/bin/python -m pytest -q -m "not caffe and not image"
-	$(CAFFE) pytest -q
+	.venv/bin/python -m pytest -q -m "not caffe and not image" $(SIDE_BY_SIDE)
+	$(CAFFE) OPENBLAS_NUM_THREADS=1 pytest -q $(SIDE_BY_SIDE)
 
 bench: caffe ## each benchmark against its peer; some minutes each
 	$(CAFFE) benchmarks/bootstrap.py
