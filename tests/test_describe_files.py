@@ -83,6 +83,7 @@ class TestHeader:
             (".tiff", picture(40, 30), "TIFF", "colour", 8),
             (".tiff", picture(40, 30, 3, np.uint16), "TIFF", "colour", 16),
             (".webp", picture(40, 30), "WebP", "colour", 8),
+            (".webp", picture(40, 30, 4), "WebP", "with transparency", 8),
             (".ppm", picture(40, 30), "PNM", "unknown", 0),
         ],
     )
@@ -106,15 +107,28 @@ class TestHeader:
 
 
 class TestOneFile:
-    def test_its_facts_are_those_of_the_decoded_image(self, tmp_path):
-        (tmp_path / "a.jpg").write_bytes(turned_jpeg(picture(90, 60), 6))
+    @pytest.mark.parametrize("orientation", [1, 4, 5, 6, 8])
+    def test_its_facts_are_those_of_the_decoded_image(self, tmp_path, orientation):
+        (tmp_path / "a.jpg").write_bytes(turned_jpeg(picture(90, 60), orientation))
         facts = look((tmp_path / "a.jpg", True))
         shown = decode((tmp_path / "a.jpg").read_bytes())
-        assert (facts.height, facts.width) == shown.shape[:2] == (90, 60)
-        assert (facts.header.turned, facts.n_bytes) == (6, (tmp_path / "a.jpg").stat().st_size)
+        assert (facts.height, facts.width) == shown.shape[:2] == ((90, 60) if orientation > 4 else (60, 90))
+        assert (facts.header.turned, facts.n_bytes) == (orientation, (tmp_path / "a.jpg").stat().st_size)
         small = cv2.imdecode(np.frombuffer(facts.thumbnail, np.uint8), cv2.IMREAD_COLOR)
         assert small.shape == shown.shape
         assert np.abs(small.astype(int) - shown).mean() < 4
+        (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-99])
+        damaged = look((tmp_path / "a.jpg", True))
+        assert (damaged.kind, damaged.width, damaged.height) == ("damaged", facts.width, facts.height)
+
+    @pytest.mark.parametrize("orientation", [1, 6])
+    def test_a_tiff_that_its_own_tag_turns(self, tmp_path, orientation):
+        tags = [(256, 9), (257, 6), (258, 8), (259, 1), (262, 1), (273, 122), (274, orientation), (277, 1), (279, 54)]
+        directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+        (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + directory + bytes(4) + bytes(54))
+        facts = look((tmp_path / "a.tif", False))
+        assert facts.kind == ""
+        assert (facts.height, facts.width) == decode((tmp_path / "a.tif").read_bytes()).shape[:2]
 
     def test_a_large_one_has_a_thumbnail_of_the_tiles_size(self, tmp_path):
         (tmp_path / "a.jpg").write_bytes(encoded(".jpg", picture(1600, 2400)))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from skinmtl.data.manifest import Manifest, Row
 from skinmtl.description.labels import count_labels, pairs, shares
-from skinmtl.description.names import near_names
-from skinmtl.description.sample import sample
+from skinmtl.description.near_names import near_names
+from skinmtl.description.sheets import sample
 
 LESIONS, LOCATIONS = tuple("abcd"), tuple("xyz")
 
@@ -141,7 +141,9 @@ class TestNearNames:
     def test_one_label_in_two_spellings(self, a, b):
         assert [pair[:2] for pair in near_names(["macule", a, "nodule", b])] == [(a, b)]
 
-    @pytest.mark.parametrize("a, b", [("macule", "papule"), ("grade 1", "grade 2"), ("hand", "head"), ("肘", "膝")])
+    @pytest.mark.parametrize(
+        "a, b", [("macule", "papule"), ("naevus of grade 1", "naevus of grade 2"), ("hand", "head"), ("肘", "膝")]
+    )
     def test_two_labels(self, a, b):
         assert near_names([a, b]) == []
 

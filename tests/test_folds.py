@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from usage_errors import usage_errors
 
 from skinmtl.common.errors import InputError
 from skinmtl.common.provenance import sha256
@@ -132,18 +133,27 @@ def test_the_tool_names_a_label_that_cannot_be_in_every_fold(tool, data):
     assert "location 'nose' is in 1 group: it cannot be in each of 3 folds" in finished.stdout.splitlines()
 
 
-@pytest.mark.parametrize(
-    "words, says",
-    [
-        (["--near-duplicates", 6], "--images and --near-duplicates go together"),
-        (["--merge-near-duplicates", "merged"], "needs --near-duplicates"),
-        (["--out", "folds.json"], "is where the report goes"),
-    ],
-)
-def test_wrong_usage(tool, data, words, says):
-    finished = tool("make_folds.py", "--manifest", "manifest.csv", "--out", "folds.csv", *words, cwd=data.folder)
-    assert finished.returncode == 2
-    assert says in finished.stderr
+SEARCH = ["--images", "images", "--near-duplicates"]
+WRONG_USAGE = [
+    ([*SEARCH[2:], "6"], "--images and --near-duplicates go together"),
+    ([*SEARCH, "65"], "--near-duplicates: the hashes have 64 bits; give a number up to 64"),
+    (["--least-correlation", "1.5"], "--least-correlation: a correlation is a number from -1 to 1"),
+    ([*SEARCH, "--by", "image"], "--near-duplicates are sought across groups: it goes with --by group"),
+    (["--merge-near-duplicates", "merged"], "--merge-near-duplicates needs --near-duplicates"),
+    (
+        [*SEARCH, "--merge-near-duplicates", "merged", "--out", "merged/folds.csv"],
+        "merged: is made whole by this command; put --out beside it, not into it",
+    ),
+    (["--out", "manifest.csv"], "manifest.csv: is an input of this command; name another file to write"),
+    (["--out", "folds.json"], "folds.json: is where the report goes; name the folds .csv"),
+    (["--k", "1"], "--k: one fold leaves nothing to train on; make two or more"),
+]
+
+
+def test_wrong_usage(data):
+    start = ["--manifest", "manifest.csv", "--out", "folds.csv"]
+    said = usage_errors("make_folds", [[*start, *words] for words, _ in WRONG_USAGE], data.folder)
+    assert said == [words for _, words in WRONG_USAGE]
     assert sorted(path.name for path in data.folder.iterdir()) == ["images", "manifest.csv"]
 
 
@@ -239,15 +249,15 @@ def test_make_lmdb_sets_the_share_aside(tool, data, folds_file, tmp_path):
     assert len(listed["validation"]) == 2
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_a_share_that_does_not_go_with_the_subset_is_a_usage_error(tmp_path):
+    start = ["--manifest", "manifest.csv", "--images", "images", "--folds", "folds.csv", "--fold", 0, "--out", "out"]
+    ends = (
         ["--subset", "validation"],
         ["--subset", "test", "--validation", 0.1],
         ["--subset", "train", "--validation", 1],
-    ],
-)
-def test_a_share_that_does_not_go_with_the_subset_is_a_usage_error(tool, data, folds_file, tmp_path, words):
-    command = ["--manifest", data.manifest, "--images", data.images, "--folds", folds_file, "--fold", 0, *words]
-    assert tool("make_lmdb.py", *command, "--out", tmp_path / "out").returncode == 2
-    assert not (tmp_path / "out").exists()
+    )
+    assert usage_errors("make_lmdb", [[*start, *words] for words in ends], tmp_path) == [
+        "--subset validation needs --validation SHARE",
+        "--validation goes with --subset train or validation",
+        "argument --validation: '1' is not a number from 0 to below 1",
+    ]

@@ -31,6 +31,7 @@ from skinmtl.splits.near_duplicates import (
     hash_images,
 )
 from skinmtl.splits.phash import perceptual_hash
+from skinmtl.splits.splitting import Split, write_split
 
 
 @lru_cache(None)
@@ -260,6 +261,14 @@ def test_the_tool_finds_merges_and_writes_them(tool, album):
     assert made_by["manifest_sha256"] == report["manifest_sha256"]
 
 
+def test_joined_groups_that_are_too_few_for_the_folds_are_refused(album):
+    everything = Search(album.folder / "images", 64, -1, 1)
+    split = Split(4, 1, "group", "labels", everything, album.folder / "merged")
+    with pytest.raises(InputError, match="with near-duplicates joined, its groups are 3, too few for 4 folds; lower"):
+        write_split(read_manifest(album.folder / "manifest.csv"), album.folder / "folds.csv", split, {})
+    assert sorted(path.name for path in album.folder.iterdir()) == ["images", "manifest.csv"]
+
+
 def test_without_merging_the_tool_only_reports(tool, album):
     finished = tool(*album.command, "--images", "images", "--near-duplicates", 0, "--workers", 1, cwd=album.folder)
     assert (finished.returncode, finished.stderr) == (0, "")
@@ -273,7 +282,7 @@ def test_the_tool_names_every_image_that_cannot_be_read_and_leaves_nothing(tool,
     (album.folder / "images" / "3.jpg").write_bytes(b"\xff\xd8 no more")
     (album.folder / "images" / "blank 1.jpg").write_bytes(b"")
     before = sorted(path.name for path in album.folder.iterdir())
-    search = ["--images", "images", "--near-duplicates", "--merge-near-duplicates", "merged"]
+    search = ["--images", "images", "--near-duplicates", "--merge-near-duplicates", "merged", "--workers", 1]
     finished = tool(*album.command, *search, cwd=album.folder)
     assert (finished.returncode, finished.stdout) == (1, "")
     said = finished.stderr.splitlines()
@@ -283,8 +292,9 @@ def test_the_tool_names_every_image_that_cannot_be_read_and_leaves_nothing(tool,
     assert sorted(path.name for path in album.folder.iterdir()) == before
 
 
-def test_a_folder_that_is_there_is_left_alone(tool, refused, album):
+def test_a_folder_that_is_there_is_left_alone(album):
     (album.folder / "merged").mkdir()
-    search = ["--images", "images", "--near-duplicates", "--merge-near-duplicates", "merged"]
-    refused(tool(*album.command, *search, cwd=album.folder), "merged: exists already")
+    split = Split(3, 1, "group", "labels", Search(album.folder / "images", 6, 0.97, 1), album.folder / "merged")
+    with pytest.raises(InputError, match="merged: exists already"):
+        write_split(read_manifest(album.folder / "manifest.csv"), album.folder / "folds.csv", split, {})
     assert sorted(path.name for path in album.folder.iterdir()) == ["images", "manifest.csv", "merged"]

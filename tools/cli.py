@@ -135,6 +135,42 @@ def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_near_duplicate_arguments(parser: argparse.ArgumentParser, distance: int, correlation: float) -> None:
+    """--images, --near-duplicates, --least-correlation and --workers, with what is usual for the middle two."""
+    parser.add_argument("--images", type=Path, metavar="DIR", help="where the images are; for --near-duplicates")
+    parser.add_argument(
+        "--near-duplicates",
+        type=not_negative,
+        nargs="?",
+        const=distance,
+        metavar="DISTANCE",
+        help="look for images of different groups that are nearly the same, mirrored or not: their 64-bit hashes "
+        "differ in at most DISTANCE bits (%(const)s where none is given: it finds copies saved again, scaled or made "
+        "brighter and most that were cut by 1 %% a side; more finds heavier crops, and images that only look alike)",
+    )
+    parser.add_argument(
+        "--least-correlation",
+        type=finite,
+        default=correlation,
+        metavar="R",
+        help="of the grey images, shrunk to 32 x 32, for them to be near-duplicates (default %(default)s; less finds "
+        "more crops, -1 believes the hashes alone)",
+    )
+    parser.add_argument(
+        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
+    )
+
+
+def check_near_duplicate_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exits with a usage error unless --images and --near-duplicates came both or none, in their range."""
+    if (args.images is None) != (args.near_duplicates is None):
+        parser.error("--images and --near-duplicates go together")
+    if args.near_duplicates is not None and args.near_duplicates > 64:
+        parser.error("--near-duplicates: the hashes have 64 bits; give a number up to 64")
+    if not -1 <= args.least_correlation <= 1:
+        parser.error("--least-correlation: a correlation is a number from -1 to 1")
+
+
 def check_fold_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Exits with a usage error unless --folds, --fold and --subset came all or none."""
     given = [args.folds is not None, args.fold is not None, args.subset is not None]

@@ -11,7 +11,15 @@ folds_near_duplicates.csv  with --near-duplicates: image_a,image_b,distance,grou
 import argparse
 from pathlib import Path
 
-from cli import finite, new_parser, not_negative, positive, refuse_overwriting, run, seed, usable_cores
+from cli import (
+    add_near_duplicate_arguments,
+    check_near_duplicate_arguments,
+    new_parser,
+    positive,
+    refuse_overwriting,
+    run,
+    seed,
+)
 from skinmtl.data.manifest import read_manifest
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
 from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split
@@ -35,25 +43,7 @@ def parse_args() -> argparse.Namespace:
         help="what is spread evenly besides the number of images: lesions and locations, or nothing, as in plain "
         "random folds (default: labels by group, none by image, which is the paper's protocol)",
     )
-    parser.add_argument("--images", type=Path, metavar="DIR", help="where the images are; for --near-duplicates")
-    parser.add_argument(
-        "--near-duplicates",
-        type=not_negative,
-        nargs="?",
-        const=USUAL_DISTANCE,
-        metavar="DISTANCE",
-        help="look for images of different groups that are nearly the same, mirrored or not: their 64-bit hashes "
-        "differ in at most DISTANCE bits (%(const)s where none is given: it finds copies saved again, scaled or made "
-        "brighter and most that were cut by 1 %% a side; more finds heavier crops, and images that only look alike)",
-    )
-    parser.add_argument(
-        "--least-correlation",
-        type=finite,
-        default=USUAL_CORRELATION,
-        metavar="R",
-        help="of the grey images, shrunk to 32 x 32, for them to be near-duplicates (default %(default)s; less finds "
-        "more crops, -1 believes the hashes alone)",
-    )
+    add_near_duplicate_arguments(parser, USUAL_DISTANCE, USUAL_CORRELATION)
     parser.add_argument(
         "--merge-near-duplicates",
         type=Path,
@@ -61,12 +51,10 @@ def parse_args() -> argparse.Namespace:
         help="deal the groups that near-duplicates link as one, and make DIR with the manifest of these groups, for "
         "the tools that come after; its column original_group keeps the groups that were",
     )
-    parser.add_argument(
-        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
-    )
     args = parser.parse_args()
-    if (args.images is None) != (args.near_duplicates is None):
-        parser.error("--images and --near-duplicates go together")
+    check_near_duplicate_arguments(parser, args)
+    if args.k == 1:
+        parser.error("--k: one fold leaves nothing to train on; make two or more")
     if args.near_duplicates is not None and args.by == "image":
         parser.error("--near-duplicates are sought across groups: it goes with --by group")
     if args.merge_near_duplicates and args.near_duplicates is None:
@@ -76,6 +64,9 @@ def parse_args() -> argparse.Namespace:
     labels = (args.manifest.with_name("lesions.txt"), args.manifest.with_name("locations.txt"))
     for path in (args.out, report_path(args.out), pairs_path(args.out)):
         refuse_overwriting(parser, path, args.manifest, *labels)
+    out = args.out.resolve()
+    if args.merge_near_duplicates and args.merge_near_duplicates.resolve() in (out, *out.parents):
+        parser.error(f"{args.merge_near_duplicates}: is made whole by this command; put --out beside it, not into it")
     if args.out == report_path(args.out):
         parser.error(f"{args.out}: is where the report goes; name the folds .csv")
     return args

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from skinmtl.description.file_summary import SIDES, FileSummary
+from skinmtl.description.headers import read_header
 from skinmtl.description.labels import RARE_BELOW, LabelCounts, Labels, shares
 from skinmtl.figures.heat_map import heat_map
 from skinmtl.figures.labels import label
-from skinmtl.figures.style import BLUE, ORANGE, RED, new_figure
+from skinmtl.figures.style import BLUE, DPI, ORANGE, RED, new_figure, save_figure
 
 BARS = 100  # labels of a chart at most, and of a side of a heat map: more cannot be read (our choice)
 CELLS = 60
 BINS = 40
+SHOWN_DPI = 96  # of a page's pixel: a chart of style.DPI is shown smaller, so that its text has the page's size
 
 
 def label_bars(counts: LabelCounts, what: str) -> Figure:
@@ -105,6 +110,22 @@ def size_histograms(files: FileSummary) -> Figure:
             axes.spines[side].set_visible(False)
     figure.subplots_adjust(wspace=0.28)
     return figure
+
+
+def save_picture(figure: Figure, path: Path) -> tuple[int, int]:
+    """Writes the figure as a PNG; returns the width and height to show it with, in a page's pixels."""
+    with unknown_signs_pass():
+        save_figure(figure, path)
+    header = read_header(path.read_bytes())
+    return round(header.width * SHOWN_DPI / DPI), round(header.height * SHOWN_DPI / DPI)
+
+
+@contextmanager
+def unknown_signs_pass() -> Iterator[None]:
+    """A sign that matplotlib's font lacks is drawn as a box, without a warning for each: the page has the name."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def most_frequent(images: np.ndarray, at_most: int) -> np.ndarray:

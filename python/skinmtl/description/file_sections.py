@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from skinmtl.description.description import Description
 from skinmtl.description.file_summary import LONG, FileSummary
-from skinmtl.description.findings import counted, listed
-from skinmtl.description.sections import Picture, Section, Table, percent
+from skinmtl.description.sections import Picture, Section, Table, counted, listed, percent
 
 MEANING = {
     224: "smaller than the net's crop",

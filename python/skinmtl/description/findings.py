@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Iterable, Sequence
 
 from skinmtl.description.description import Description
 from skinmtl.description.file_summary import LONG, SIDES, FileSummary
 from skinmtl.description.labels import FOLDS, RARE_BELOW, Labels
-
-NAMED, LONGEST = 6, 60  # names in a sentence, and columns of each; the tables have all
+from skinmtl.description.sections import NAMED, counted, listed, shortened
 
 
 def findings(description: Description) -> list[str]:
     """One sentence each, files first; an empty list where there is nothing to say."""
     found = [] if description.files is None else [*_of_files(description.files)]
     return [*found, *_of_labels(description.labels), *_of_names(description.near_names)]
-
-
-def listed(names: Sequence[str], at_most: int = NAMED) -> str:
-    """The names joined by commas, long ones shortened; how many more there are where they are too many."""
-    more = f" and {len(names) - at_most:,} more" if len(names) > at_most else ""
-    return ", ".join(shortened(name) for name in names[:at_most]) + more
-
-
-def shortened(name: str, columns: int = LONGEST) -> str:
-    """The name without its middle where it is wider than `columns` of a terminal."""
-    if width(name) <= columns:
-        return name
-    start, end = name[: columns // 2], name[-(columns // 2) :]
-    while width(start) + width(end) >= columns:
-        start, end = start[:-1], end[1:]
-    return f"{start}…{end}"
-
-
-def width(text: str) -> int:
-    """Columns that a terminal gives to it."""
-    wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
-    return len(text) + wide - sum(1 for sign in text if unicodedata.combining(sign))
-
-
-def counted(n: int, what: str, more: str = "") -> str:
-    """ "1 image", "2 images"; `more` is the plural where it is not what + s."""
-    return f"{n:,} {what if n == 1 else more or what + 's'}"
 
 
 def _of_files(files: FileSummary) -> Iterable[str]:
@@ -64,7 +35,7 @@ def _of_files(files: FileSummary) -> Iterable[str]:
             (sum(one.folds > 1 for one in files.duplicates), "folds", "the test set leaks"),
         ):
             if n:
-                yield f"{what} differ in {n:,} of the {counted(len(files.duplicates), 'set')} of equal files: {so}"
+                yield f"{what} differ within {n:,} of {counted(len(files.duplicates), 'set')} of equal files: {so}"
     crop, test = SIDES[:2]
     if files.below[test]:
         smaller = f" ({files.below[crop]:,} of them below {crop})" if files.below[crop] else ""
@@ -81,8 +52,9 @@ def _of_files(files: FileSummary) -> Iterable[str]:
 def _of_labels(labels: Labels) -> Iterable[str]:
     n_folds = FOLDS if labels.folds is None else len(labels.folds.numbers)
     for what, counts in (("lesion", labels.lesions), ("location", labels.locations)):
+        dropped = " (the paper drops such a lesion)" if what == "lesion" else ""
         for names, said in (
-            (counts.rare(), f"fewer than {RARE_BELOW} images (the paper drops such a lesion)"),
+            (counts.rare(), f"fewer than {RARE_BELOW} images{dropped}"),
             (counts.in_few_groups(n_folds), f"fewer groups than {n_folds} folds"),
             (counts.missing_from_a_fold(), "no image in one fold or more"),
             (counts.unused(), f"no image at all ({what}s.txt names them)"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skinmtl.data.correlation import counts as counts_by_location
 from skinmtl.data.manifest import Manifest
 
 RARE_BELOW = 10  # images: the paper drops a label that has fewer
@@ -105,8 +106,8 @@ def count_labels(manifest: Manifest, fold_of: np.ndarray | None = None) -> Label
         label_sets=len({frozenset(row.lesions) for row in manifest.rows}),
         lesions=_counts(manifest.lesion_names, lesions, group, fold_of),
         locations=_counts(manifest.location_names, locations, group, fold_of),
-        together=_both(lesions, lesions),
-        at_location=_both(lesions, locations),
+        together=_together(lesions),
+        at_location=counts_by_location(manifest),
         folds=None if fold_of is None else _folds(fold_of, group, names),
     )
 
@@ -130,9 +131,10 @@ def pairs(labels: Labels) -> list[tuple[int, int, int, float]]:
     return [(int(first[n]), int(second[n]), int(both[n]), float(lift[n])) for n in order]
 
 
-def _both(has: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(L, M) int64: images with both. In floats, which numpy multiplies many times faster; exact below 2**53."""
-    return np.rint(has.T.astype(np.float64) @ other.astype(np.float64)).astype(np.int64)
+def _together(has: np.ndarray) -> np.ndarray:
+    """(L, L) int64: images with both, of `has` (N, L). In floats: numpy multiplies them faster; exact below 2**53."""
+    has = has.astype(np.float64)
+    return np.rint(has.T @ has).astype(np.int64)
 
 
 def _counts(names: tuple[str, ...], has: np.ndarray, group: np.ndarray, fold_of: np.ndarray | None) -> LabelCounts:

@@ -9,8 +9,9 @@ import jinja2
 
 from skinmtl.description.description import Description
 from skinmtl.description.file_sections import file_sections
-from skinmtl.description.findings import counted, findings, shortened, width
-from skinmtl.description.sections import Section, Table, label_sections
+from skinmtl.description.findings import findings
+from skinmtl.description.label_sections import label_sections
+from skinmtl.description.sections import Section, Table, counted, shortened, width
 
 NOT_LOOKED_AT = "The image files were not looked at: no --images."
 

@@ -1,4 +1,4 @@
-"""Contact sheets: a picture a label with some of its images, their names below them."""
+"""Contact sheets: which images of a label are shown, and a picture of them, their names below them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from skinmtl.data.images import encode_jpeg
 from skinmtl.data.manifest import Manifest
+from skinmtl.description.charts import unknown_signs_pass
 from skinmtl.description.files import TILE, FileFacts
-from skinmtl.description.pictures import unknown_signs_pass
 from skinmtl.figures.labels import label
 from skinmtl.figures.style import new_figure
 
@@ -27,12 +27,36 @@ QUALITY = 88
 NOTHING = 232  # grey of a tile whose file cannot be used
 
 
+def sample(manifest: Manifest, per_label: int, seed: int) -> dict[str, list[list[int]]]:
+    """ "lesion" and "location" -> for each label `per_label` of its rows at most, in a seeded random order.
+
+    A group gives its second image only after every group has given one (our choice): the images of one patient are
+    alike, and a sheet of them would say little of the label. One random order serves all labels, so that a label's
+    sample does not depend on which others there are.
+    """
+    order = np.random.RandomState(seed).permutation(len(manifest.rows))
+    lesions: list[list[int]] = [[] for _ in manifest.lesion_names]
+    locations: list[list[int]] = [[] for _ in manifest.location_names]
+    lesion = {name: p for p, name in enumerate(manifest.lesion_names)}
+    location = {name: q for q, name in enumerate(manifest.location_names)}
+    for n in order.tolist():
+        row = manifest.rows[n]
+        for name in row.lesions:
+            lesions[lesion[name]].append(n)
+        locations[location[row.location]].append(n)
+    groups = [row.group for row in manifest.rows]
+    return {
+        kind: [_over_groups(rows, groups)[:per_label] for rows in of_labels]
+        for kind, of_labels in (("lesion", lesions), ("location", locations))
+    }
+
+
 def write_sheets(
     folder: Path, manifest: Manifest, facts: Sequence[FileFacts], samples: dict[str, list[list[int]]]
 ) -> dict[str, list[str]]:
     """Writes a JPEG a label into `folder`; returns "lesion" and "location" -> each label's file name.
 
-    The name is empty for a label without images. `samples` is what sample.sample drew.
+    The name is empty for a label without images. `samples` is what `sample` drew.
     """
     folder.mkdir()
     names = {"lesion": manifest.lesion_names, "location": manifest.location_names}
@@ -80,6 +104,17 @@ def contact_sheet(facts: Sequence[FileFacts], images: Sequence[str], title: str)
         drawn, _ = figure.canvas.print_to_buffer()
     pixels = np.frombuffer(drawn, np.uint8).reshape(height, width, 4)
     return np.ascontiguousarray(pixels[:, :, 2::-1])
+
+
+def _over_groups(rows: Sequence[int], groups: Sequence[str]) -> list[int]:
+    """The rows, every group's first before any group's second, and so on."""
+    taken: dict[str, int] = {}
+    turns = []
+    for n in rows:
+        turn = taken.get(groups[n], 0)
+        taken[groups[n]] = turn + 1
+        turns.append(turn)
+    return [rows[at] for at in np.argsort(turns, kind="stable")]
 
 
 def _images(manifest: Manifest, kind: str, name: str) -> int:

@@ -17,11 +17,9 @@ from skinmtl.description.file_summary import FileSummary, summarise
 from skinmtl.description.files import look_at_files
 from skinmtl.description.findings import findings
 from skinmtl.description.labels import count_labels
-from skinmtl.description.names import near_names
+from skinmtl.description.near_names import near_names
 from skinmtl.description.page import page, text
-from skinmtl.description.pictures import save_picture
-from skinmtl.description.sample import sample
-from skinmtl.description.sheets import write_sheets
+from skinmtl.description.sheets import sample, write_sheets
 from skinmtl.description.tables import write_tables
 
 
@@ -83,4 +81,4 @@ def _write_charts(folder: Path, description: Description, files: FileSummary | N
         drawn["lesion_by_lesion.png"] = charts.together_map(labels)
     if files is not None and len(files.usable):
         drawn["sizes.png"] = charts.size_histograms(files)
-    return {name: save_picture(figure, folder / name) for name, figure in drawn.items()}
+    return {name: charts.save_picture(figure, folder / name) for name, figure in drawn.items()}

@@ -21,7 +21,8 @@ def make_folds(manifest: Manifest, k: int, seed: int, by: str, balance: str = "n
     names, of_row, sizes = np.unique(unit_names(manifest, by), return_inverse=True, return_counts=True)
     of_row = of_row.reshape(-1)
     if len(names) < k:
-        raise InputError(f"{manifest.path}: {len(names)} {by}s cannot fill {k} folds; lower the number of folds")
+        units = by if len(names) == 1 else f"{by}s"
+        raise InputError(f"{manifest.path}: {len(names)} {units} cannot fill {k} folds; lower the number of folds")
     if balance == "none":
         return deal_at_random(sizes, k, seed)[of_row]
     counts = csr_matrix(membership(of_row, len(names)).T @ image_labels(manifest))

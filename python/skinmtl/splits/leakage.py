@@ -15,7 +15,9 @@ from skinmtl.splits.near_duplicates import Pair
 
 @dataclass(frozen=True)
 class Leakage:
-    """numbers     (K,) int64: the fold numbers
+    """What each fold, as the test fold, has in common with all others.
+
+    numbers     (K,) int64: the fold numbers
     test        (K,) int64: the images of each fold
     siblings    (K,) int64: those of them with an image of the same group in another fold
     duplicates  (K,) int64: those with a near-duplicate of another group in another fold; None where none were sought
@@ -34,7 +36,10 @@ class Leakage:
 
 
 def groups_of(manifest: Manifest, column: str) -> list[str]:
-    """(N,) the column's value for every image; an empty one stands for the image alone. InputError for no such one."""
+    """(N,) the column's value for every image; an empty one stands for the image alone.
+
+    InputError where the manifest has no such column.
+    """
     if column == "group":
         return [row.group for row in manifest.rows]
     columns = list(dict.fromkeys(name for row in manifest.rows for name in row.others))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skinmtl.common.errors import InputError
 from skinmtl.common.outputs import new_file, new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.folds import write_folds
@@ -61,6 +62,12 @@ def write_split(manifest: Manifest, out: Path, split: Split, arguments: dict[str
             if merged:
                 whole, manifest = manifest, merge_groups(manifest, duplicates.pairs)
                 said.append(_merge_line(whole, manifest))
+                n_groups = len({row.group for row in manifest.rows})
+                if n_groups < split.k:
+                    raise InputError(
+                        f"{manifest.path}: with near-duplicates joined, its groups are {n_groups}, too few for "
+                        f"{split.k} folds; lower --near-duplicates or the number of folds"
+                    )
                 write_manifest(merged, manifest)
                 _write_json(merged / "made_by.json", {**made, "near_duplicates": near})
         folds = make_folds(manifest, split.k, split.seed, split.by, split.balance)
