@@ -93,6 +93,7 @@ def test_the_list_shows_every_importer(tool):
     for importer in importers().values():
         for text in (importer.name, importer.title, importer.home_page, importer.licence, importer.group):
             assert text in done.stdout
+    assert done.stdout.count("never train on one and test on") == 4
 
 
 def test_a_new_importer_is_one_file(tmp_path, monkeypatch):
@@ -120,6 +121,10 @@ def test_flags_of_the_data_set_and_a_ready_map(tool, tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "out" / "manifest.csv").read_text().splitlines()[1:] == ["1.png,a|b,face,1", "2.png,a,face,2"]
+    unused, following = done.stdout.splitlines()[-2:]
+    assert unused.startswith("no row has these names of the site map (46): 'Head Scalp', 'Head Eye', ")
+    assert (unused.count("', '"), unused[-5:]) == (9, ", ...")
+    assert following.startswith("next: when the images are there, the same without --metadata-only")
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ class TestColumns:
 
     def test_groups_other_columns_and_lesions_with_several_sites(self, take):
         imported = take(
-            "id,what,where,patient,lesion,age\n1,a,arm,7,x,3\n2,a,leg,,7,4\n3,a,leg,,,5\n4,a,leg,7,x,\n",
+            "id,what,where,patient,lesion,age\n1,a,arm,7,x,3\n2,a,leg,NA,7,4\n3,a,leg,,nan,5\n4,a,leg,7,x,\n",
             group_column=("patient", "lesion"),
             keep_column=("age",),
             lesion_id_column="lesion",
@@ -92,6 +92,8 @@ class TestTable:
         (tmp_path / "old" / "b.csv").write_text("id,what,where\n3,a,arm\n")
         with pytest.raises(InputError, match=r"b.csv has that name too, and differs"):
             take("id,what,where\n2,a,arm\n", "b.csv", table="b.csv")
+        assert take("id,what,where\n2,a,arm\n", "b.csv", table="old/b.csv").manifest.rows[0].image == "3.jpg"
+        assert take("id,what,where\n2,a,arm\n", "b.csv", table="elsewhere/a [1].csv").rows_read == 1
         with pytest.raises(InputError, match=r"no c.csv there or in its folders"):
             take("id,what,where\n2,a,arm\n", "b.csv", table="c.csv")
 

@@ -177,7 +177,7 @@ def write(root, tables):
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
-@settings(max_examples=25, derandomize=True, deadline=None)
+@settings(max_examples=20, derandomize=True, deadline=None)
 @given(st.data())
 def test_mutated_tables(folder, sample, data):
     options, tables = SAMPLES[sample]

@@ -61,6 +61,31 @@ class TestImages:
             ("ambiguous image", "test/1.jpg; train/1.jpg")
         ]
 
+    def test_an_image_of_that_name_in_another_folder_is_another_image(self, tmp_path, place):
+        place("case8/01.jpg", "photos/case9/02.png")
+        imported = self.take(tmp_path, "case7/01.jpg", "CASE8/01", "set/case9/02.jpg")
+        assert [row.image for row in imported.manifest.rows] == ["case8/01.jpg"]
+        assert [(row.image, row.reason) for row in imported.dropped] == [
+            ("case7/01.jpg", "missing image"),
+            ("set/case9/02.jpg", "missing image"),
+        ]
+        assert summary(imported)["noticed"]["images_of_that_name_only_in_other_folders"] == {
+            "case7/01.jpg": ["case8/01.jpg"],
+            "set/case9/02.jpg": ["photos/case9/02.png"],
+        }
+        with pytest.raises(InputError, match=r"looked for 'images/02' among .* \('photos/case9/02.png' is in another"):
+            self.take(tmp_path, "images/02")
+
+    def test_folders_decide_before_endings(self, tmp_path, place):
+        place("case8/01.jpg", "case7/01.png")
+        assert self.take(tmp_path, "case7/01.jpg").manifest.rows[0].image == "case7/01.png"
+
+    def test_more_folders_that_agree_win_then_the_same_case(self, tmp_path, place):
+        for name in ("1.jpg", "a/1.jpg", "B/2.jpg", "b/2.jpg", "3.jpg", "c/3.jpg"):
+            place(name, data=name.encode())
+        imported = self.take(tmp_path, "a/1.jpg", "b/2.jpg", "x/b/1.jpg", "C/3.jpg")
+        assert [row.image for row in imported.manifest.rows] == ["a/1.jpg", "b/2.jpg", "1.jpg", "c/3.jpg"]
+
     def test_what_the_table_lacks_comes_before_what_the_folder_lacks(self, tmp_path, place):
         place("1.jpg", "a/2.jpg")
         place("b/2.jpg", data=b"y")
@@ -103,7 +128,9 @@ class TestImages:
     def test_a_link_that_leads_back_ends(self, tmp_path, place):
         place("images/1.jpg")
         (tmp_path / "data" / "images" / "loop").symlink_to(tmp_path / "data", target_is_directory=True)
-        assert self.take(tmp_path, "1").manifest.rows[0].image == "images/1.jpg"
+        imported = self.take(tmp_path, "1")
+        assert imported.manifest.rows[0].image == "images/1.jpg"
+        assert "images_in_several_places" not in summary(imported)["noticed"]
 
     def test_all_missing_says_what_was_looked_for_where(self, tmp_path, place):
         place("2.jpg")

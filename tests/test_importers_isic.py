@@ -95,6 +95,10 @@ class TestIsic2019:
         ]
         assert imported.reasons() == REASONS_2019
 
+    def test_a_file_of_the_tables_own_name_comes_before_the_archives(self, folder):
+        download(folder, {}, [IMAGES_2019[1].replace("_downsampled", "")])
+        assert kept(import_folder("isic2019", folder))[1][0] == IMAGES_2019[1]
+
     def test_its_part_that_is_ham10000_can_be_left_out(self, folder):
         imported = import_folder("isic2019", folder, {"ham10000": "leave-out"})
         assert imported.reasons() == {**REASONS_2019, "of HAM10000": 2}
@@ -188,6 +192,21 @@ class TestIsic2020:
             (11, "ISIC_0000110", across, "of ISIC_0000108, IP_0000005 and IP_0000004"),
             (12, "ISIC_0000111", "listed duplicate", "of ISIC_0000112"),
         ]
+
+    def test_patients_whose_images_are_one_photograph_become_one_group(self, folder, tmp_path):
+        more = """\
+ISIC_0000114,IP_0000005,,male,60,torso,melanoma,malignant,1
+ISIC_0000115,,,male,60,torso,nevus,benign,0
+ISIC_0000116,IP_0000008,,male,60,torso,nevus,benign,0
+ISIC_0000117,IP_0000008,,male,60,torso,nevus,benign,0
+"""
+        (folder / "ISIC_2020_Training_GroundTruth_v2.csv").write_text(f"{HEADER_2020}\n{ROWS_2020}{more}")
+        (folder / "ISIC_2020_Training_Duplicates.csv").write_text(f"{DUPLICATES_2020}ISIC_0000115,ISIC_0000116\n")
+        imported = import_folder("isic2020", folder, metadata_only=True)
+        groups = {row.image: row.group for row in imported.manifest.rows}
+        assert groups["ISIC_0000108.jpg"] == groups["ISIC_0000114.jpg"] == "IP_0000004"
+        assert groups["ISIC_0000115.jpg"] == groups["ISIC_0000117.jpg"] == "IP_0000008"  # 115 names no patient
+        assert "groups joined by the list of duplicates: 1\n" in report_text(imported, tmp_path / "out")
 
     def test_without_the_list_no_pair_is_dropped_and_the_report_says_so(self, folder, tmp_path):
         (folder / "ISIC_2020_Training_Duplicates.csv").unlink()

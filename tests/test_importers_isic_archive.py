@@ -183,8 +183,17 @@ def test_through_the_tool_with_its_rules_in_the_report(tool, folder, tmp_path, r
     assert locations == ["Hand", "Head", "Posterior trunk", "Trunk"]
     text = report_text(import_folder("isic-archive", folder), tmp_path / "again")
     assert "The two vocabularies are never mixed" in text
-    assert "never train on one and test on the other" in text
+    assert "never train on one and test on another" in text
     assert "rows by licence: 3 (CC-0: 5; CC-BY: 1; CC-BY-NC: 1)" in text
     assert "rows with a special site: 1" in text
     wrong = tool("import_dataset.py", "isic-archive", "--root", folder, "--out", tmp_path / "o", "--site-level", "6")
     assert wrong.returncode == 2
+
+
+def test_a_patient_who_is_not_known_is_nobody(tmp_path):
+    rows = ("1,IL_1,nan", "2,IL_2,N/A", "3,IL_2,IP_1", "4,nan,N/A", "5,nan,IP_2")
+    table = "isic_id,lesion_id,patient_id,anatom_site_1,diagnosis_1\n" + "".join(
+        f"{row},Trunk,Benign\n" for row in rows
+    )
+    imported = import_folder("isic-archive", download(tmp_path / "set", {"metadata.csv": table}), metadata_only=True)
+    assert [row.group for row in imported.manifest.rows] == ["lesion:IL_1", "IP_1", "IP_1", "4.jpg", "IP_2"]

@@ -67,12 +67,13 @@ class TestSites:
     def test_near_synonyms_stay_apart_and_are_pointed_out(self, take):
         imported = take(("1.jpg", ("a",), ("Back",)), ("2.jpg", ("a",), ("back",)), ("3.jpg", ("a",), ("Dorsum",)))
         assert imported.manifest.location_names == ("Back", "Dorsum", "back")
-        assert summary(imported)["noticed"]["look_alike_locations"] == [["Back", "back"]]
+        assert summary(imported)["noticed"]["look_alike_locations"] == [("Back", "back")]
 
     def test_one_lesion_with_several_sites_keeps_them_and_is_listed(self, take):
-        rows = [Found(TABLE, n, f"{n}.jpg", ("a",), (site,), lesion_id="L1") for n, site in ((2, "arm"), (3, "leg"))]
+        named = ((2, "arm", "L1"), (3, "leg", "L1"), (4, "arm", "N/A"), (5, "leg", "N/A"))
+        rows = [Found(TABLE, n, f"{n}.jpg", ("a",), (site,), lesion_id=lesion) for n, site, lesion in named]
         imported = take(*rows, GOOD)
-        assert len(imported.manifest.rows) == 3
+        assert len(imported.manifest.rows) == 5
         assert summary(imported)["noticed"]["lesions_with_several_sites"] == {"L1": ["arm", "leg"]}
 
 
@@ -105,6 +106,8 @@ class TestSiteMap:
             ("from,too\na,b\n", ["map.csv:1:", "'to'", "'too' is near"]),
             ("from,to\na,b\na,c\n", ["map.csv:3:", "two names"]),
             ("from,to\na,b;c\n", ["map.csv:2:", "more than one site"]),
+            ("from,to\n", ["map.csv: no line for a body site"]),
+            ("from,to,kind\na,b,lesion-merge\n", ["map.csv: no line for a body site"]),
         ],
     )
     def test_a_map_that_cannot_be_followed(self, tmp_path, text, words):
@@ -145,6 +148,13 @@ class TestGroups:
         assert group_of("", lesion="7", case="9") == "lesion:7"
         assert group_of("", lesion="", case="9") == "case:9"
         assert group_of("", lesion="") == ""
+
+    @pytest.mark.parametrize("nobody", ["N/A", "nan", "None", " unknown "])
+    def test_a_cell_that_says_unknown_is_nobodys_name(self, take, nobody):
+        imported = take((*GOOD, nobody), ("2", ("a",), ("arm",), nobody), ("3", ("a",), ("arm",), "p1"))
+        assert [row.group for row in imported.manifest.rows] == ["1.jpg", "2.jpg", "p1"]
+        assert summary(imported)["noticed"]["rows_without_a_group_so_that_each_is_its_own"] == 2
+        assert group_of(nobody.strip(), lesion=nobody.strip(), case="9") == "case:9"
 
     def test_groups_that_share_an_image_become_one(self, take):
         rows = [("1.jpg", "p1"), ("1.jpg", "p2"), ("2.jpg", "p2"), ("3.jpg", "p3"), ("2.jpg", "p3"), ("4.jpg", "p4")]

@@ -152,7 +152,7 @@ def test_folders_in_place_of_files(tmp_path, write):
         read_manifest(path)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(
     st.one_of(
         st.binary(max_size=80),
@@ -236,7 +236,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=50, derandomize=True, deadline=None)
 @given(ROWS)
 def test_what_is_written_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "round.csv"
@@ -251,7 +251,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, rows):
         assert {manifest.lesion_names[p] for p in labels.nonzero()[0]} == set(row.lesions)
 
 
-@pytest.mark.parametrize("case", ["no column", "the same image", "absolute path", "leaves the folder", "Latin 1"])
+@pytest.mark.parametrize("case", ["no column", "Latin 1"])
 def test_the_tool_says_it_in_one_line(tool, refused, write, tmp_path, case):
     text, words = REFUSED[case]
     path = write(text)
@@ -280,7 +280,7 @@ def test_a_written_manifest_reads_back_with_its_other_columns(write, tmp_path):
 OTHERS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=6)
 
 
-@settings(max_examples=80, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.lists(st.tuples(CLEAN, OTHERS), min_size=1, max_size=4))
 def test_other_columns_come_through_whatever_they_hold(tmp_path_factory, values):
     rows = tuple(Row(n + 2, f"{n}.jpg", ("a",), "x", group, {"note": note}) for n, (group, note) in enumerate(values))

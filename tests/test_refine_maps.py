@@ -33,6 +33,7 @@ SITES = {
         *("anterior torso", "lower extremity", "head/neck", "upper extremity", "posterior torso", "palms/soles"),
         *("oral/genital", "lateral torso"),
     },
+    "isic2020": {"head/neck", "upper extremity", "lower extremity", "torso", "palms/soles", "oral/genital"},
     "derm7pt": {
         *("back", "lower limbs", "abdomen", "upper limbs", "chest", "head neck", "acral", "buttocks", "genital areas"),
     },
@@ -42,6 +43,7 @@ LEFT_ALONE = {
     "pad-ufes-20": set(),
     "ham10000": {"lower extremity", "trunk", "upper extremity", "acral"},
     "isic2019": {"lower extremity", "upper extremity", "palms/soles", "oral/genital"},
+    "isic2020": {"lower extremity", "upper extremity", "palms/soles", "oral/genital"},
     "derm7pt": {"acral", "buttocks"},
 }
 

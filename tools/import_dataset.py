@@ -23,6 +23,8 @@ from skinmtl.importers.registry import importers
 from skinmtl.importers.report import noticed, write_import
 from skinmtl.refinement.rules import ready_maps
 
+UNUSED_SHOWN = 10  # of the site map's names that no row has; import.json has all
+
 
 def parse_args(known: Dict[str, Importer]) -> argparse.Namespace:
     parser = new_parser(__doc__)
@@ -96,13 +98,13 @@ def main() -> None:
         for importer in known.values():
             print(f"{importer.name}: {importer.title}\n  {importer.home_page}\n  licence: {importer.licence}")
             print(f"  lesion labels: {importer.lesion_labels}; group: {importer.group}")
+            if importer.overlap:
+                print(f"  {importer.overlap}")
         return
     importer = known[args.name]
     given = {option.name: getattr(args, option.name) for option in importer.options}
     options = {
-        option.name: tuple(given[option.name]) if option.many else given[option.name]
-        for option in importer.options
-        if given[option.name] is not None
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
     }
     if args.out.exists():  # said before a long walk through the images, not after it
         raise InputError(f"{args.out}: exists already; remove it or name another folder")
@@ -125,8 +127,13 @@ def print_result(imported: Imported, out: Path) -> None:
         print(f"noticed: {', '.join(name.replace('_', ' ') for name in noticed(imported))}")
     unused = imported.site_map.unused()
     if unused:
-        print(f"names of the site map that no row has: {len(unused)}, such as {', '.join(map(repr, unused[:3]))}")
-    paths = out / "manifest.csv", out / "folds.csv", out / "train", imported.images.root if imported.images else "DIR"
+        shown = ", ".join(map(repr, unused[:UNUSED_SHOWN]))
+        more = ", ..." if len(unused) > UNUSED_SHOWN else ""
+        print(f"no row has these names of the site map ({len(unused)}): {shown}{more}")
+    if imported.images is None:  # folders and endings are part of an image's name
+        print("next: when the images are there, the same without --metadata-only, into another folder")
+        return
+    paths = out / "manifest.csv", out / "folds.csv", out / "train", imported.images.root
     table, folds, train, images = (shlex.quote(str(path)) for path in paths)
     print(f"next: tools/make_folds.py --manifest {table} --out {folds}")
     print(

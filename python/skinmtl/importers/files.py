@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import operator
 import os
 import unicodedata
 from collections import defaultdict
@@ -42,6 +43,7 @@ class Images:
     unusable      files whose path cannot stand in a manifest (not UTF-8, spaces at an end, a control character)
     other_ending  how often an image was found under another ending than the table's
     copies        name as asked for -> its files, where several have the same bytes and the first was taken
+    in_other_folders  name as asked for, with folders -> files of that name that are only in others
     """
 
     def __init__(self, files: Files, ending: str) -> None:
@@ -49,6 +51,7 @@ class Images:
         self.unusable: list[str] = []
         self.other_ending = 0
         self.copies: dict[str, list[str]] = {}
+        self.in_other_folders: dict[str, list[str]] = {}
         self._ending = ending.lower()
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
@@ -68,15 +71,20 @@ class Images:
     def find(self, asked: str) -> list[str]:
         """The files, relative to the root, that `asked` can mean: none, one, or several where it is ambiguous.
 
-        Of files with the same name, those win whose folders agree most with the folders in `asked`, then those that
-        agree in case, then those with the data set's own ending. Files with the same bytes count as one.
+        Folders in `asked` must agree with the file's as far as both go: `case7/01.jpg` is not `case8/01.jpg`. Of files
+        with the same name, those win whose folders agree most, then those that agree in case, then those with the data
+        set's own ending. Files with the same bytes count as one.
         """
-        path = PurePosixPath(asked)
-        found = self._by_name.get(_folded(path.name), [])
+        path = PurePosixPath(_folded(asked))
+        has_ending = path.suffix in IMAGE_ENDINGS
+        same_name = self._by_name.get(path.name, [])
+        same_stem = self._by_stem.get(path.stem if has_ending else path.name, [])
+        found = _in_folders(same_name, path)
         if not found:
-            has_ending = path.suffix.lower() in IMAGE_ENDINGS
-            found = self._by_stem.get(_folded(path.stem if has_ending else path.name), [])
+            found = _in_folders(same_stem, path)
             self.other_ending += bool(found and has_ending)
+            if not found and same_stem:
+                self.in_other_folders[asked] = same_stem
         found = _best(found, lambda name: _agreeing(_folded(name), _folded(asked)))
         found = _best(found, lambda name: _agreeing(name, asked))
         found = _best(found, lambda name: name.lower().endswith(self._ending))
@@ -114,6 +122,14 @@ def _best(names: list[str], rank: Callable[[str], int]) -> list[str]:
         return names
     ranks = [rank(name) for name in names]
     return [name for name, each in zip(names, ranks) if each == max(ranks)]
+
+
+def _in_folders(names: list[str], asked: PurePosixPath) -> list[str]:
+    """Those whose folders agree with those of `asked`, counted from the end, as far as both go."""
+    folders = asked.parts[-2::-1]
+    if not folders:
+        return names
+    return [name for name in names if all(map(operator.eq, PurePosixPath(_folded(name)).parts[-2::-1], folders))]
 
 
 def _agreeing(name: str, asked: str) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 if TYPE_CHECKING:
     from skinmtl.importers.source import Source
 
-UNKNOWN_SITES = frozenset({"unknown", "unk", "n/a", "na", "nan", "none", "null", "unspecified", "not specified"})
+UNKNOWN = frozenset({"unknown", "unk", "n/a", "na", "nan", "none", "null", "unspecified", "not specified"})
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ class Importer:
     read            yields one Found for each image row; InputError where a table cannot be used
     ending          of the image files, for ids without one where the images are not there yet (an option `--ending`
                     of the importer's own takes precedence)
+    overlap         other data sets that have the same images: no folds can keep those apart
     unknown_sites   values that say that the site is not known, compared without case
     options         flags of this importer only
     notes           rules of this importer, for its report
@@ -97,17 +98,24 @@ class Importer:
     group: str
     read: Callable[[Source], Iterable[Found]]
     ending: str = ".jpg"
-    unknown_sites: frozenset[str] = UNKNOWN_SITES
+    overlap: str = ""
+    unknown_sites: frozenset[str] = UNKNOWN
     options: tuple[Option, ...] = ()
     notes: tuple[str, ...] = ()
 
 
+def known(value: str) -> str:
+    """The value, or "" where it says that nothing is known."""
+    return "" if value.lower() in UNKNOWN else value
+
+
 def group_of(first: str, **others: str) -> str:
-    """The group: `first` (the patient) as it is, else the first of the others that is not empty, as `lesion:HAM_1`.
+    """The group: `first` (the patient) as it is, else the first of the others that is known, as `lesion:HAM_1`.
 
-    The prefix keeps a lesion's name from meeting a patient's of the same spelling.
+    The prefix keeps a lesion's name from meeting a patient's of the same spelling. A cell such as `N/A` is nobody's
+    name: all rows that have it would be one group.
 
-    >>> group_of("", lesion="IL_7", case="")
+    >>> group_of("N/A", lesion="IL_7", case="")
     'lesion:IL_7'
     """
-    return first or next((f"{kind}:{value}" for kind, value in others.items() if value), "")
+    return known(first) or next((f"{kind}:{value}" for kind, value in others.items() if known(value)), "")

@@ -13,7 +13,7 @@ from skinmtl.common.errors import InputError
 from skinmtl.data.manifest import KNOWN_COLUMNS, Manifest, Row, image_name_fault
 from skinmtl.importers.files import IMAGE_ENDINGS, Files, Images
 from skinmtl.importers.groups import Groups
-from skinmtl.importers.importer import Found, Importer
+from skinmtl.importers.importer import Found, Importer, known
 from skinmtl.importers.labels import Labels, SiteMap
 from skinmtl.importers.source import Source, Table
 
@@ -37,7 +37,7 @@ REASONS = {
     LEFT_OUT: "The site map has an empty `to` for each of the row's sites.",
     UNKNOWN_SITE: "The data set says that the site is not known. A site map (`from,to`) can give it a name.",
     SEVERAL_SITES: "More than one site cannot train a softmax. A site map can merge them into one.",
-    MISSING_IMAGE: "No image file of that name.",
+    MISSING_IMAGE: "No image file of that name, or, where the table names a folder, none in a folder of that name.",
     AMBIGUOUS_IMAGE: "Several image files of that name whose bytes differ. `--images` can name one folder of them.",
     DUPLICATE: "The same image with the same labels is on an earlier row.",
     CONTRADICTORY: "Rows that name the same image and disagree in lesions or site: none of them is kept.",
@@ -139,10 +139,10 @@ class _Work:
         lesions = self.lesion_labels.clean_all(found.lesions)
         named = self.site_labels.clean_all(found.sites)
         sites = self.site_map.apply(named)
-        known = tuple(site for site in sites if site.lower() not in self.importer.unknown_sites)
+        known_sites = tuple(site for site in sites if site.lower() not in self.importer.unknown_sites)
         fault = image_name_fault(asked)
         image, reason, detail = (asked, "", "") if fault else self._image(asked)
-        group = self.group_names.clean(found.group) or image
+        group = known(self.group_names.clean(found.group)) or image
         if not fault:
             self.groups.join(self.group_of_image.setdefault(image, group), group)
         if found.problem:
@@ -153,15 +153,15 @@ class _Work:
             reason, detail = NO_LESION, ""
         elif not sites:
             reason, detail = (LEFT_OUT if named else NO_SITE), ";".join(named)
-        elif not known:
+        elif not known_sites:
             reason, detail = UNKNOWN_SITE, ";".join(sites)
-        elif len(known) > 1:
-            reason, detail = SEVERAL_SITES, ";".join(known)
+        elif len(known_sites) > 1:
+            reason, detail = SEVERAL_SITES, ";".join(known_sites)
         if reason:
             self._drop(found, reason, detail)
             return
         others = {f"source_{name}" if name in KNOWN_COLUMNS else name: text for name, text in found.others.items()}
-        self.candidates[image].append((found, Row(0, image, lesions, known[0], group, others)))
+        self.candidates[image].append((found, Row(0, image, lesions, known_sites[0], group, others)))
 
     def drop_duplicates(self) -> None:
         """Of rows that name the same image the first stays where all agree; where they do not, none can be trusted."""
@@ -185,7 +185,7 @@ class _Work:
         )
         sites: dict[str, dict[str, None]] = defaultdict(dict)
         for found, row in kept:
-            if found.lesion_id:
+            if known(found.lesion_id):
                 sites[found.lesion_id][row.location] = None
         manifest = Manifest(
             Path("manifest.csv"),
@@ -232,7 +232,9 @@ def _nothing_kept(imported: Imported, root: Path) -> str:
     missing = next((row.image for row in imported.dropped if row.reason == MISSING_IMAGE), None)
     if missing is None or imported.images is None:
         return f"{message}; correct the tables, or give a site map where the sites are at fault"
+    near = next(iter(imported.images.in_other_folders.get(missing, ())), "")
     return (
-        f"{message}; looked for {missing!r} among {len(imported.images)} image files below {imported.images.root}: "
+        f"{message}; looked for {missing!r} among {len(imported.images)} image files below {imported.images.root}"
+        f"{f' ({near!r} is in another folder)' if near else ''}: "
         "give the image folder (--images), or --metadata-only where they are not there yet"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from skinmtl.importers.files import IMAGE_ENDINGS
-from skinmtl.importers.importer import UNKNOWN_SITES
 
 
 def image_key(image: str) -> str:
@@ -16,11 +15,6 @@ def image_key(image: str) -> str:
     """
     path = PurePosixPath(image.strip().replace("\\", "/"))
     return (path.stem if path.suffix.lower() in IMAGE_ENDINGS else path.name).lower()
-
-
-def known(value: str) -> str:
-    """The value, or "" where it says that nothing is known."""
-    return "" if value.lower() in UNKNOWN_SITES else value
 
 
 def kept(record: dict[str, str], *columns: str) -> dict[str, str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
-from typing import Iterable, Mapping
+from typing import Iterable
 
 from skinmtl.common.errors import InputError
 from skinmtl.data.manifest import CONTROL
@@ -62,6 +60,8 @@ class SiteMap:
             if self._to.get(sites, (to,))[0] != to:
                 raise InputError(f"{path}:{line}: {record['from']!r} is mapped to two names; keep one line of them")
             self._to[sites] = (to, record["from"])
+        if path is not None and not self._to:
+            raise InputError(f"{path}: no line for a body site; add one, or leave the map out")
 
     def apply(self, sites: tuple[str, ...]) -> tuple[str, ...]:
         whole = frozenset(sites)
@@ -80,15 +80,6 @@ class SiteMap:
         to, name = self._to[sites]
         self.used[name] += 1
         return (to,) if to else ()
-
-
-def look_alikes(names: Iterable[str]) -> list[list[str]]:
-    """Names that differ only in case, spacing, punctuation or accents' spelling: for the user to merge, or not."""
-    alike: Mapping[str, list[str]] = defaultdict(list)
-    for name in sorted(set(names)):
-        key = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
-        alike[key or name].append(name)
-    return [each for each in alike.values() if len(each) > 1]
 
 
 def _clean(label: str) -> str:

@@ -13,7 +13,7 @@ from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import write_manifest
 from skinmtl.data.table import write_csv
 from skinmtl.importers.importing import REASONS, Imported
-from skinmtl.importers.labels import look_alikes
+from skinmtl.refinement.names import look_alikes
 
 EXAMPLES = 5  # dropped rows a reason in import.md; dropped.csv has all
 
@@ -22,7 +22,8 @@ RULES = (
     "Rows read = rows kept + rows dropped. A row is dropped for the first reason that applies, in the order below.",
     "Labels are taken as they stand, apart from white space; `;` inside one becomes a comma. Near-synonyms stay apart.",
     "A site that is not known falls away where the row names a known one too.",
-    "The group is the patient, else the lesion or case, else the image's own name. Groups that share an image are one.",
+    "The group is the patient, else the lesion or case, else the image's own name; `N/A` and the like name nobody.",
+    "Groups that share an image are one.",
     "A lesion whose rows name different sites keeps them: each row its own. They are listed.",
 )
 
@@ -86,6 +87,7 @@ def noticed(imported: Imported) -> dict[str, Any]:
         "groups_joined_since_they_share_an_image": imported.groups_joined,
         "look_alike_lesions": look_alikes(manifest.lesion_names),
         "look_alike_locations": look_alikes(manifest.location_names),
+        "rows_without_a_group_so_that_each_is_its_own": sum(row.group == row.image for row in manifest.rows),
         "lesions_with_several_sites": {lesion: list(sites) for lesion, sites in imported.lesion_sites.items()},
         "site_map_entries_that_no_row_had": imported.site_map.unused(),
         "rows_changed_by_the_site_map": dict(sorted(imported.site_map.used.items())),
@@ -94,6 +96,7 @@ def noticed(imported: Imported) -> dict[str, Any]:
     if images is not None:
         found["images_with_another_ending"] = images.other_ending
         found["images_in_several_places"] = images.copies
+        found["images_of_that_name_only_in_other_folders"] = images.in_other_folders
         found["image_files_that_cannot_stand_in_a_manifest"] = images.unusable
         found["image_files_of_no_kept_row"] = len(images) - len(manifest.rows)
     return {name: value for name, value in found.items() if value}
@@ -109,7 +112,8 @@ def _markdown(imported: Imported, record: Mapping[str, Any]) -> str:
         f"# {importer.title}\n\n{importer.home_page} (licence: {importer.licence}). Group: {importer.group}.\n",
         _table(("rows", "count"), [("read", record["rows_read"]), ("kept", record["rows_kept"])])
         + _rows([("dropped", record["rows_dropped"])]),
-        "## Rules\n\n" + "".join(f"- {rule}\n" for rule in (*RULES, *importer.notes)),
+        "## Rules\n\n"
+        + "".join(f"- {rule}\n" for rule in (*RULES, *filter(None, [importer.overlap]), *importer.notes)),
         "## Dropped\n\n" + _dropped(imported),
         f"## Groups\n\nGroups: {record['groups']}. Rows in the largest: {record['largest_group']}.\n",
         f"## Lesions ({len(record['lesions'])})\n\n" + _table(("lesion", "rows"), record["lesions"].items()),
@@ -157,7 +161,7 @@ def _example(each: Any) -> str:
     if isinstance(each, dict):
         shown = re.sub("  +", lambda spaces: "\u2423" * len(spaces.group()), each["from"])  # Markdown shows one space
         return f"{shown!r} to {each['to']!r}, {each['times']} times"
-    return " | ".join(each) if isinstance(each, list) else repr(each)
+    return " | ".join(each) if isinstance(each, tuple) else repr(each)
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

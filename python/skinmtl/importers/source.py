@@ -38,7 +38,10 @@ class Source:
         self.noticed: dict[str, Any] = {}
 
     def find(self, *names: str) -> Path:
-        """The table of one of these names (in any case, in any subfolder; `*` and `?` stand for any characters)."""
+        """The table of one of these names (in any case, in any subfolder; `*` and `?` stand for any characters).
+
+        A name with folders is that file below the root, where it is there; else only its last part counts.
+        """
         found = self.find_or_none(*names)
         if found is None:
             tables = [Path(name).name for name in self.files.matching("*.csv")]
@@ -53,7 +56,9 @@ class Source:
     def find_or_none(self, *names: str) -> Path | None:
         """As `find`, or None. Copies with the same bytes count as one; InputError where two files differ."""
         for name in names:
-            found = [self.root / each for each in self.files.matching(name)]
+            path = Path(name)
+            given = path.name != name and (self.root / path).is_file()
+            found = [self.root / each for each in ([name] if given else self.files.matching(path.name))]
             if len(found) > 1 and len({sha256(path) for path in found}) > 1:
                 raise InputError(f"{found[0]}: {found[1]} has that name too, and differs; move one of them away")
             if found:

@@ -42,7 +42,7 @@ class Refinement:
     rounds    how often labels had to be dropped for too few images
     unused    rules for labels that the manifest does not have, each with the label that was probably meant, or ""
     replaced  (rule of an earlier map, rule of a later map that took its place)
-    alike     groups of labels that still differ in case or spaces only
+    alike     groups of labels that still differ in case, spaces or punctuation only
     """
 
     manifest: Manifest

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, Mapping
 
 from skinmtl.common.errors import InputError
+from skinmtl.data.manifest import CONTROL
 from skinmtl.data.table import read_csv
 
 READY_MAPS = Path(__file__).with_name("maps")
@@ -139,7 +139,7 @@ def _check(rule: Rule) -> None:
     if ";" in rule.to:
         raise InputError(f"{rule.where}: {rule.to!r} has a ';', which joins names in the manifest; name one label")
     for name in (rule.name, rule.to):
-        if any(unicodedata.category(character) == "Cc" for character in name):
+        if CONTROL.search(name):
             raise InputError(f"{rule.where}: a line break or control character in {name!r}; correct it")
 
 

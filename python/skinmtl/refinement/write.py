@@ -87,7 +87,7 @@ def summary(done: Refinement) -> str:
         parts.append(f"{len(shown)} rules were replaced by a later map's: {_some(shown)}")
     if done.alike:
         shown = [" and ".join(map(repr, group)) for group in done.alike]
-        parts.append(f"labels that differ in case or spaces only, perhaps to be merged: {_some(shown)}")
+        parts.append(f"labels that differ in case, spaces or punctuation only, perhaps to be merged: {_some(shown)}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Iterator, Mapping
 
 from skinmtl.common.errors import InputError
-from skinmtl.importers.importer import Found, Importer, Option
+from skinmtl.importers.importer import Found, Importer, Option, known
 from skinmtl.importers.one_hot import labels_set, prefixed
 from skinmtl.importers.source import Source
 
@@ -42,7 +42,7 @@ def read(source: Source) -> Iterator[Found]:
 def _table(source: Source) -> Path:
     name = source.options["table"]
     if name:
-        return source.find(Path(name).name)
+        return source.find(name)
     tables = source.files.matching("*.csv")
     if len(tables) != 1:
         found = f"{len(tables)} tables, such as {tables[0]} and {tables[1]}" if tables else "no table (*.csv)"
@@ -68,9 +68,9 @@ def _cells(record: Mapping[str, str], columns: object, separator: str) -> tuple[
 
 
 def _group(record: Mapping[str, str], columns: tuple[str, ...]) -> str:
-    """The first column's value, else the next one's with the column's name before it."""
+    """The first column's value, else the next known one's with the column's name before it."""
     for number, name in enumerate(columns):
-        if record[name]:
+        if known(record[name]):
             return f"{name}:{record[name]}" if number else record[name]
     return ""
 

@@ -45,5 +45,5 @@ IMPORTER = Importer(
     lesion_labels="single",
     group="lesion_id",
     read=read,
-    notes=("ISIC 2019 contains all of HAM10000: never train on one and test on the other.",),
+    overlap="ISIC 2019 contains all of HAM10000: never train on one and test on the other.",
 )

@@ -124,9 +124,9 @@ IMPORTER = Importer(
             choices=("keep", "leave-out"),
         ),
     ),
+    overlap="ISIC 2019 contains all of HAM10000: never train on one and test on the other.",
     notes=(
-        "ISIC 2019 contains all of HAM10000: never train on one and test on the other. `--ham10000 leave-out` leaves "
-        "its rows out.",
+        "`--ham10000 leave-out` leaves the rows of HAM10000 out.",
         "A ground truth row counts where exactly one class is 1 and all others are 0. None set, or UNK alone: dropped "
         f"as `{NO_CLASS}`. Several set: dropped as `{SEVERAL_CLASSES}`. Any other value: `{NOT_0_OR_1}`.",
         "A row without lesion_id is a group of its own; its lesion may still be on another image.",

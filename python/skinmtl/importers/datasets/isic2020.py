@@ -4,7 +4,8 @@ Read from `ISIC_2020_Training_GroundTruth_v2.csv`, else the first version withou
 Of 33,126 images 27,124 have the diagnosis `unknown`: benign, but nobody says what it is. They have no lesion label
 unless the label asked for is benign or malignant.
 
-`ISIC_2020_Training_Duplicates.csv` lists 425 pairs of images that are the same photograph.
+`ISIC_2020_Training_Duplicates.csv` lists 425 pairs of images that are the same photograph. Where a pair is of two
+patients, these are one group.
 
 Rotemberg et al., "A patient-centric dataset of images and metadata for identifying melanomas using clinical context",
 Scientific Data 8, 34 (2021).
@@ -18,8 +19,8 @@ from typing import Iterator
 
 from skinmtl.common.errors import InputError
 from skinmtl.importers.groups import Groups
-from skinmtl.importers.importer import Found, Importer, Option, group_of
-from skinmtl.importers.isic import image_key, kept, known
+from skinmtl.importers.importer import Found, Importer, Option, group_of, known
+from skinmtl.importers.isic import image_key, kept
 from skinmtl.importers.source import Source
 
 TABLES = ("ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv", "train.csv")
@@ -41,6 +42,8 @@ def read(source: Source) -> Iterator[Found]:
     stands_for = _duplicates(source, pairs, by_image, label) if pairs is not None else {}
     if pairs is None:
         source.noticed["no_list_of_duplicates_so_that_pairs_of_one_photograph_stay"] = [DUPLICATES]
+    groups, group_of_image = _groups(by_image, stands_for)
+    source.noticed["groups_joined_by_the_list_of_duplicates"] = groups.joined
     for line, record in records:
         problem, detail = "", ""
         chosen = stands_for.get(image_key(record["image_name"]))
@@ -58,12 +61,27 @@ def read(source: Source) -> Iterator[Found]:
             image=record["image_name"],
             lesions=(record[label],),
             sites=(record["anatom_site_general_challenge"],),
-            group=group_of(record["patient_id"], lesion=lesion),
+            group=groups.of(_group(record) or group_of_image[image_key(record["image_name"])]),
             lesion_id=lesion,
             others=kept(record, "lesion_id", "benign_malignant"),
             problem=problem,
             detail=detail,
         )
+
+
+def _group(record: dict[str, str]) -> str:
+    return group_of(record["patient_id"], lesion=record.get("lesion_id", ""))
+
+
+def _groups(by_image: dict[str, dict[str, str]], stands_for: dict[str, str]) -> tuple[Groups, dict[str, str]]:
+    """(groups, joined where they have copies of one photograph; image -> group, a copy's where it has none itself)."""
+    groups = Groups()
+    of_image = {image: _group(record) for image, record in by_image.items()}
+    for image, chosen in stands_for.items():
+        of_image[chosen] = of_image[chosen] or of_image[image]
+        if of_image[image]:
+            groups.join(of_image[chosen], of_image[image])
+    return groups, of_image
 
 
 def _duplicates(source: Source, pairs: Path, by_image: dict[str, dict[str, str]], label: str) -> dict[str, str]:
@@ -102,6 +120,7 @@ IMPORTER = Importer(
     lesion_labels="single",
     group="patient_id",
     read=read,
+    overlap="The ISIC Archive has these images too: never train on one and test on the other.",
     options=(
         Option(
             "--labels",
@@ -113,7 +132,8 @@ IMPORTER = Importer(
     notes=(
         f"{DUPLICATES}, where it is there (see Read from), names pairs that are one photograph: one is kept, the first "
         f"listed that has a label and a site, the others are dropped as `{LISTED}` or, where the two patients differ, "
-        f"as `{LISTED_ACROSS_PATIENTS}`. Where it is not there no such pair is dropped.",
+        f"as `{LISTED_ACROSS_PATIENTS}`; these patients become one group. Where it is not there no such pair is "
+        "dropped.",
         f"A diagnosis `unknown` is no lesion label, and dropped as `{UNKNOWN_DIAGNOSIS}`; `--labels benign-malignant` "
         "keeps these rows.",
     ),

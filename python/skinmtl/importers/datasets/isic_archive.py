@@ -15,8 +15,8 @@ from typing import Iterator, Mapping, Sequence
 from skinmtl.common.errors import InputError
 from skinmtl.common.provenance import sha256
 from skinmtl.data.table import read_csv
-from skinmtl.importers.importer import Found, Importer, Option, group_of
-from skinmtl.importers.isic import kept, known
+from skinmtl.importers.importer import Found, Importer, Option, group_of, known
+from skinmtl.importers.isic import kept
 from skinmtl.importers.source import Source
 
 LEVELS = ("1", "2", "3", "4", "5", "deepest")
@@ -37,8 +37,8 @@ def read(source: Source) -> Iterator[Found]:
     licences: Counter[str] = Counter()
     with_special = 0
     for line, record in source.read(table, ("isic_id", *sites, *diagnoses, *special)):
-        lesion = record.get("lesion_id", "")
-        patient = record.get("patient_id", "") or patients.get(lesion, "")
+        lesion = known(record.get("lesion_id", ""))
+        patient = known(record.get("patient_id", "")) or patients.get(lesion, "")
         image_type = record.get("image_type", "")
         licences[record.get("copyright_license", "") or "not named"] += 1
         with_special += bool(record.get(SPECIAL_SITE))
@@ -100,7 +100,9 @@ def _patients(table: Path, header: Sequence[str], encoding: str) -> dict[str, st
     if not set(columns) <= set(header):
         return {}
     records = (record for _, record in read_csv(table, columns, encoding))
-    return {record["lesion_id"]: record["patient_id"] for record in records if all(map(record.get, columns))}
+    return {
+        record["lesion_id"]: record["patient_id"] for record in records if all(known(record[name]) for name in columns)
+    }
 
 
 IMPORTER = Importer(
@@ -140,6 +142,7 @@ IMPORTER = Importer(
             metavar="NAME",
         ),
     ),
+    overlap="The archive has the images of HAM10000, ISIC 2019 and ISIC 2020: never train on one and test on another.",
     notes=(
         "Site: the last value that the row has from anatom_site_1 to the level asked for (default 1, the root); in "
         "exports without these columns anatom_site_general. The two vocabularies are never mixed in one import.",
@@ -148,6 +151,5 @@ IMPORTER = Importer(
         "specific), so that a class and its subtype can stand side by side: merge them by refinement, or ask for a "
         "level. benign_malignant is not read.",
         "A row without patient_id takes the patient of its lesion where another row names it.",
-        "The archive has the images of HAM10000, ISIC 2019 and ISIC 2020: never train on one and test on the other.",
     ),
 )
