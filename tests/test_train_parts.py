@@ -55,7 +55,6 @@ def test_a_row_that_a_kill_left_half_written_goes_and_a_missing_one_is_told(tmp_
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("base_lr: 0.1 train_state { stage: 'a' }", "train_state"),
         ("", ":1: the columns are not"),
         ("a,b\n1,2\n", ":1: the columns"),
         (",".join(COLUMNS) + "\n1,x\n", ":2: a value"),
@@ -156,6 +155,7 @@ def test_the_effective_solver_keeps_hyper_parameters_and_drops_policies(tmp_path
     "text, words",
     [
         ("", "base_lr is 0"),
+        ("base_lr: 0.1 train_state { stage: 'a' }", "train_state"),
         ("base_lr: -1", "base_lr is -1"),
         ("base_lr: nan", "base_lr is nan"),
         ('base_lr: 1 type: "Sgd"', "no solver of Caffe"),
