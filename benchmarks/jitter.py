@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Images a second of scale jittering online, against Caffe's Data layer and against what a ResNet-50 takes.
 
-All on the same drawn photographs, 480 pixels on the shorter side and stored as JPEG, in nets that have the data layer
+All on photographs drawn alike, 480 pixels on the shorter side and stored as JPEG, in nets that have the data layer
 alone, in turn and in this process: JitteredImageData (a new scale from [256, 480], crop of 224, flip) with none, one
 and two workers; the Data layer on the same LMDB, which crops and flips alone; and the Data layer on copies stored at
 drawn scales, as make_lmdb.py --jitter 256 480 makes them. Then forward and backward of the paper's ResNet-50 on this

@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from skinmtl.common.errors import InputError
-from skinmtl.data.dataset import LMDB_NAMES
-from skinmtl.layers.batches import batches_of
 from skinmtl.layers.jitter import Draw, crop_of, draw
-from skinmtl.layers.settings import JitterSettings, read_settings, settings_text
+from skinmtl.layers.settings import JitterSettings, read_settings, settings_text, without_pace
 
 PAPER = (256, 480)
 MIDDLE = 1 << 63  # of the places for a crop
@@ -166,6 +164,20 @@ def test_settings_survive_the_way_through_a_param_str():
 
 
 @pytest.mark.parametrize(
+    ("paced", "plain"),
+    [
+        ('{"crop": 9, "seed": 1, "workers": 0, "prefetch": 2}', '{"crop": 9, "seed": 1}'),
+        ('{"workers" : null, "prefetch":3, "crop": 9}', '{"crop": 9}'),
+        ('{"crop": 9, "prefetch": 3, "seed": 1}', '{"crop": 9, "seed": 1}'),
+        ('{"crop": 9, "seed": 1}', '{"crop": 9, "seed": 1}'),
+    ],
+)
+def test_what_decides_the_pace_alone_can_be_left_out_of_a_nets_text(paced, plain):
+    for left, net in ((paced, plain), (paced.replace('"', '\\"'), plain.replace('"', '\\"'))):
+        assert without_pace(f"param_str: '{left}' }}") == f"param_str: '{net}' }}"
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"crops": 224}, "unknown field 'crops', did you mean 'crop'"),
@@ -203,63 +215,3 @@ def test_a_field_that_is_missing_is_named(name):
 def test_what_is_no_json_object_is_refused(text):
     with pytest.raises(InputError, match="param_str is not"):
         read_settings(text, "data")
-
-
-# batches
-
-
-@pytest.fixture(scope="module")
-def jitter_of(small_set):
-    """Settings on the small set's 16 training images of 72 pixels, with what a test wants otherwise."""
-
-    def make(**changes):
-        source = str(small_set.train / LMDB_NAMES[0])
-        return replace(JitterSettings(source, 6, 48, (56, 72), (0.0, 0.0, 0.0), 1), **changes)
-
-    return make
-
-
-def taken(settings, workers, count):
-    batches = batches_of(settings, workers)
-    try:
-        return np.concatenate([batches.next_batch().copy() for _ in range(count)])
-    finally:
-        batches.close()
-
-
-def test_the_numbers_do_not_depend_on_workers_prefetch_or_batches(jitter_of):
-    expected = taken(jitter_of(), 0, 6)
-    for changes, workers, count in (({}, 1, 6), ({"prefetch": 1}, 3, 6), ({"batch_size": 1}, 2, 36)):
-        np.testing.assert_array_equal(taken(jitter_of(**changes), workers, count), expected)
-    assert (taken(jitter_of(seed=2), 0, 6) != expected).any()
-    later = jitter_of(start=7, batch_size=5)
-    np.testing.assert_array_equal(taken(later, 2, 3), expected[7:22])
-
-
-def test_a_record_that_cannot_be_used_is_named_also_by_workers(jitter_of):
-    for workers in (0, 2):
-        with pytest.raises(InputError, match=r"image_lmdb: record 000000\d\d: its shorter side is 72"):
-            taken(jitter_of(scales=(56, 90)), workers, 1)
-
-
-def test_a_worker_that_is_killed_is_told(jitter_of):
-    batches = batches_of(jitter_of(), 2)
-    batches.next_batch()
-    batches._workers[1].kill()
-    with pytest.raises(InputError, match="worker process that prepares images ended by SIGKILL"):
-        for _ in range(9):
-            batches.next_batch()
-    batches.close()
-
-
-def test_records_that_hold_no_image_are_named(jitter_of, small_set):
-    labels = jitter_of(source=str(small_set.train / LMDB_NAMES[1]))
-    with pytest.raises(InputError, match=r"/lesion_lmdb: record 00000000: holds no encoded image"):
-        taken(labels, 0, 1)
-
-
-def test_sources_that_are_no_lmdb_are_refused(jitter_of, tmp_path):
-    (tmp_path / "data.mdb").write_text("no LMDB")
-    for source, words in ((tmp_path / "none", "no LMDB"), (tmp_path, "not an LMDB")):
-        with pytest.raises(InputError, match=words):
-            batches_of(jitter_of(source=str(source)), 0)

@@ -154,6 +154,13 @@ def test_swapped_images_show_only_beside_their_sources(out):
         check(out)
 
 
+def test_another_picture_of_the_same_size_is_found(out, data):
+    for path in data.images.iterdir():
+        cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
+    with pytest.raises(InputError, match=r"record 00000000: not the image .*\(differs by \d\d+ grey levels\)"):
+        check(out)
+
+
 @pytest.mark.parametrize("name", LMDB_NAMES)
 def test_refuses_a_missing_or_shortened_lmdb(out, name):
     """LMDB maps the file: reading behind its end would kill the process with SIGBUS."""
@@ -239,4 +246,4 @@ def test_the_tool_refuses_in_one_line(tool, refused, out, data):
     refused(tool("check_lmdb.py", data.folder), data.folder / "dataset.json", "missing")
     path = out / "image_lmdb" / "data.mdb"
     path.write_bytes(path.read_bytes()[:9000])
-    refused(tool("check_lmdb.py", out, "--crop", 40), out / "image_lmdb", "9000 bytes of", "build it again")
+    refused(tool("check_lmdb.py", out, "--crop", 40), out / "image_lmdb", "9000 bytes of", "copy it again, or build it")

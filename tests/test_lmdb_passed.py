@@ -33,6 +33,16 @@ def without_jfif(data):
     return data[:2] + data[20:]
 
 
+def with_components(data, names):
+    """The JPEG with other names of its components, in the frame and in the scan."""
+    changed = bytearray(data)
+    for segment in jpeg_file.segments(data):
+        first, step = {0xC0: (segment.start + 10, 3), 0xDA: (segment.start + 5, 2)}.get(segment.marker, (0, 0))
+        if step:
+            changed[first : first + 3 * step : step] = names
+    return bytes(changed)
+
+
 PASSED = {
     "plain": PLAIN,
     "low quality": jpeg(PIXELS, quality=30),
@@ -45,6 +55,7 @@ PASSED = {
     "colour profile": with_segment(PLAIN, ICC, 0xE2),
     "comment": with_segment(PLAIN, b"taken at home", 0xFE),
     "Adobe, YCbCr": with_segment(without_jfif(PLAIN), ADOBE_YCC, 0xEE),
+    "Adobe, YCbCr by its word alone": with_segment(with_components(without_jfif(PLAIN), b"RGB"), ADOBE_YCC, 0xEE),
     "neither JFIF nor Adobe": without_jfif(PLAIN),
     "bytes behind its end": PLAIN + b"and a name",
     "another picture behind its end": PLAIN + PLAIN,
@@ -60,6 +71,7 @@ NOT_PASSED = {
     "Adobe, RGB": with_segment(without_jfif(PLAIN), ADOBE_RGB, 0xEE),
     "far too good": jpeg(np.random.RandomState(0).randint(0, 256, (48, 60, 3)).astype(np.uint8), quality=100),
     "bytes between segments": PLAIN[:20] + b"\0\0" + PLAIN[20:],
+    "bytes before its end": PLAIN[:-2] + b"\0\0\0\0" + PLAIN[-2:],
     "PNG": cv2.imencode(".png", PIXELS)[1].tobytes(),
 }
 

@@ -64,9 +64,13 @@ def test_the_first_line_makes_the_files_again(tool, online_net, tmp_path):
 
 def test_scales_and_seed_go_with_online_alone(tool, tmp_path):
     data = ["--train-data", "a", "--test-data", "b", "--out", tmp_path / "net"]
-    for flags in (["--scales", 66, 72], ["--seed", 3], ["--jitter", "online", "--scales", 72, 66]):
+    for flags, words in (
+        (["--scales", 66, 72], "--scales and --seed go with --jitter online"),
+        (["--seed", 3], "--scales and --seed go with --jitter online"),
+        (["--jitter", "online", "--scales", 72, 66], "--scales: the smallest first"),
+    ):
         done = tool("make_prototxt.py", *TINY, *flags, *data)
-        assert (done.returncode, "--scales" in done.stderr) == (2, True)
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"make_prototxt.py: error: {words}")
 
 
 def test_data_that_cannot_be_drawn_from_is_one_line(tool, refused, small_set, tmp_path):

@@ -18,6 +18,7 @@ from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.common.errors import InputError
 from skinmtl.data import images
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
+from skinmtl.data.lmdb_open import open_lmdb
 from skinmtl.data.manifest import Manifest, Row, read_manifest
 from skinmtl.data.table import read_csv
 
@@ -100,20 +101,10 @@ def _aligned_datums(out: Path, listed: list[dict[str, str]]) -> Iterator[list[Me
 
 @contextmanager
 def _open(folder: Path, expected: int) -> Iterator[Iterator[tuple[bytes, bytes]]]:
-    try:
-        environment = lmdb.open(str(folder), readonly=True, lock=False, create=False)
-    except lmdb.Error as error:
-        raise InputError(f"{folder}: no LMDB that can be read ({error}); build it again") from None
-    with environment:
-        stat = environment.stat()
-        whole = (environment.info()["last_pgno"] + 1) * stat["psize"]
-        size = (folder / "data.mdb").stat().st_size
-        if size < whole:  # reading on would end in SIGBUS: LMDB maps the file
-            raise InputError(f"{folder}: data.mdb has {size} bytes of {whole}; copy it or build it again")
-        if stat["entries"] != expected:
-            raise InputError(
-                f"{folder}: {stat['entries']} records, records.csv lists {expected}; build the LMDBs again"
-            )
+    with open_lmdb(folder) as environment:
+        entries = environment.stat()["entries"]
+        if entries != expected:
+            raise InputError(f"{folder}: {entries} records, records.csv lists {expected}; build the LMDBs again")
         try:
             with environment.begin() as transaction:
                 yield iter(transaction.cursor())

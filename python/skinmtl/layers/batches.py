@@ -22,7 +22,7 @@ from skinmtl.layers.jitter import crop_of, draw
 from skinmtl.layers.records import ImageRecords
 from skinmtl.layers.settings import JitterSettings
 
-DONE = b"."  # a worker's byte for its share of a batch; anything else begins a message
+DONE = b"\0"  # a worker's byte for its share of a batch; no message begins with it: many begin with a path
 # in place of the working folder, whose files might have the names of modules
 PROGRAM = "import sys; sys.path[0] = {!r}; from skinmtl.layers.worker import main; main()"
 
@@ -87,8 +87,12 @@ class BatchesAhead:
         self._workers: list[subprocess.Popen] = []
         with _shared_memory(int(np.prod(shape, dtype=np.int64))) as memory:
             self._memory = mapped(memory.fileno(), shape)
-            for number in range(workers):
-                self._workers.append(_start_worker(settings, number, workers, memory.fileno()))
+            try:
+                for number in range(workers):
+                    self._workers.append(_start_worker(settings, number, workers, memory.fileno()))
+            except BaseException:
+                self.close()
+                raise
         self._allow(len(self._memory))
 
     def next_batch(self) -> np.ndarray:
@@ -123,11 +127,11 @@ class BatchesAhead:
         status = worker.wait()
         if message:
             return InputError(message)
-        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-        return InputError(
-            f"a worker process that prepares images ended {how}; if memory was short, give fewer workers in the "
-            "param_str of the layer"
-        )
+        if status < 0:
+            how, what = f"by {signal.Signals(-status).name}", "if memory was short, give fewer workers"
+        else:  # it has failed to import something, and Python says what
+            how, what = f"with status {status}", f"see that {sys.executable} has the packages, or give workers 0"
+        return InputError(f"a worker process that prepares images ended {how}; {what} in the param_str of the layer")
 
 
 def memory_shape(settings: JitterSettings) -> tuple[int, ...]:
@@ -147,20 +151,28 @@ def batches_of(settings: JitterSettings, workers: int) -> BatchesHere | BatchesA
 
 
 def _shared_memory(size: int) -> BinaryIO:
-    """An open file without a name, in memory where this Python can ask for it; InputError where there is no room."""
-    if hasattr(os, "memfd_create"):  # noqa: SIM108  from Python 3.8 on
-        file = os.fdopen(os.memfd_create("skinmtl"), "r+b")
-    else:
-        file = tempfile.TemporaryFile()  # noqa: SIM115  (the caller closes it)
+    """An open file without a name, in memory where it can be had; InputError where there is no room."""
     try:
-        os.posix_fallocate(file.fileno(), 0, size)
+        file = _nameless_file()
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError:
+            file.close()
+            raise
     except OSError as error:
-        file.close()
         raise InputError(
             f"no room for {size / 1e6:.0f} MB that the layer's workers share ({error.strerror}); give less prefetch, "
             "or workers 0, in its param_str"
         ) from None
     return file
+
+
+def _nameless_file() -> BinaryIO:
+    """In memory; where Python (before 3.8) or the kernel has no such thing, in the folder for temporary files."""
+    try:
+        return os.fdopen(os.memfd_create("skinmtl"), "r+b")
+    except (AttributeError, OSError):
+        return tempfile.TemporaryFile()
 
 
 def _start_worker(settings: JitterSettings, number: int, workers: int, memory: int) -> subprocess.Popen:

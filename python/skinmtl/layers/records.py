@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.common.errors import InputError
+from skinmtl.data.lmdb_open import open_lmdb
 
 BUILD_AGAIN = "build the LMDBs with make_lmdb.py"
 
@@ -17,19 +18,16 @@ class ImageRecords:
     """An open LMDB of encoded images. No process may go on using one that it inherited: each opens its own."""
 
     def __init__(self, folder: Path) -> None:
-        """InputError where there is no LMDB, or nothing in it."""
+        """InputError where there is no whole LMDB, or nothing in it."""
         self.folder = folder
-        if not (folder / "data.mdb").is_file():
-            raise InputError(f"{folder}: no LMDB (data.mdb) there; {BUILD_AGAIN}")
         self._datum = caffe_messages().Datum
+        self._environment = open_lmdb(folder)
         try:
-            # no lock: what is read is never written again, and the folder may be read-only
-            self._environment = lmdb.open(str(folder), readonly=True, lock=False, create=False)
             self._transaction = self._environment.begin(buffers=True)
             keys = self._transaction.cursor().iternext(keys=True, values=False)
             self._keys = [bytes(key) for key in keys]
-        except (lmdb.Error, OSError) as error:
-            raise InputError(f"{folder}: not an LMDB ({error}); {BUILD_AGAIN}") from None
+        except lmdb.Error as error:
+            raise InputError(f"{folder}: damaged ({error}); {BUILD_AGAIN}") from None
         if not self._keys:
             raise InputError(f"{folder}: an empty LMDB; {BUILD_AGAIN}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -12,6 +13,8 @@ from skinmtl.common.errors import InputError
 
 REMEDY = "correct the param_str, or make the net with make_prototxt.py --jitter online"
 
+# in the text of a net, where a string's quotes may be escaped
+PACE = re.compile(r',\s*\\?"(?:workers|prefetch)\\?"\s*:\s*\w+|\\?"(?:workers|prefetch)\\?"\s*:\s*\w+\s*,\s*')
 MOST = {"workers": 256, "prefetch": 100}  # our choice: far above use, far below what would take a machine down
 
 
@@ -77,6 +80,11 @@ def settings_text(settings: JitterSettings) -> str:
     return json.dumps(
         {name: value for name, value in asdict(settings).items() if value != defaults[name]}, ensure_ascii=False
     )
+
+
+def without_pace(net: str) -> str:
+    """The text of a net without its layers' workers and prefetch: what they prepare does not depend on them."""
+    return PACE.sub("", net)
 
 
 def _wanted(name: str, value: Any) -> str:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lmdb
 from google.protobuf.message import Message
 
 from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
 from skinmtl.data.dataset import read_summary
+from skinmtl.data.lmdb_open import open_lmdb
 from skinmtl.data.table import read_csv
 from skinmtl.nets.data_layers import DataLayer, check_stored, data_layer
 from skinmtl.nets.label_names import names_of, read_label_names
@@ -187,17 +187,13 @@ def _check_data(net: Path, layers: list[DataLayer], folder: Path) -> None:
 
 
 def _entries(folder: Path) -> int:
-    if not (folder / "data.mdb").is_file():
-        raise InputError(f"{folder}: no LMDB (data.mdb) there; build the LMDBs with make_lmdb.py")
+    with open_lmdb(folder) as environment:
+        entries = environment.stat()["entries"]
     lock = folder / "lock.mdb"
     read_only_disk = os.statvfs(str(folder)).f_flag & os.ST_RDONLY
     if not read_only_disk and not os.access(str(lock if lock.exists() else folder), os.W_OK):
         raise InputError(f"{folder}: Caffe locks what it reads and may not write there; make the folder writable")
-    try:
-        with lmdb.open(str(folder), readonly=True, lock=False) as environment:
-            return environment.stat()["entries"]
-    except (lmdb.Error, OSError) as error:
-        raise InputError(f"{folder}: not an LMDB ({error}); build the LMDBs again") from None
+    return entries
 
 
 def _check_names(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
 from skinmtl.common.provenance import made_by, sha256
+from skinmtl.layers.settings import without_pace
 from skinmtl.nets.caffe_net import pycaffe
 from skinmtl.training import snapshots
 from skinmtl.training.caffe_solver import CaffeSolver
@@ -137,7 +139,6 @@ def _record(
         settings.pop(by_choice)
     files = {
         "solver": request.solver,
-        "train.prototxt": inputs.train_net,
         "test.prototxt": inputs.test_net,
         "training dataset.json": inputs.train_data / "dataset.json",
         "validation dataset.json": inputs.test_data / "dataset.json",
@@ -152,7 +153,10 @@ def _record(
             "iter_size": solver.iter_size,
         },
         "data": {"training": str(inputs.train_data), "validation": str(inputs.test_data)},
-        "sha256": {name: _sha256(path) for name, path in files.items()},
+        "sha256": {
+            "train.prototxt": _net_sha256(inputs.train_net),
+            **{name: _sha256(path) for name, path in files.items()},
+        },
     }
 
 
@@ -161,6 +165,11 @@ def _sha256(path: Path) -> str:
         return sha256(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+
+
+def _net_sha256(path: Path) -> str:
+    """Of the file's text without what decides its layers' pace alone: a run may go on with fewer workers."""
+    return hashlib.sha256(without_pace(path.read_bytes().decode("utf-8")).encode("utf-8")).hexdigest()
 
 
 def _finished(folder: RunFolder, schedule: Schedule) -> Outcome | None:
