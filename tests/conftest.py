@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from caffe_reference import Reference
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
@@ -159,6 +160,14 @@ def known_net(tmp_path_factory):
         weights=folder / "known.caffemodel",
         attention=AttentionNet(folder / "deploy.prototxt", folder / "known.caffemodel", protocol),
     )
+
+
+@pytest.fixture(scope="session")
+def caffe():
+    """BVLC Caffe in a process of its own, for tests on a Python that has none."""
+    reference = Reference()
+    yield reference
+    reference.close()
 
 
 @pytest.fixture

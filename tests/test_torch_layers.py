@@ -1,4 +1,4 @@
-"""Each layer of caffe_torch against BVLC Caffe: tops and all gradients, over many random settings."""
+"""Layers of caffe_torch with weights or windows against BVLC Caffe: tops and all gradients, many random settings."""
 
 from __future__ import annotations
 
@@ -7,98 +7,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed here: make torch")
-from caffe_reference import PYTHON, Reference
-from google.protobuf import text_format
+pytest.importorskip("torch", reason="PyTorch is not installed here: make torch")
+from torch_agreement import EXAMPLES, NEEDS_CAFFE, SEEDS, agree, net_of, normal, with_inputs
 
-from caffe_torch.net import Net
-from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.common.errors import InputError
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(not PYTHON.exists(), reason="BVLC Caffe is not here: make caffe"),
-]
-EXAMPLES = settings(max_examples=40, deadline=None, derandomize=True)
-SEEDS = st.integers(0, 2**16)
-
-
-@pytest.fixture(scope="module")
-def caffe():
-    reference = Reference()
-    yield reference
-    reference.close()
-
-
-def net_of(text, phase="TEST"):
-    net = caffe_messages().NetParameter()
-    text_format.Parse(text, net)
-    return Net(net, phase)
-
-
-def with_inputs(layer, shapes):
-    """A net of one layer on Inputs a, b, ..., through which gradients flow."""
-    lines = ["force_backward: true"]
-    for name, shape in shapes.items():
-        dims = " ".join(f"dim: {side}" for side in shape)
-        lines.append(f"layer {{ name: '{name}' type: 'Input' top: '{name}' input_param {{ shape {{ {dims} }} }} }}")
-    bottoms = " ".join(f"bottom: '{name}'" for name in shapes)
-    return "\n".join([*lines, f"layer {{ name: 'layer' {bottoms} {layer} }}"])
-
-
-def agree(caffe, layer, inputs, phase="TEST", seed=1, differentiable=None, tolerance=1e-4):
-    """Tops, gradients of the inputs that are differentiable (default: all), and of the weights, are Caffe's."""
-    random = np.random.RandomState(seed)
-    text = with_inputs(layer, {name: values.shape for name, values in inputs.items()})
-    net = net_of(text, phase)
-    target = net.layer("layer")
-    arrays = {f"blob:{name}": values for name, values in inputs.items()}
-    with torch.no_grad():
-        for number, blob in enumerate(target.blobs):
-            blob.copy_(torch.from_numpy(random.standard_normal(tuple(blob.shape)).astype(np.float32)))
-            if target.param.type == "BatchNorm":
-                blob.abs_().add_(0.5)
-            arrays[f"weight:layer:{number}"] = blob.detach().numpy().copy()
-    differentiable = list(inputs) if differentiable is None else differentiable
-    given = {name: torch.from_numpy(values).requires_grad_(name in differentiable) for name, values in inputs.items()}
-    blobs = net(given)
-    tops = [name for name in target.param.top]
-    if target.is_loss:
-        (net.loss(blobs)).backward()
-        arrays["gradient:" + tops[0]] = np.array([w for _, w in net.loss_weights][:1], np.float32).reshape(())
-    elif differentiable:
-        outer = {name: random.standard_normal(tuple(blobs[name].shape)).astype(np.float32) for name in tops}
-        arrays.update((f"gradient:{name}", values) for name, values in outer.items())
-        total = sum((blobs[name] * torch.from_numpy(values)).sum() for name, values in outer.items())
-        if total.requires_grad:  # not where a top is the same whatever the bottom
-            total.backward()
-    expected = caffe.answer(text, phase, arrays)
-    for name in tops:
-        close(blobs[name], expected[f"blob:{name}"], name, tolerance)
-    for name in differentiable:
-        gradient = given[name].grad
-        close(
-            torch.zeros_like(given[name]) if gradient is None else gradient,
-            expected[f"gradient:{name}"],
-            name,
-            tolerance,
-        )
-    for number, blob in enumerate(target.blobs):
-        if blob.requires_grad:
-            close(blob.grad, expected[f"weight_gradient:layer:{number}"], f"blob {number}", tolerance)
-        else:
-            close(blob, expected[f"weight:layer:{number}"], f"blob {number}", tolerance)
-
-
-def close(found, expected, what, tolerance):
-    found = found.detach().numpy()
-    assert found.shape == expected.shape, what
-    scale = max(1e-3, float(np.abs(expected[np.isfinite(expected)]).max())) if expected.size else 1
-    assert np.allclose(found, expected, rtol=tolerance, atol=tolerance * min(scale, 1e3), equal_nan=True), what
-
-
-def normal(seed, *shape):
-    return np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
+pytestmark = [pytest.mark.torch, NEEDS_CAFFE]
 
 
 sides = st.integers(1, 9)
@@ -233,120 +147,6 @@ def test_scale_and_bias(caffe, data, seed, kind):
 )
 def test_lrn(caffe, region, said):
     agree(caffe, f"type: 'LRN' top: 'top' lrn_param {{ {said} norm_region: {region} }}", {"a": normal(1, 2, 7, 5, 6)})
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        "type: 'ReLU'",
-        "type: 'ReLU' relu_param { negative_slope: 0.1 }",
-        "type: 'Sigmoid'",
-        "type: 'AbsVal'",
-        "type: 'Softmax'",
-        "type: 'Softmax' softmax_param { axis: 2 }",
-        "type: 'Softmax' softmax_param { axis: -1 }",
-        "type: 'Power'",
-        "type: 'Power' power_param { power: 2 scale: 0.5 shift: 3 }",
-        "type: 'Power' power_param { power: 0 }",
-        "type: 'Power' power_param { power: 3 scale: 0 shift: 2 }",
-        "type: 'Dropout'",
-        "type: 'Flatten'",
-        "type: 'Flatten' flatten_param { axis: -3 end_axis: -2 }",
-        "type: 'Reshape' reshape_param { shape { dim: 0 dim: -1 dim: 2 } }",
-        "type: 'Reshape' reshape_param { shape { dim: 2 dim: -1 } axis: 1 num_axes: 2 }",
-        "type: 'Reshape' reshape_param { shape { dim: 1 } axis: -1 num_axes: 0 }",
-        "type: 'Slice' top: 'other' slice_param { axis: 2 }",
-        "type: 'Slice' top: 'other' slice_param { slice_dim: 1 slice_point: 1 }",
-        "type: 'Split' top: 'other'",
-    ],
-)
-def test_layers_of_one_bottom(caffe, layer):
-    values = normal(4, 3, 4, 6, 2)
-    values[0, 0, 0, 0] = 0
-    agree(caffe, f"top: 'top' {layer}", {"a": values})
-
-
-@given(seed=SEEDS, count=st.integers(2, 4), which=st.sampled_from(["SUM", "PROD", "MAX"]), weighted=st.booleans())
-@EXAMPLES
-def test_eltwise(caffe, seed, count, which, weighted):
-    inputs = {name: normal(seed + number, 2, 3, 2) for number, name in enumerate("abcd"[:count])}
-    if which == "MAX":
-        inputs = {name: np.round(values) for name, values in inputs.items()}
-    coefficients = " ".join(f"coeff: {number - 1.5}" for number in range(count)) if weighted and which == "SUM" else ""
-    agree(caffe, f"type: 'Eltwise' top: 'top' eltwise_param {{ operation: {which} {coefficients} }}", inputs, seed=seed)
-
-
-@pytest.mark.parametrize(
-    "said", ["", "concat_param { axis: 2 }", "concat_param { axis: -1 }", "concat_param { concat_dim: 0 }"]
-)
-def test_concat(caffe, said):
-    agree(caffe, f"type: 'Concat' top: 'top' {said}", {"a": normal(1, 2, 2, 2, 2), "b": normal(2, 2, 2, 2, 2)})
-
-
-@pytest.mark.parametrize("said", ["offset: 1", "axis: 1 offset: 1 offset: 0 offset: 2", "axis: -1", ""])
-def test_crop(caffe, said):
-    inputs = {"a": normal(1, 2, 4, 5, 6), "b": normal(2, 2, 3, 3, 4)}
-    agree(caffe, f"type: 'Crop' top: 'top' crop_param {{ {said} }}", inputs, differentiable=["a"])
-
-
-normalisations = st.sampled_from(
-    [
-        "",
-        "normalize: true",
-        "normalize: false",
-        *(f"normalization: {mode}" for mode in ("FULL", "VALID", "BATCH_SIZE", "NONE")),
-    ]
-)
-
-
-@given(seed=SEEDS, said=normalisations, ignores=st.booleans(), weight=st.sampled_from(["", "loss_weight: 0.3"]))
-@EXAMPLES
-def test_sigmoid_cross_entropy_loss(caffe, seed, said, ignores, weight):
-    random = np.random.RandomState(seed)
-    targets = random.randint(0, 2, (4, 3)).astype(np.float32)
-    if ignores:
-        targets[random.rand(4, 3) < 0.4] = -1
-    ignore = "ignore_label: -1" if ignores else ""
-    agree(
-        caffe,
-        f"type: 'SigmoidCrossEntropyLoss' top: 'top' {weight} loss_param {{ {said} {ignore} }}",
-        {"a": normal(seed, 4, 3) * 5, "b": targets},
-        differentiable=["a"],
-    )
-
-
-@given(seed=SEEDS, said=normalisations, ignores=st.booleans(), axis=st.sampled_from([1, 2, -1]), far=st.booleans())
-@EXAMPLES
-def test_softmax_with_loss(caffe, seed, said, ignores, axis, far):
-    random = np.random.RandomState(seed)
-    shape = (3, 4, 4)
-    labels = random.randint(0, 4, (3, 4)).astype(np.float32)
-    if ignores:
-        labels[random.rand(3, 4) < 0.4] = 255
-    ignore = "ignore_label: 255" if ignores else ""
-    agree(
-        caffe,
-        f"type: 'SoftmaxWithLoss' top: 'top' loss_param {{ {said} {ignore} }} softmax_param {{ axis: {axis} }}",
-        {"a": normal(seed, *shape) * (200 if far else 2), "b": labels},
-        differentiable=["a"],
-    )
-
-
-@given(seed=SEEDS, top_k=st.integers(1, 4), ignores=st.booleans(), by_class=st.booleans())
-@EXAMPLES
-def test_accuracy(caffe, seed, top_k, ignores, by_class):
-    random = np.random.RandomState(seed)
-    labels = random.randint(0, 4, (6, 1)).astype(np.float32)
-    if ignores:
-        labels[random.rand(6, 1) < 0.4] = 9
-    ignore = "ignore_label: 9" if ignores else ""
-    more = "top: 'of class'" if by_class else ""
-    agree(
-        caffe,
-        f"type: 'Accuracy' top: 'top' {more} accuracy_param {{ top_k: {top_k} {ignore} }}",
-        {"a": np.round(normal(seed, 6, 4)), "b": labels},
-        differentiable=[],
-    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed here: make torch")
-from caffe_reference import PYTHON, Reference
+from caffe_reference import PYTHON
 from conftest import ROOT
 from google.protobuf import text_format
 
@@ -17,13 +17,6 @@ from skinmtl.common.errors import InputError
 
 pytestmark = pytest.mark.torch
 needs_caffe = pytest.mark.skipif(not PYTHON.exists(), reason="BVLC Caffe is not here: make caffe")
-
-
-@pytest.fixture(scope="module")
-def caffe():
-    reference = Reference()
-    yield reference
-    reference.close()
 
 
 @needs_caffe
