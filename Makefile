@@ -44,7 +44,7 @@ caffe: ## BVLC Caffe and its Python in .caffe, from Debian's packages
 	docker/make_caffe.sh .caffe
 
 torch: .venv/ready ## caffe-torch, the engine on PyTorch, in .venv
-	.venv/bin/pip install --quiet torch==2.13.0 --editable '.[torch]'
+	.venv/bin/pip install --quiet torch==2.13.0 --editable '.[torch,onnx]'
 
 prototxt: .venv/ready ## generates the committed nets anew
 	$(NETS) | while read -r command; do eval ".venv/bin/python $$command" || exit 1; done
