@@ -276,6 +276,8 @@ def test_without_merging_the_tool_only_reports(tool, album):
     manifest = read_manifest(album.folder / "manifest.csv")
     folds = read_folds(album.folder / "folds.csv", manifest)
     np.testing.assert_array_equal(folds, make_folds(manifest, 3, 1, "group", "labels"))
+    again = tool(*album.command, cwd=album.folder)
+    assert "folds_near_duplicates.csv: is of earlier folds" in again.stdout
 
 
 def test_the_tool_names_every_image_that_cannot_be_read_and_leaves_nothing(tool, album):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Iterable
 
-import jinja2
-
+from skinmtl.common.pages import rendered
 from skinmtl.description.description import Description
 from skinmtl.description.file_sections import file_sections
 from skinmtl.description.findings import findings
@@ -20,15 +19,7 @@ def page(
     description: Description, provenance: dict[str, Any], sheet_seed: int, sizes: dict[str, tuple[int, int]]
 ) -> str:
     """HTML. All names are escaped; the pictures are beside it, `sizes` are those that the charts are shown with."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(str(Path(__file__).parent)),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["shortened"] = shortened
-    return environment.get_template("template.html").render(
+    values = dict(
         summary=summary(description),
         manifest=description.manifest.path,
         findings=findings(description),
@@ -39,6 +30,7 @@ def page(
         sizes=sizes,
         provenance=provenance,
     )
+    return rendered(Path(__file__).with_name("template.html"), values, {"shortened": shortened})
 
 
 def text(description: Description) -> str:

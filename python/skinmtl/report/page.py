@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterable
 
-import jinja2
 import numpy as np
 
+from skinmtl.common.pages import rendered
 from skinmtl.data.correlation import Strength
 from skinmtl.report.comparison import Gain, LesionComparison, LocationComparison, Measured
 from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment
@@ -41,16 +41,9 @@ class Parts:
 
 def page(parts: Parts, provenance: dict[str, Any]) -> str:
     """The page as HTML. All names are escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(str(Path(__file__).parent)),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     manifest = parts.experiment.manifest
     with_image = parts.strengths.images > 0
-    return environment.get_template("template.html").render(
+    values = dict(
         parts=parts,
         titles=TITLES,
         n_images=len(manifest.rows),
@@ -72,6 +65,7 @@ def page(parts: Parts, provenance: dict[str, Any]) -> str:
         details=_details(parts.runs),
         provenance=list(flattened(provenance)),
     )
+    return rendered(Path(__file__).with_name("template.html"), values)
 
 
 def with_interval(measured: Measured, form: Callable[[float], str] = three) -> str:

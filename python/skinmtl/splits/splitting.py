@@ -70,6 +70,8 @@ def write_split(manifest: Manifest, out: Path, split: Split, arguments: dict[str
                     )
                 write_manifest(merged, manifest)
                 _write_json(merged / "made_by.json", {**made, "near_duplicates": near})
+        elif pairs_path(out).exists():
+            said.append(f"{pairs_path(out)}: is of earlier folds, for which near-duplicates were looked for")
         folds = make_folds(manifest, split.k, split.seed, split.by, split.balance)
         found = balance.balance(manifest, folds, split.k, split.by)
         by_chance = None
