@@ -13,9 +13,12 @@ import pytest
 from conftest import ROOT
 
 from skinmtl.caffe_files.prototxt import read_net
+from skinmtl.pretrained.net_check import Preprocessing
+from skinmtl.pretrained.published import PUBLISHED
 
 FOLDERS = sorted(path.name for path in (ROOT / "prototxt").iterdir() if path.is_dir())
 TOOLS = r"tools/\w+\.py"
+FETCHES = re.compile(r"tools/fetch_weights\.py (?!.*--file)")
 HEADS = {"mtl": ["lesion", "location"], "lesion": ["lesion"], "location": ["location"]}
 # runs commands one after the other in one process, each in its own empty folder, and prints their exit statuses
 RUNNER = """
@@ -90,8 +93,8 @@ def test_the_readme_makes_the_net_by_the_command_in_the_nets_first_line(name, to
 
 @pytest.fixture(scope="module")
 def statuses(tmp_path_factory):
-    """Every command of every README -> its exit status in an empty folder."""
-    lines = sorted({line for name in FOLDERS for line in commands(name, TOOLS)})
+    """Every command of every README -> its exit status in an empty folder; none that would fetch from afar."""
+    lines = sorted({line for name in FOLDERS for line in commands(name, TOOLS) if not FETCHES.match(line)})
     words = [shlex.split(line) for line in lines]
     absolute = [[str(ROOT / program), *flags] for program, *flags in words]
     done = subprocess.run(
@@ -109,10 +112,28 @@ def statuses(tmp_path_factory):
 @pytest.mark.parametrize("name", FOLDERS)
 def test_the_readmes_commands_are_ones_that_the_tools_understand(name, statuses):
     """In an empty folder each finds no input (1) or needs none (0); a flag that the tool has not is status 2."""
-    lines = commands(name, TOOLS)
+    lines = [line for line in commands(name, TOOLS) if not FETCHES.match(line)]
     used = {line.split()[0] for line in lines}
     assert used >= {f"tools/{tool}.py" for tool in ("make_prototxt", "check_weights", "train", "score", "evaluate")}
     assert not {line: statuses[line] for line in lines if statuses[line] not in (0, 1)}
+
+
+@pytest.mark.parametrize("name", [name for name in FOLDERS if not name.startswith("tiny")])
+def test_the_weights_that_a_readme_fetches_are_known_and_used_by_their_names(name):
+    fetched = [shlex.split(line) for line in commands(name, r"tools/fetch_weights\.py")]
+    assert fetched
+    for words in fetched:
+        file = PUBLISHED[words[1]].file
+        assert [line for line in commands(name, TOOLS) if file in shlex.split(line) and "fetch_weights" not in line]
+        if "--file" in words:
+            assert words[words.index("--file") + 1] == file
+        if not PUBLISHED[words[1]].file.endswith(".safetensors"):
+            assert PUBLISHED[words[1]].digest in readme(name)
+
+
+def test_converted_weights_get_the_net_that_convert_weights_asks_for():
+    (line,) = [line for line in commands("resnet50_mtl", "tools/make_prototxt.py") if "--stride-on" in line]
+    assert Preprocessing("3x3", "padded", (103.53, 116.28, 123.675)).flags in line
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -10,6 +10,7 @@ from skinmtl.common.errors import InputError
 from skinmtl.nets.label_names import KINDS, names_of, write_label_names
 from skinmtl.nets.multi_task import MODELS, NetOptions
 from skinmtl.nets.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files
+from skinmtl.nets.resnet import POOLS, STRIDES_ON, ResNet
 from skinmtl.nets.trunks import TRUNKS
 
 SCALES, SEED = [256, 480], 1  # the paper's scales
@@ -26,6 +27,18 @@ def make_parser() -> argparse.ArgumentParser:
         nargs=3,
         metavar=("B", "G", "R"),
         help="to subtract (default: the published 103.0626 115.9029 123.1516; AlexNet 104 117 123)",
+    )
+    parser.add_argument(
+        "--stride-on",
+        choices=STRIDES_ON,
+        help="where a ResNet's stage has its stride: 1x1, branch2a, as the published net (default); 3x3, branch2b, as "
+        "torchvision and timm, for weights of convert_weights.py, which says the --mean that goes with it",
+    )
+    parser.add_argument(
+        "--pool1",
+        choices=POOLS,
+        help="a ResNet's first pooling: unpadded, as the published net (default with --stride-on 1x1), or padded by 1 "
+        "and rounded down, as PyTorch (default with 3x3)",
     )
     parser.add_argument(
         "--batch-norm",
@@ -64,6 +77,9 @@ def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
         parser.error(f"--trunk {args.trunk}: not of {args.model}'s family; give one of {fitting}")
     if args.batch_norm and not trunk.has_batch_norm:
         parser.error(f"--batch-norm {args.batch_norm}: {args.trunk or model.trunk} has no BatchNorm; leave it out")
+    for flag, value in (("stride-on", args.stride_on), ("pool1", args.pool1)):
+        if value and not isinstance(trunk, ResNet):
+            parser.error(f"--{flag} {value}: {args.trunk or model.trunk} is no ResNet; leave it out")
     if args.jitter == "offline" and (args.scales or args.seed is not None):
         parser.error("--scales and --seed go with --jitter online")
     if args.scales and args.scales[0] > args.scales[1]:
@@ -71,7 +87,13 @@ def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     if args.jitter == "online":
         parser.set_defaults(scales=SCALES, seed=SEED)
     parser.set_defaults(
-        trunk=model.trunk, crop=trunk.crop, mean=list(trunk.mean), batch_size=model.batch_size, batch_norm="frozen"
+        trunk=model.trunk,
+        crop=trunk.crop,
+        mean=list(trunk.mean),
+        stride_on="1x1",
+        pool1="padded" if args.stride_on == "3x3" else "unpadded",
+        batch_size=model.batch_size,
+        batch_norm="frozen",
     )
     for name, value in vars(args).items():
         if value is None:
@@ -117,6 +139,8 @@ def main() -> None:
         mean=tuple(args.mean),
         scales=tuple(args.scales) if args.scales else None,
         seed=SEED if args.seed is None else args.seed,
+        stride_on=args.stride_on,
+        pool1=args.pool1,
     )
     made = net_files(options, command_of(parser, args))
     if args.check:

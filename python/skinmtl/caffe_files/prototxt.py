@@ -1,4 +1,4 @@
-"""Prototxt and caffemodel files: read and written as protobuf messages."""
+"""Prototxts, caffemodels, solverstates and mean files: read and written as protobuf messages."""
 
 from __future__ import annotations
 
@@ -12,31 +12,38 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
 
 from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.caffe_files.unknown_fields import unknown_field
+from skinmtl.caffe_files.upgrade import upgrade_solver, upgraded_net
 from skinmtl.common.errors import InputError
 
 
 def read_net(path: Path, strict: bool = False) -> Message:
-    """A prototxt's NetParameter; what the schema does not list is skipped, or with `strict` an error."""
+    """A prototxt's NetParameter, upgraded where it is of before 2014.
+
+    What the schema does not list is skipped, or with `strict` an error.
+    """
     net = caffe_messages().NetParameter()
-    try:
-        text_format.Parse(Path(path).read_text(encoding="utf-8"), net, **({} if strict else _unknown_fields_pass()))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}:{error}: not a net prototxt; check the file") from None
-    return net
+    _parse(path, net, "not a net prototxt; check the file", {} if strict else _unknown_fields_pass())
+    return upgraded_net(net, path)
 
 
 def read_solver(path: Path) -> Message:
     """A solver's SolverParameter. A field that the schema does not list is an error: none is dropped without a word."""
     solver = caffe_messages().SolverParameter()
+    _parse(path, solver, "not a solver prototxt, or not in a form known here; correct it", {})
+    upgrade_solver(solver, path)
+    return solver
+
+
+def _parse(path: Path, message: Message, otherwise: str, settings: dict[str, bool]) -> None:
     try:
-        text_format.Parse(Path(path).read_text(encoding="utf-8"), solver)
+        text_format.Parse(Path(path).read_text(encoding="utf-8"), message, **settings)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}:{error}: not a solver prototxt, or not in a form known here; correct it") from None
-    return solver
+        raise InputError(f"{path}:{error}: {otherwise}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested deeper than any net; {otherwise}") from None
 
 
 def _unknown_fields_pass() -> dict[str, bool]:
@@ -45,20 +52,56 @@ def _unknown_fields_pass() -> dict[str, bool]:
     return {name: True} if name in inspect.signature(text_format.Parse).parameters else {}
 
 
-def read_caffemodel(path: Path) -> Message:
-    """A caffemodel's NetParameter, with the blobs in `layer` or, where the file is older, in `layers`."""
-    net = caffe_messages().NetParameter()
+def read_caffemodel(path: Path, strict: bool = False) -> Message:
+    """A caffemodel's NetParameter, with its blobs in `layer` also where it is of before 2014.
+
+    What the schema does not list is skipped, or with `strict` an error that names it.
+    """
+    net, raw = _read(path, "NetParameter", "not a caffemodel, or one cut short; make or fetch it again")
+    if not (net.layer or net.layers):
+        raise InputError(f"{path}: holds no layers; make or fetch it again")
+    if any(not isinstance(layer.name, str) for layer in (*net.layer, *net.layers)):  # bytes where they are no text
+        raise InputError(f"{path}: a layer's name is no UTF-8 text; make or fetch it again")
+    upgraded = upgraded_net(net, path)
+    if strict:
+        _refuse_unknown(path, raw, net)
+    return upgraded
+
+
+def read_solverstate(path: Path) -> Message:
+    """A solverstate's SolverState; what the schema does not list is an error."""
+    state, raw = _read(path, "SolverState", "not a solverstate, or one cut short; use an older one")
+    if not state.HasField("iter"):
+        raise InputError(f"{path}: holds no iteration, so it is no solverstate; use another")
+    _refuse_unknown(path, raw, state)
+    return state
+
+
+def read_blob(path: Path) -> Message:
+    """A file of one BlobProto, such as a mean file; what the schema does not list is an error."""
+    blob, raw = _read(path, "BlobProto", "not a BlobProto, or one cut short; make it again")
+    _refuse_unknown(path, raw, blob)
+    return blob
+
+
+def _read(path: Path, kind: str, otherwise: str) -> tuple[Message, bytes]:
+    message = getattr(caffe_messages(), kind)()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what protobuf has to say of a damaged file is said below
-            net.ParseFromString(Path(path).read_bytes())
+            raw = Path(path).read_bytes()
+            message.ParseFromString(raw)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except DecodeError:
-        raise InputError(f"{path}: not a caffemodel, or one cut short; make or fetch it again") from None
-    if not (net.layer or net.layers):
-        raise InputError(f"{path}: holds no layers; make or fetch it again")
-    return net
+    except (DecodeError, UnicodeDecodeError):  # the second from protobuf's Python form
+        raise InputError(f"{path}: {otherwise}") from None
+    return message, raw
+
+
+def _refuse_unknown(path: Path, raw: bytes, message: Message) -> None:
+    found = unknown_field(raw, message.DESCRIPTOR)
+    if found:
+        raise InputError(f"{path}: {found} is not known here; make the file with BVLC Caffe or caffe-torch")
 
 
 def message_text(message: Message, indent: str = "") -> str:

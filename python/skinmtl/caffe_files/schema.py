@@ -35,9 +35,10 @@ def caffe_messages() -> SimpleNamespace:
 
 
 def _parse(text: str) -> descriptor_pb2.FileDescriptorProto:
-    """Reads the plain form that `caffe.proto` is kept in: a field, an enum or a brace a line."""
+    """Reads the plain form that `caffe.proto` is kept in: a field or a brace a line, an enum on one or several."""
     file = descriptor_pb2.FileDescriptorProto(name="skinmtl/caffe.proto", package="caffe", syntax="proto2")
-    lines = [re.sub(r"//.*", "", line).strip() for line in text.splitlines()]
+    text = re.sub(r"enum \w+ \{[^}]*\}", lambda enum: " ".join(enum.group().split()), re.sub(r"//.*", "", text))
+    lines = [line.strip() for line in text.splitlines()]
     messages = {line.split()[1] for line in lines if line.startswith("message ")}
     message = file  # an enum that several messages use stands outside of them
     for line in lines:

@@ -28,11 +28,12 @@ class Layers:
     def relu(self, name: str, blob: str) -> None:
         self.add(name, "ReLU", [blob], blob)
 
-    def pool(self, name: str, bottom: str, method: str, kernel: int, stride: int) -> None:
+    def pool(self, name: str, bottom: str, method: str, kernel: int, stride: int) -> Message:
         settings = self.add(name, "Pooling", [bottom], name).pooling_param
         settings.pool = settings.PoolMethod.Value(method)
         settings.kernel_size = kernel
         settings.stride = stride
+        return settings
 
 
 def convolved(side: int, kernel: int, pad: int, stride: int) -> int:

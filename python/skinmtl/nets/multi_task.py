@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.message import Message
 
 from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.layers.settings import JitterSettings, settings_text
 from skinmtl.nets.data_layers import JITTERED
+from skinmtl.nets.resnet import ResNet
 from skinmtl.nets.trunks import TRUNKS, Trunk
 
 SPLITS = ("train", "test", "deploy")
@@ -43,7 +44,8 @@ class NetOptions:
 
     `mean` is (B, G, R), where None that of the published trunk; `train_data` and `test_data` are folders that
     make_lmdb.py made, as Caffe will see them. `scales`, where given, are drawn from for every training image at every
-    visit, by `seed`; else training images keep the scale that they are stored at.
+    visit, by `seed`; else training images keep the scale that they are stored at. `stride_on` and `pool1` are a
+    ResNet's.
     """
 
     model: str
@@ -59,6 +61,8 @@ class NetOptions:
     mean: tuple[float, float, float] | None = None
     scales: tuple[int, int] | None = None
     seed: int = 1
+    stride_on: str = "1x1"
+    pool1: str = "unpadded"
 
     @property
     def subtracted(self) -> tuple[float, float, float]:
@@ -74,7 +78,10 @@ class NetOptions:
     @property
     def trunk_layers(self) -> Trunk:
         """The trunk itself."""
-        return TRUNKS[self.trunk]
+        trunk = TRUNKS[self.trunk]
+        if isinstance(trunk, ResNet):
+            return replace(trunk, stride_on=self.stride_on, pool1=self.pool1)
+        return trunk
 
     @property
     def net_name(self) -> str:

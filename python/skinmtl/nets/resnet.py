@@ -10,6 +10,10 @@ from google.protobuf.message import Message
 from skinmtl.nets.layers import Layers, check_side, convolved, pooled
 
 CAFFES_MOVING_AVERAGE = 0.999
+# where the stride of a stage's first block sits: the published net's branch2a, or torchvision's branch2b
+STRIDES_ON = ("1x1", "3x3")
+# how pool1's windows lie: the published net's, with the last one cut, or PyTorch's, with the first one cut
+POOLS = ("unpadded", "padded")
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,9 @@ class ResNet:
 
     A block has `widths[s]` channels inside and four times as many at its end; `stem` are conv1's channels.
     `moving_average` is how much of BatchNorm's running statistics stays at each iteration, where they are not frozen.
-    `crop` and `mean` (B, G, R, of ImageNet) are those of the published net.
+    `crop` and `mean` (B, G, R, of ImageNet) are those of the published net. So are `stride_on` (of STRIDES_ON) and
+    `pool1` (of POOLS) by default; weights that were trained in PyTorch want the other ones. Each choice has the same
+    weights and the same sides: a caffemodel fills either net without a word, and answers well in one of them.
     """
 
     stem: int
@@ -26,6 +32,8 @@ class ResNet:
     blocks: tuple[int, ...]
     strides: tuple[int, ...]
     moving_average: float = CAFFES_MOVING_AVERAGE
+    stride_on: str = "1x1"
+    pool1: str = "unpadded"
     crop: ClassVar[int] = 224
     mean: ClassVar[tuple[float, float, float]] = (103.0626, 115.9029, 123.1516)
     has_batch_norm: ClassVar[bool] = True
@@ -68,18 +76,24 @@ class _ResNetLayers(Layers):
         self._convolution("conv1", "data", self.trunk.stem, kernel=7, pad=3, stride=2, bias=True)
         self._normalise("conv1", "_conv1")
         self.relu("conv1_relu", "conv1")
-        self.pool("pool1", "conv1", "MAX", kernel=3, stride=2)
-        return pooled(convolved(crop, 7, 3, 2), 3, 2)
+        settings = self.pool("pool1", "conv1", "MAX", kernel=3, stride=2)
+        side = convolved(crop, 7, 3, 2)
+        if self.trunk.pool1 == "unpadded":
+            return pooled(side, 3, 2)
+        settings.pad = 1
+        settings.round_mode = settings.FLOOR  # known to the snapshot in Debian, not to release 1.0
+        return convolved(side, 3, 1, 2)
 
     def _block(self, name: str, bottom: str, width: int, stride: int, projected: bool) -> str:
-        """A bottleneck block res{name}; the stride sits on the first 1x1 and on the shortcut's."""
+        """A bottleneck block res{name}; the stride sits on the shortcut and on the branch's first 1x1 or its 3x3."""
         shortcut = bottom
         if projected:
             shortcut = f"res{name}_branch1"
             self._convolution(shortcut, bottom, 4 * width, kernel=1, pad=0, stride=stride)
             self._normalise(shortcut, f"{name}_branch1")
         branch = f"{name}_branch2"
-        steps = (("a", width, 1, 0, stride), ("b", width, 3, 1, 1), ("c", 4 * width, 1, 0, 1))
+        first, second = (stride, 1) if self.trunk.stride_on == "1x1" else (1, stride)
+        steps = (("a", width, 1, 0, first), ("b", width, 3, 1, second), ("c", 4 * width, 1, 0, 1))
         for step, channels, kernel, pad, step_stride in steps:
             top = f"res{branch}{step}"
             self._convolution(top, bottom, channels, kernel, pad, step_stride)

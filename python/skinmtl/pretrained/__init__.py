@@ -1,0 +1,1 @@
+"""Weights to start from: fetched, checked, and converted from PyTorch's form."""

@@ -1,0 +1,104 @@
+"""A checkpoint of PyTorch as names and arrays: .safetensors by numpy, .pth by PyTorch without running what is in it."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import re
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skinmtl.common.errors import InputError
+from skinmtl.pretrained.safetensors_file import LENGTH, read_safetensors
+
+# where training scripts keep the weights; timm and torchvision's own script average them too, and then mean those
+ENTRIES = ("state_dict_ema", "model_ema", "state_dict", "model")
+# before, weights_only=True could be made to run code (CVE-2025-32434, to 2.5) or to write where it must not
+# (CVE-2026-24747, to 2.9)
+SAFE_TORCH = (2, 10)
+TENSOR_FILES = (b"PK", b"\x80")  # a zip archive; a pickle, as PyTorch saved before 1.6
+
+
+class Checkpoint(NamedTuple):
+    """The arrays by name, those of fractions as float32, and which entry of the file they were, if any."""
+
+    tensors: dict[str, np.ndarray]
+    entry: str
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads the weights of a file. InputError where it is no checkpoint, is cut short or holds code."""
+    try:
+        with open(str(path), "rb") as file:
+            start = file.read(LENGTH + 1)
+        if start[LENGTH:] == b"{":
+            return Checkpoint(read_safetensors(path), "")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    if not start.startswith(TENSOR_FILES):
+        what = "is empty" if not start else "is no checkpoint"
+        raise InputError(f"{path}: {what}; give a .safetensors or .pth file of PyTorch weights")
+    return _unwrapped(path, _load(path))
+
+
+def _load(path: Path) -> Any:
+    try:
+        import torch  # only here: .safetensors need none
+    except ImportError:
+        raise InputError(
+            f"{path}: needs PyTorch to be read, which this Python has not: make torch, then .venv/bin/python; or give "
+            "the weights as .safetensors"
+        ) from None
+    version = tuple(int(number) for number in re.findall(r"\d+", torch.__version__)[:2])
+    if version < SAFE_TORCH:
+        raise InputError(
+            f"{path}: PyTorch {torch.__version__} can be made to run code by such a file; install 2.10 or later, or "
+            "give the weights as .safetensors"
+        )
+    try:
+        # timm's and torchvision's scripts save their arguments too: a Namespace holds values and does nothing
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what PyTorch has to say of an odd file is said below
+            return torch.load(str(path), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        code = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"Python code ({code.group(1)})" if code else "a program" if "TorchScript" in str(error) else ""
+        if what:
+            raise InputError(
+                f"{path}: holds {what}, which was not run; where you trust the file, save its model.state_dict() alone"
+            ) from None
+    except (EOFError, ValueError, LookupError, AttributeError, TypeError, OSError):
+        pass
+    raise InputError(f"{path}: no checkpoint that can be read, or one cut short; fetch it again")
+
+
+def _unwrapped(path: Path, loaded: Any) -> Checkpoint:
+    """The state dict itself, or within what a training script saved."""
+    entry: list[str] = []
+    while isinstance(loaded, dict) and not any(map(_is_tensor, loaded.values())):
+        name = next((name for name in ENTRIES if isinstance(loaded.get(name), dict)), None)
+        if name is None:
+            break
+        entry.append(name)
+        loaded = loaded[name]
+    tensors = loaded if isinstance(loaded, dict) else {}
+    arrays = {str(name): _array(path, name, value) for name, value in tensors.items() if _is_tensor(value)}
+    if not arrays:
+        raise InputError(f"{path}: holds no weights by name, alone or in {', '.join(ENTRIES)}; save a state_dict()")
+    return Checkpoint(arrays, ".".join(entry))
+
+
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "detach") and hasattr(value, "is_floating_point")
+
+
+def _array(path: Path, name: str, tensor: Any) -> np.ndarray:
+    try:
+        return (tensor.detach().float() if tensor.is_floating_point() else tensor.detach()).numpy()
+    except (RuntimeError, TypeError, NotImplementedError):
+        raise InputError(
+            f"{path}: the tensor {name!r} is no plain array of numbers; save the weights as float32"
+        ) from None

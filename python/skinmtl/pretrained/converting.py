@@ -1,0 +1,69 @@
+"""From a checkpoint of PyTorch to a caffemodel, and to the net that it belongs in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple, Sequence
+
+from skinmtl.caffe_files.blobs import store_blob
+from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.common.errors import InputError
+from skinmtl.common.outputs import new_file
+from skinmtl.common.provenance import made_by, sha256
+from skinmtl.pretrained.checkpoint import read_checkpoint
+from skinmtl.pretrained.net_check import Preprocessing, check_net
+from skinmtl.pretrained.resnet50 import Layer, caffe_layers, trunk_tensors
+
+
+class Converted(NamedTuple):
+    """What was made of a checkpoint: layers of the caffemodel, the entry of the file, what it holds besides."""
+
+    layers: list[str]
+    entry: str
+    left: list[str]
+
+
+def convert(
+    checkpoint: Path,
+    out: Path,
+    expected: Preprocessing,
+    std: Sequence[float],
+    net: Path | None,
+    arguments: dict[str, Any],
+) -> Converted:
+    """Writes the caffemodel `out` and `out`.json, which says what made it: `arguments`, the inputs' sha256.
+
+    std (R, G, B) is of pixels of 0 to 1. InputError, and nothing is written, where the checkpoint is no ResNet-50, or
+    the net of `net` (a folder of nets or one of them) is not as `expected`.
+    """
+    if net is not None:
+        check_net(net, expected)
+    found = read_checkpoint(checkpoint)
+    try:
+        tensors, left = trunk_tensors(found.tensors)
+    except InputError as error:
+        raise InputError(f"{checkpoint}: {error}") from None
+    layers = caffe_layers(tensors, std)
+    with new_file(out) as caffemodel, new_file(out.with_name(out.name + ".json")) as record:
+        caffemodel.write_bytes(_caffemodel(layers))
+        said = {
+            "sha256": sha256(caffemodel),
+            "checkpoint": checkpoint.name,
+            "checkpoint_sha256": sha256(checkpoint),
+            "entry": found.entry,
+            "left_out": left,
+            "net": expected._asdict(),
+            "made_by": made_by(arguments),
+        }
+        record.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    return Converted(list(layers), found.entry, left)
+
+
+def _caffemodel(layers: dict[str, Layer]) -> bytes:
+    model = caffe_messages().NetParameter(name="resnet50")
+    for name, (kind, blobs) in layers.items():
+        stored = model.layer.add(name=name, type=kind)
+        for blob in blobs:
+            store_blob(stored.blobs.add(), blob)
+    return model.SerializeToString()

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Makes a caffemodel of a ResNet-50 of torchvision's or timm's form, and says which net it belongs in.
+
+The classifier is kept as fc1000; a net of make_prototxt.py has none, and check_weights.py says so.
+"""
+
+import argparse
+from pathlib import Path
+
+from cli import finite, new_parser, refuse_overwriting, run
+from skinmtl.nets.resnet import POOLS, STRIDES_ON
+from skinmtl.pretrained.converting import convert
+from skinmtl.pretrained.net_check import Preprocessing
+
+# of ImageNet, as torchvision and timm have it for all their ResNet-50s
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+RGB = ("R", "G", "B")
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help=".safetensors, or .pth (for which PyTorch 2.10 or later must be there); code in it is never run",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the caffemodel to write; OUT.json says what made it")
+    parser.add_argument(
+        "--net", type=Path, help="the net that it is for, a folder or a prototxt: nothing is written unless it fits"
+    )
+    parser.add_argument(
+        "--mean",
+        type=finite,
+        nargs=3,
+        metavar=RGB,
+        default=MEAN,
+        help="what the model was given its pixels less, of 0 to 1 (default: ImageNet's, 0.485 0.456 0.406)",
+    )
+    parser.add_argument(
+        "--std",
+        type=finite,
+        nargs=3,
+        metavar=RGB,
+        default=STD,
+        help="and divided by (default: ImageNet's, 0.229 0.224 0.225)",
+    )
+    parser.add_argument(
+        "--stride-on",
+        choices=STRIDES_ON,
+        default="3x3",
+        help="where the model has its strides; the weights do not tell (default: 3x3, as torchvision and timm)",
+    )
+    parser.add_argument(
+        "--pool1",
+        choices=POOLS,
+        default="padded",
+        help="how its first pooling lies, which they do not tell either (default: padded, as PyTorch)",
+    )
+    args = parser.parse_args()
+    if not all(0 <= value <= 1 for value in args.mean) or not all(0 < value <= 1 for value in args.std):
+        parser.error("--mean and --std are of pixels of 0 to 1")
+    refuse_overwriting(parser, args.out, args.checkpoint, args.net)
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    mean = tuple(255 * value for value in reversed(args.mean))
+    expected = Preprocessing(args.stride_on, args.pool1, mean)
+    converted = convert(args.checkpoint, args.out, expected, tuple(args.std), args.net, vars(args))
+    entry = f", {converted.entry}" if converted.entry else ""
+    print(f"{args.out}: {len(converted.layers)} layers of {args.checkpoint}{entry}")
+    if converted.left:
+        print(f"left out: {', '.join(converted.left)}")
+    if args.net:
+        print(f"fits {args.net}")
+    else:
+        print(f"it needs a net of: tools/make_prototxt.py --model resnet50_mtl {expected.flags}")
+
+
+if __name__ == "__main__":
+    run(main)
