@@ -1,33 +1,73 @@
 #!/bin/sh
-# The image says for itself that Caffe starts, that what the tools import is there, that OpenBLAS does the work, and
-# that layers in Python run in the caffe program.
+# The image says for itself that its engine starts, that what the tools import is there, that a fast BLAS does the work,
+# that nets run, and, in gpu and torch, that they do on a GPU where the container was given one. The last step of the
+# build, and what a container runs when it is told nothing else. "check_image.sh health", the image's health check, runs
+# no net: a training beside it may need all of the GPU's memory.
 set -eu
+here=$(dirname "$(readlink -f "$0")")
 
-caffe --version
-pytest --version
-python3 - <<'PYTHON'
-import caffe, cv2, google.protobuf, jinja2, lmdb, matplotlib, numpy, scipy.stats, sklearn.metrics, tqdm
-numpy.ones((64, 64)).dot(numpy.ones((64, 64)))
-loaded = {line.split(None, 5)[5].strip() for line in open("/proc/self/maps") if ".so" in line}
-assert any("/libopenblas" in path for path in loaded), "OpenBLAS is not loaded"
-reference = [path for path in loaded if "/libblas" in path and "/openblas-pthread/" not in path]
-assert not reference, "the reference BLAS is loaded: %s" % reference
-print("OpenBLAS is loaded")
-PYTHON
+fail() {
+    echo "check_image.sh: $*" >&2
+    exit 1
+}
 
-# a layer of type "Python" in the caffe program itself
-probe=$(mktemp -d)
-cat >"$probe/probe.py" <<'PYTHON'
-import caffe, cv2, lmdb, numpy
+caffe_log() { # PROGRAM...: shows only what caffe complains of
+    GLOG_minloglevel=2 "$@" || fail "$* failed, as shown above"
+}
 
-class Probe(caffe.Layer):
-    def setup(self, bottom, top): pass
-    def reshape(self, bottom, top): top[0].reshape(1)
-    def forward(self, bottom, top): pass
-    def backward(self, top, propagate_down, bottom): pass
-PYTHON
-echo 'layer { name: "p" type: "Python" top: "p" python_param { module: "probe" layer: "Probe" } }' \
-    >"$probe/probe.prototxt"
-PYTHONPATH=$probe GLOG_minloglevel=1 caffe time -model "$probe/probe.prototxt" -iterations 1
-rm -r "$probe"
-echo "layers in Python run in caffe"
+check_python_layers() {
+    if PYTHONPATH=$here/probes${PYTHONPATH:+:$PYTHONPATH} GLOG_minloglevel=2 \
+        caffe time -model "$here/probes/python_layer.prototxt" -iterations 1; then
+        echo "layers in Python run in caffe"
+    elif [ -n "$given" ]; then
+        echo "the base's caffe was built without layers in Python: nets of make_prototxt.py --jitter online need them"
+    else
+        fail "layers in Python do not run in caffe, as shown above"
+    fi
+}
+
+gpu_is_given() {
+    [ -e /dev/nvidiactl ] || [ -e /dev/dxg ]
+}
+
+case ${SKINMTL_IMAGE:-cpu} in
+torch) engine=torch ;;
+*) engine=caffe ;;
+esac
+# what a base that the user named has is not this project's to refuse
+given=
+[ ! -e "$here/base_is_given" ] || given=--any-blas
+net="time -model $here/probes/small_net.prototxt -iterations 1"
+
+# shellcheck disable=SC2086  # nothing, or one word
+python3 "$here/check_libraries.py" check $engine $given
+if [ $engine = caffe ]; then
+    caffe --version
+else
+    python3 -c 'import torch; print("PyTorch", torch.__version__, "with CUDA", torch.version.cuda)'
+fi
+on_gpu=
+place="the CPU"
+if [ "${SKINMTL_IMAGE:-cpu}" != cpu ] && gpu_is_given; then
+    on_gpu="-gpu 0"
+    place="GPU 0"
+    if [ $engine = caffe ]; then
+        log=$(caffe device_query -gpu 0 2>&1) || fail "caffe cannot use GPU 0: $log"
+        echo "$log" | sed -n 's/^.*] \(Name\|Major\|Minor\|Total global\)/\1/p'
+    else
+        python3 -c 'import torch; print(torch.cuda.get_device_name(0), torch.cuda.get_device_capability(0))' ||
+            fail "PyTorch cannot use GPU 0, as shown above: is the driver too old? (docker/README.md)"
+    fi
+elif [ "${SKINMTL_IMAGE:-cpu}" != cpu ]; then
+    echo "no GPU was given to this container (docker run --gpus all): nothing was tried on one"
+fi
+[ "${1:-}" != health ] || exit 0
+
+# shellcheck disable=SC2086  # the net is several words
+if [ $engine = caffe ]; then
+    check_python_layers
+    caffe_log caffe $net $on_gpu
+else
+    log=$(caffe-torch $net $on_gpu 2>&1) || fail "caffe-torch $net $on_gpu failed: $log"
+fi
+echo "a small net runs on $place"

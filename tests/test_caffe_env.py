@@ -164,7 +164,7 @@ class TestPackageList:
         assert {"caffe", "python3-caffe", "libopenblas0-pthread"} <= set(PACKAGES.read_text().split())
 
     def test_the_image_is_made_from_the_same_list(self):
-        assert "ARG PACKAGES=packages.txt" in (ROOT / "docker" / "Dockerfile").read_text()
+        assert "cpu) engine=caffe list=packages.txt" in (ROOT / "docker" / "install.sh").read_text()
 
 
 class TestScript:
