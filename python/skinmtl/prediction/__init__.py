@@ -1,0 +1,1 @@
+"""Predictions for images that have no labels, from a model folder."""

@@ -1,0 +1,191 @@
+"""A trained snapshot as a model folder, with ONNX and a torch state dict in it where they are wanted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Sequence
+
+import numpy as np
+
+from skinmtl.caffe_files.prototxt import read_net
+from skinmtl.common.errors import InputError
+from skinmtl.common.outputs import new_folder
+from skinmtl.common.provenance import made_by, sha256
+from skinmtl.data.manifest import Manifest, read_manifest
+from skinmtl.engines.engine import Engine, OpenNet
+from skinmtl.engines.snapshot import Snapshot, checked_snapshot, mean_of
+from skinmtl.publishing.card import Facts, card
+from skinmtl.publishing.metrics_files import Metrics, read_metrics, setting_of
+from skinmtl.publishing.model_folder import CARD, DEPLOY, FORMAT, LABELS, OUTPUTS, RECORD, WEIGHTS
+from skinmtl.publishing.onnx_file import OPSET, check_onnx, onnx_graph, onnx_model, write_onnx
+from skinmtl.publishing.sources import Source, label_names
+from skinmtl.publishing.state_dict import is_resnet, state_dict, write_state_dict
+from skinmtl.scores.crops import CROPS
+
+SHORT_SIDE = 256  # where neither the user nor the metrics say: score.py's
+ONNX_FILE = "model.onnx"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for. `mean` and `short_side` None: as the net was trained and tested with.
+
+    `state_dict` is "pth", "safetensors" or None.
+    """
+
+    source: Source
+    name: str | None
+    mean: tuple[float, ...] | None
+    short_side: int | None
+    manifest: Path | None
+    metrics: Sequence[Path]
+    licence: str | None
+    onnx: bool
+    state_dict: str | None
+    engine: Engine
+
+
+def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
+    """Writes the new folder `out`; returns what to tell, a line each: what is in it, and what was checked."""
+    source = request.source
+    with new_folder(out) as folder:  # first: a folder that is there is refused before the net is built
+        manifest = None if request.manifest is None else read_manifest(request.manifest)
+        snapshot = checked_snapshot(source.deploy, source.weights, request.engine)
+        metrics = read_metrics(request.metrics, source.weights)
+        labels = label_names(source, snapshot, manifest)
+        record = _record(request, snapshot, labels, metrics)
+        shutil.copyfile(str(source.deploy), str(folder / DEPLOY))
+        shutil.copyfile(str(source.weights), str(folder / WEIGHTS))
+        for head, names in labels.items():
+            (folder / LABELS[head]).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        told = _converted(request, snapshot, labels, record, folder) if request.onnx or request.state_dict else []
+        sums = {path.name: sha256(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+        (folder / f"{WEIGHTS}.sha256").write_text(f"{sums[WEIGHTS]}  {WEIGHTS}\n", encoding="utf-8")
+        facts = _facts(request, snapshot, manifest, metrics, record, labels, sums)
+        (folder / CARD).write_text(card(facts), encoding="utf-8")
+        record.update(sha256=sums, inputs_sha256=_inputs(request), **made_by(_without_folders(arguments)))
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+    counts = ", ".join(f"{len(names)} {head}s" for head, names in labels.items())
+    return [f"{out}: {record['name']}, {counts}", *told, *_lacking(request, metrics)]
+
+
+def _record(
+    request: Request, snapshot: Snapshot, labels: dict[str, list[str]], metrics: Sequence[Metrics]
+) -> dict[str, Any]:
+    mean = request.mean or mean_of(request.source.deploy)
+    tested = {name: setting_of(metrics, name) for name in ("short_side", "mean")}
+    short_side = request.short_side or tested["short_side"] or SHORT_SIDE
+    if tested["short_side"] not in (None, short_side):
+        raise InputError(
+            f"--short-side {short_side}: the metrics are of {tested['short_side']}; leave the flag out, or the metrics"
+        )
+    if tested["mean"] is not None and not np.allclose(tested["mean"], mean, rtol=1e-6):
+        raise InputError(f"--mean: {list(mean)}, the metrics are of {tested['mean']}; give those of one test")
+    if short_side < snapshot.side:
+        raise InputError(f"{snapshot.deploy}: takes {snapshot.side} pixels; give a --short-side of at least that")
+    net = read_net(snapshot.deploy).name
+    mean_words = " ".join(f"{value:.7g}" for value in mean)
+    return {
+        "format": FORMAT,
+        "name": request.name or net,
+        "net": net,
+        "mean": list(mean),
+        "short_side": short_side,
+        "crop": snapshot.side,
+        "crops": CROPS,
+        "outputs": {OUTPUTS[head]: len(names) for head, names in labels.items()},
+        "input": f"data, N x 3 x {snapshot.side} x {snapshot.side} float32: channels B, G, R of 0 to 255 less the mean "
+        f"{mean_words}; squares cut from an image whose shorter side was resized to {short_side}",
+    }
+
+
+def _converted(
+    request: Request, snapshot: Snapshot, labels: dict[str, list[str]], record: dict[str, Any], folder: Path
+) -> list[str]:
+    """Writes the ONNX file and the state dict; returns what to tell of them."""
+    net, opened = read_net(snapshot.deploy), snapshot.open()
+    weights_sha256 = sha256(snapshot.weights)
+    told = []
+
+    def parameters(layer: str) -> list[np.ndarray]:
+        return opened.parameters(layer) if layer in snapshot.shapes.params else []
+
+    if request.onnx:
+        properties = {
+            **{name: record[name] for name in ("name", "net", "input", "mean", "short_side", "crop")},
+            **{f"{head}_names": names for head, names in labels.items()},
+            "weights_sha256": weights_sha256,
+        }
+        graph = onnx_graph(net, snapshot.shapes.tops, parameters, list(record["outputs"]))
+        outputs = {output: [width] for output, width in record["outputs"].items()}
+        model = onnx_model(graph, snapshot.side, outputs, record["name"], properties)
+        write_onnx(model, folder / ONNX_FILE)
+        told.append(_checked_onnx(folder / ONNX_FILE, opened, snapshot))
+    if request.state_dict:
+        tensors = state_dict(net, parameters)
+        path = folder / f"weights.{request.state_dict}"
+        write_state_dict(tensors, path, {"weights_sha256": weights_sha256, "net": net.name, "input": record["input"]})
+        told.append(f"{path.name}: {len(tensors)} tensors, {'torchvision' if is_resnet(net) else 'Caffe'}'s names")
+    return told
+
+
+def _checked_onnx(path: Path, opened: OpenNet, snapshot: Snapshot) -> str:
+    engine = snapshot.engine.record()["engine"]
+    found = check_onnx(path, opened.forward, snapshot.side, engine)
+    return f"{path.name}: opset {OPSET}, checked by onnx.checker; {found}"
+
+
+def _facts(
+    request: Request,
+    snapshot: Snapshot,
+    manifest: Manifest | None,
+    metrics: Sequence[Metrics],
+    record: dict[str, Any],
+    labels: dict[str, list[str]],
+    sums: dict[str, str],
+) -> Facts:
+    return Facts(
+        record=record,
+        labels=labels,
+        manifest=manifest,
+        train_data=request.source.train_data,
+        settings=request.source.settings,
+        metrics=metrics,
+        licence=request.licence,
+        net=read_net(snapshot.deploy),
+        files=sums,
+    )
+
+
+def _inputs(request: Request) -> list[dict[str, str]]:
+    """The name and sha256 of what went in beside net and weights."""
+    paths = [*request.metrics, *([request.manifest] if request.manifest else [])]
+    if request.source.train_data:
+        paths.append(request.source.train_data / "dataset.json")
+    return [{"file": path.name, "sha256": sha256(path)} for path in paths]
+
+
+def _without_folders(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Paths cut to their names: the folder is for others, and the name of a folder may be a patient's."""
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, list):
+            return [cut(each) for each in value]
+        return value.name if isinstance(value, Path) else value
+
+    return {name: cut(value) for name, value in arguments.items()}
+
+
+def _lacking(request: Request, metrics: Sequence[Metrics]) -> list[str]:
+    lines = []
+    if not any(one.of_these_weights for one in metrics):
+        lines.append(f"{CARD}: has no metrics of these weights; give evaluate.py's --json file as --metrics")
+    if request.source.train_data is None and request.manifest is None:
+        lines.append(f"{CARD}: does not say what data it was trained on; give --train-data or --manifest")
+    if request.licence is None:
+        lines.append(f"{CARD}: names no licence; give --licence")
+    return lines

@@ -1,0 +1,96 @@
+"""The metrics that evaluate.py wrote as JSON, read for a model card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Sequence
+
+from skinmtl.common.errors import InputError
+from skinmtl.common.provenance import sha256
+
+FIGURES = {
+    "map_class": "mAP-class",
+    "map_image": "mAP-image",
+    "location_top1": "location top-1",
+    "location_top3": "location top-3",
+}
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The figures of one file, and whether they are of the weights that are published."""
+
+    path: Path
+    figures: dict[str, Any]
+    of_these_weights: bool
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """How the scores were made; nothing where an ensemble's were."""
+        return self.figures.get("protocol") or {}
+
+    @property
+    def subset(self) -> str:
+        """Which images, in words."""
+        if "ensemble" in self.protocol:
+            return "an ensemble"
+        made = self.protocol.get("arguments") or {}
+        if made.get("subset") and made.get("fold") is not None:
+            return f"fold {made['fold']}, {made['subset']}"
+        return "the whole manifest" if made.get("manifest") else "not recorded"
+
+    def interval(self, figure: str) -> Sequence[float] | None:
+        """[low, high], where there are intervals."""
+        return (self.figures.get("intervals") or {}).get(figure)
+
+
+def read_metrics(paths: Sequence[Path], weights: Path) -> list[Metrics]:
+    """InputError where a file is not one of `evaluate.py --json`."""
+    of_weights = sha256(weights) if paths else ""
+    found = []
+    for path in paths:
+        try:
+            figures = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); check --metrics") from None
+        except ValueError:
+            figures = None
+        if not isinstance(figures, dict) or not _is_whole(figures):
+            raise InputError(f"{path}: not metrics; give a file of evaluate.py --json")
+        protocol = figures["protocol"]
+        these = isinstance(protocol, dict) and protocol.get("weights_sha256") == of_weights
+        found.append(Metrics(path, figures, these))
+    return found
+
+
+def setting_of(metrics: Sequence[Metrics], setting: str) -> Any:
+    """What the published weights were tested with: the first file's, None without one. InputError where two differ."""
+    value = None
+    for one in metrics:
+        if one.of_these_weights:
+            other = one.protocol.get(setting)
+            if value is not None and other != value:
+                raise InputError(f"{one.path}: its {setting} is {other}, elsewhere {value}; give those of one test")
+            value = other
+    return value
+
+
+def _is_whole(figures: dict[str, Any]) -> bool:
+    """Whether all that a card shows is there, and of the right kind."""
+    if not {"n_images", "protocol", "average_precision", "support", *FIGURES} <= set(figures):
+        return False
+    of_lesions, support = figures["average_precision"], figures["support"]
+    values = [figures[figure] for figure in FIGURES]
+    if of_lesions is not None:
+        if not (isinstance(of_lesions, dict) and isinstance(support, dict) and set(of_lesions) <= set(support)):
+            return False
+        values += of_lesions.values()
+    intervals, made = figures.get("intervals"), figures.get("bootstrap")
+    if intervals is not None:
+        if not (isinstance(intervals, dict) and isinstance(made, dict)):
+            return False
+        if not {"level", "resamples", "n_groups"} <= set(made):
+            return False
+    return all(value is None or type(value) in (int, float) for value in values)

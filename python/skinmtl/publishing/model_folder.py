@@ -1,0 +1,152 @@
+"""The model folder: a trained net with all that is needed to use it. Written by export.py, read by predict.py.
+
+deploy.prototxt            the net, byte for byte that of the training
+weights.caffemodel         its weights, byte for byte
+weights.caffemodel.sha256  for `sha256sum -c`
+lesions.txt                a name a line, in the order of lesion_prob; not there where the net has no such head
+locations.txt              the same for location_prob
+model.json                 how images are prepared, the sha256 of each file, what made the folder
+README.md                  the model card
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skinmtl.caffe_files.prototxt import read_net
+from skinmtl.common.errors import InputError
+from skinmtl.common.provenance import sha256
+from skinmtl.engines.snapshot import Snapshot
+from skinmtl.scores.crops import CUTS
+
+FORMAT = "skinmtl model folder, version 1"
+DEPLOY, WEIGHTS, RECORD, CARD = "deploy.prototxt", "weights.caffemodel", "model.json", "README.md"
+OUTPUTS = {"lesion": "lesion_prob", "location": "location_prob"}
+LABELS = {"lesion": "lesions.txt", "location": "locations.txt"}
+REMEDY = "fetch the folder again, or make it anew with export.py"
+NUMBERS = {"short_side": int, "crop": int, "crops": int, "mean": list, "outputs": dict, "sha256": dict, "name": str}
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A checked model folder.
+
+    `labels` are the names of each head, "lesion" and "location" or one of them, in the order of its outputs. Images
+    are resized to `short_side`, cut into `crops` squares of `crop` pixels, less `mean` (B, G, R). `files` are the
+    sha256 of the files by name.
+    """
+
+    path: Path
+    name: str
+    labels: dict[str, list[str]]
+    mean: tuple[float, ...]
+    short_side: int
+    crop: int
+    crops: int
+    files: dict[str, str]
+
+    @property
+    def deploy(self) -> Path:
+        return self.path / DEPLOY
+
+    @property
+    def weights(self) -> Path:
+        return self.path / WEIGHTS
+
+
+def read_model_folder(path: Path) -> ModelFolder:
+    """InputError names the first file that is missing, damaged, changed, or does not fit the others."""
+    path = Path(path)
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder; name a model folder of export.py")
+    record = _read_record(path / RECORD)
+    read_net(path / DEPLOY)  # its messages name the file and the line
+    labels = {}
+    for head, output in OUTPUTS.items():
+        if output in record["outputs"]:
+            labels[head] = read_labels(path / LABELS[head])
+            if len(labels[head]) != record["outputs"][output]:
+                raise InputError(
+                    f"{path / LABELS[head]}: {len(labels[head])} names for the {record['outputs'][output]} outputs of "
+                    f"{output}; {REMEDY}"
+                )
+    for name in (DEPLOY, WEIGHTS, *(LABELS[head] for head in labels)):
+        if not (path / name).is_file():
+            raise InputError(f"{path / name}: missing; {REMEDY}")
+        if sha256(path / name) != record["sha256"].get(name):
+            raise InputError(f"{path / name}: its sha256 is not the one in {RECORD}: changed or damaged; {REMEDY}")
+    return ModelFolder(
+        path=path,
+        name=record["name"],
+        labels=labels,
+        mean=tuple(record["mean"]),
+        short_side=record["short_side"],
+        crop=record["crop"],
+        crops=record["crops"],
+        files=record["sha256"],
+    )
+
+
+def check_net(folder: ModelFolder, snapshot: Snapshot) -> None:
+    """InputError unless the net has the outputs, as many as there are names, and the crop that the folder says."""
+    check_widths(snapshot, folder.labels, {head: folder.path / LABELS[head] for head in folder.labels})
+    if snapshot.side != folder.crop:
+        raise InputError(f"{folder.path / RECORD}: crop {folder.crop}, the net takes {snapshot.side}; {REMEDY}")
+
+
+def check_widths(snapshot: Snapshot, labels: dict[str, list[str]], sources: dict[str, Path]) -> None:
+    """InputError unless each head of the net has as many outputs as there are names, which are from `sources`."""
+    for head, names in labels.items():
+        shape = snapshot.shapes.tops.get(OUTPUTS[head], [0, 0])
+        if shape[1:] != [len(names)]:
+            raise InputError(
+                f"{sources[head]}: {len(names)} {head} names, {snapshot.deploy} has {shape[1]} outputs of "
+                f"{OUTPUTS[head]}; give the list that the net was trained with"
+            )
+
+
+def read_labels(path: Path) -> list[str]:
+    """Names, one a line. InputError where a line is empty or there twice."""
+    try:
+        names = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing; {REMEDY}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8; {REMEDY}") from None
+    if names[-1] == "":  # after the last line's end
+        names.pop()
+    for line, name in enumerate(names, 1):
+        if not name.strip():
+            raise InputError(f"{path}:{line}: an empty name; {REMEDY}")
+        if names.index(name) + 1 < line:
+            raise InputError(f"{path}:{line}: {name!r} stands on line {names.index(name) + 1} too; {REMEDY}")
+    return names
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing; {path.parent} is no model folder of export.py") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from None
+    except ValueError:
+        raise InputError(f"{path}: not JSON; {REMEDY}") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(f"{path}: not the record of a {FORMAT}; {REMEDY}")
+    for name, kind in NUMBERS.items():
+        if not isinstance(record.get(name), kind):
+            raise InputError(f"{path}: no {name!r}, or none of the right kind; {REMEDY}")
+    means = [type(value) in (int, float) for value in record["mean"]]
+    if means != [True] * 3:
+        raise InputError(f"{path}: mean is not three numbers, B, G and R; {REMEDY}")
+    if record["crops"] not in CUTS or not 1 <= record["crop"] <= record["short_side"]:
+        raise InputError(f"{path}: no image can be cut by its short_side, crop and crops; {REMEDY}")
+    if not set(record["outputs"]) & set(OUTPUTS.values()):
+        raise InputError(f"{path}: outputs has neither lesion_prob nor location_prob; {REMEDY}")
+    return record

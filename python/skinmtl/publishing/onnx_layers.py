@@ -1,0 +1,236 @@
+"""The table from a Caffe layer's type to ONNX nodes. What ONNX cannot say exactly as Caffe computes it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Sequence
+
+import numpy as np
+from google.protobuf.message import Message
+
+from skinmtl.common.errors import InputError
+
+
+@dataclass
+class Graph:
+    """Nodes, (type, name, inputs, output, attributes) each, in the order of the net; constants by name."""
+
+    nodes: list[tuple[str, str, list[str], str, dict[str, Any]]] = field(default_factory=list)
+    constants: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(self, kind: str, name: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """Adds a node; returns its output's name."""
+        self.nodes.append((kind, name, list(inputs), output, attributes))
+        return output
+
+    def constant(self, name: str, values: np.ndarray) -> str:
+        """Adds a float32 constant; returns its name."""
+        self.constants[name] = np.ascontiguousarray(values, np.float32)
+        return name
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """A layer to convert: names of the values that it reads and writes, their shapes in Caffe, its blobs."""
+
+    param: Message
+    bottoms: list[str]
+    bottom_shapes: list[list[int]]
+    top: str
+    top_shape: list[int]
+    blobs: list[np.ndarray]
+    graph: Graph
+
+    @property
+    def name(self) -> str:
+        return self.param.name
+
+    def refuse(self, what: str) -> InputError:
+        """The error that names this layer."""
+        return InputError(f"layer {self.name!r} ({self.param.type}): {what}; it cannot be written as ONNX")
+
+    def node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> None:
+        """Adds the node that writes the top."""
+        self.graph.add(kind, self.name, inputs, self.top, **attributes)
+
+    def step(self, kind: str, suffix: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Adds a node before it; returns its output's name."""
+        name = f"{self.name}/{suffix}"
+        return self.graph.add(kind, name, inputs, name, **attributes)
+
+    def constant(self, suffix: str, values: np.ndarray) -> str:
+        return self.graph.constant(f"{self.name}/{suffix}", values)
+
+
+def _convolution(layer: LayerView) -> None:
+    settings = layer.param.convolution_param
+    if len(layer.bottom_shapes[0]) != 4 or settings.axis not in (1, -3) or len(layer.bottoms) != 1:
+        raise layer.refuse("not one bottom of N x C x H x W")
+    kernel = list(layer.blobs[0].shape[2:])
+    stride, pad, dilation = (
+        _both(layer, name, default) for name, default in (("stride", 1), ("pad", 0), ("dilation", 1))
+    )
+    inputs = [layer.bottoms[0], layer.constant("weight", layer.blobs[0])]
+    if settings.bias_term:
+        inputs.append(layer.constant("bias", layer.blobs[1].reshape(-1)))
+    layer.node(
+        "Conv", inputs, kernel_shape=kernel, strides=stride, pads=pad * 2, dilations=dilation, group=settings.group
+    )
+
+
+def _both(layer: LayerView, name: str, default: int) -> list[int]:
+    """A convolution's setting for height and width."""
+    settings = layer.param.convolution_param
+    if name != "dilation" and (settings.HasField(f"{name}_h") or settings.HasField(f"{name}_w")):
+        return [getattr(settings, f"{name}_h"), getattr(settings, f"{name}_w")]
+    values = list(getattr(settings, name)) or [default]
+    return [values[0], values[-1]]
+
+
+def _pooling(layer: LayerView) -> None:
+    """The padding at the end is spelt out so that there are Caffe's windows: ONNX' own ceil_mode is not read alike by
+    all programs, and in AveragePool counts otherwise."""
+    settings = layer.param.pooling_param
+    sides, windows = layer.bottom_shapes[0][2:], layer.top_shape[2:]
+    kernel, stride, pad = sides, [1, 1], [0, 0]
+    if not settings.global_pooling:
+        kernel, stride, pad = (_pair(settings, *names) for names in (("kernel", "kernel_size"), ("stride",), ("pad",)))
+    steps = zip(windows, stride, kernel, sides, pad)
+    over = [max(0, (count - 1) * step + length - side - before) for count, step, length, side, before in steps]
+    if any(end >= length for end, length in zip(over, kernel)):
+        raise layer.refuse("its last window lies beyond the image")
+    shape = {"kernel_shape": kernel, "strides": stride, "pads": pad + over}
+    if settings.pool == settings.MAX:
+        layer.node("MaxPool", layer.bottoms, **shape)
+    elif settings.pool == settings.AVE and (not any(pad) or all(end <= before for end, before in zip(over, pad))):
+        # Caffe counts its own padding in a mean, and not what a last window has beyond that
+        layer.node("AveragePool", layer.bottoms, count_include_pad=int(any(pad)), **shape)
+    else:
+        raise layer.refuse("neither a maximum nor a mean over windows that fit")
+
+
+def _pair(settings: Message, name: str, both: str = "") -> list[int]:
+    if settings.HasField(f"{name}_h") or settings.HasField(f"{name}_w"):
+        return [getattr(settings, f"{name}_h"), getattr(settings, f"{name}_w")]
+    return [getattr(settings, both or name)] * 2
+
+
+def batch_norm(layer: LayerView, scale: LayerView | None) -> None:
+    """A BatchNorm with its stored statistics, and the Scale that works in place on its top, as one node."""
+    settings = layer.param.batch_norm_param
+    if settings.HasField("use_global_stats") and not settings.use_global_stats:
+        raise layer.refuse("uses the statistics of the batch")
+    factor = layer.blobs[2].reshape(-1)[0]
+    mean, variance = (blob.reshape(-1) * np.float32(1 / factor if factor else 0) for blob in layer.blobs[:2])
+    weight, bias = np.ones_like(mean), np.zeros_like(mean)
+    last = layer if scale is None else scale
+    if scale is not None:
+        weight = scale.blobs[0]
+        bias = scale.blobs[1] if scale.param.scale_param.bias_term else bias
+    inputs = [
+        *(layer.bottoms[0], last.constant("weight", weight), last.constant("bias", bias)),
+        *(layer.constant("mean", mean), layer.constant("variance", variance)),
+    ]
+    layer.graph.add("BatchNormalization", layer.name, inputs, last.top, epsilon=settings.eps)
+
+
+def is_scale_of_channels(param: Message) -> bool:
+    """Whether a layer has a learned factor a channel, and no second bottom."""
+    settings = param.scale_param
+    return param.type == "Scale" and len(param.bottom) == 1 and settings.axis in (1, -3) and settings.num_axes == 1
+
+
+def _scale(layer: LayerView) -> None:
+    if not is_scale_of_channels(layer.param):
+        raise layer.refuse("not a factor a channel")
+    shape = (-1, *[1] * (len(layer.bottom_shapes[0]) - 2))
+    inputs = [layer.bottoms[0], layer.constant("weight", layer.blobs[0].reshape(shape))]
+    if not layer.param.scale_param.bias_term:
+        layer.node("Mul", inputs)
+        return
+    scaled = layer.step("Mul", "scaled", inputs)
+    layer.node("Add", [scaled, layer.constant("bias", layer.blobs[1].reshape(shape))])
+
+
+def _inner_product(layer: LayerView) -> None:
+    settings = layer.param.inner_product_param
+    if settings.axis not in (1, 1 - len(layer.bottom_shapes[0])):
+        raise layer.refuse("not of whole images")
+    flat = layer.bottoms[0]
+    if len(layer.bottom_shapes[0]) != 2:
+        flat = layer.step("Flatten", "flat", [flat], axis=1)
+    inputs = [flat, layer.constant("weight", layer.blobs[0])]
+    if settings.bias_term:
+        inputs.append(layer.constant("bias", layer.blobs[1].reshape(-1)))
+    layer.node("Gemm", inputs, transB=int(not settings.transpose))
+
+
+def _lrn(layer: LayerView) -> None:
+    settings = layer.param.lrn_param
+    if settings.norm_region != settings.ACROSS_CHANNELS:
+        raise layer.refuse("normalises within a channel")
+    layer.node(
+        "LRN", layer.bottoms, size=settings.local_size, alpha=settings.alpha, beta=settings.beta, bias=settings.k
+    )
+
+
+def _relu(layer: LayerView) -> None:
+    slope = layer.param.relu_param.negative_slope
+    layer.node("LeakyRelu", layer.bottoms, alpha=slope) if slope else layer.node("Relu", layer.bottoms)
+
+
+def _eltwise(layer: LayerView) -> None:
+    settings = layer.param.eltwise_param
+    kind = {settings.SUM: "Add", settings.PROD: "Mul", settings.MAX: "Max"}[settings.operation]
+    bottoms = layer.bottoms
+    if any(coefficient != 1 for coefficient in settings.coeff):
+        bottoms = [
+            layer.step("Mul", f"term{n}", [bottom, layer.constant(f"coefficient{n}", np.array(coefficient))])
+            for n, (bottom, coefficient) in enumerate(zip(bottoms, settings.coeff))
+        ]
+    left, *between, right = bottoms
+    for n, bottom in enumerate(between):
+        left = layer.step(kind, f"part{n}", [left, bottom])
+    layer.node(kind, [left, right])
+
+
+def _axis_of(message: str) -> Callable[[LayerView], int]:
+    return lambda layer: getattr(layer.param, message).axis
+
+
+def _along(kind: str, message: str) -> Callable[[LayerView], None]:
+    """A layer that works along one axis."""
+
+    def convert(layer: LayerView) -> None:
+        layer.node(kind, layer.bottoms, axis=_axis_of(message)(layer) % len(layer.bottom_shapes[0]))
+
+    return convert
+
+
+def _flatten(layer: LayerView) -> None:
+    settings = layer.param.flatten_param
+    if settings.axis != 1 or settings.end_axis not in (-1, len(layer.bottom_shapes[0]) - 1):
+        raise layer.refuse("not all axes of an image")
+    layer.node("Flatten", layer.bottoms, axis=1)
+
+
+def _plain(kind: str) -> Callable[[LayerView], None]:
+    return lambda layer: layer.node(kind, layer.bottoms)
+
+
+CONVERTERS: dict[str, Callable[[LayerView], None]] = {
+    "AbsVal": _plain("Abs"),
+    "BatchNorm": lambda layer: batch_norm(layer, None),
+    "Concat": _along("Concat", "concat_param"),
+    "Convolution": _convolution,
+    "Dropout": _plain("Identity"),  # in use it passes everything on
+    "Eltwise": _eltwise,
+    "Flatten": _flatten,
+    "InnerProduct": _inner_product,
+    "LRN": _lrn,
+    "Pooling": _pooling,
+    "ReLU": _relu,
+    "Scale": _scale,
+    "Sigmoid": _plain("Sigmoid"),
+    "Softmax": _along("Softmax", "softmax_param"),
+}

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Makes a trained net ready for others: a folder with the net, weights, label names, sha256 and a model card.
+
+examples: tools/export.py --run build/mtl/run --metrics metrics.json --licence "CC BY 4.0" --out models/mtl
+          tools/export.py --deploy net/deploy.prototxt --weights final.caffemodel --onnx --out models/mtl
+
+predict.py, Caffe and OpenCV's dnn read the folder. Net and weights are copied byte by byte, so that their sha256 are
+those in scores and metrics; Caffe writes the paths of the LMDBs that a net was trained from into both. --onnx adds
+model.onnx: without the ten crops, input `data`, N x 3 x S x S, B, G, R of 0 to 255 less the mean; outputs lesion_prob
+and location_prob. It is run by onnxruntime on drawn crops, and refused unless its probabilities are the engine's.
+--state-dict adds the weights for nets written in PyTorch.
+"""
+
+import argparse
+import importlib.util
+from pathlib import Path
+
+from cli import finite, new_parser, positive, run
+from skinmtl.engines.engine import NAMES, Engine
+from skinmtl.publishing.exporting import SHORT_SIDE, Request, export
+from skinmtl.publishing.sources import Source, of_run
+from skinmtl.publishing.state_dict import ENDINGS
+
+
+def parse_args() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "--run", type=Path, metavar="RUN", help="a finished run of train.py; in place of the next three"
+    )
+    parser.add_argument("--deploy", type=Path, help="the model's deploy.prototxt")
+    parser.add_argument("--weights", type=Path, help="a snapshot's caffemodel")
+    parser.add_argument(
+        "--train-data",
+        type=Path,
+        metavar="DIR",
+        help="what make_lmdb.py made and it was trained on, for the model card",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write")
+    parser.add_argument("--name", help="of the model (default: the net's)")
+    parser.add_argument(
+        "--manifest", type=Path, help="for label names where the net has no labels.json, and for the model card"
+    )
+    parser.add_argument(
+        "--metrics", type=Path, action="append", default=[], metavar="J", help="of evaluate.py --json; may be repeated"
+    )
+    parser.add_argument("--licence", metavar="TEXT", help="under which others may use the model, for the model card")
+    parser.add_argument("--onnx", action="store_true", help="also write model.onnx")
+    parser.add_argument(
+        "--state-dict", choices=ENDINGS, nargs="?", const=ENDINGS[0], help="also write weights.pth, or .safetensors"
+    )
+    parser.add_argument(
+        "--short-side",
+        type=positive,
+        metavar="PIXELS",
+        help=f"of the resized image (default: as in the metrics, or {SHORT_SIDE})",
+    )
+    parser.add_argument(
+        "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
+    )
+    parser.add_argument(
+        "--engine", choices=NAMES, help="that the net is checked with (default: caffe where this Python has it)"
+    )
+    args = parser.parse_args()
+    if args.run is None and (args.deploy is None or args.weights is None):
+        parser.error("give --run, or --deploy and --weights")
+    if args.run is not None and (args.deploy or args.weights or args.train_data):
+        parser.error("--run has its own --deploy, --weights and --train-data")
+    if args.name is not None and not (args.name.strip() and args.name.isprintable()):
+        parser.error(f"--name {args.name!r}: is not a name")
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    source = Source(args.deploy, args.weights, args.train_data) if args.run is None else of_run(args.run)
+    request = Request(
+        source=source,
+        name=args.name,
+        mean=tuple(args.mean) if args.mean else None,
+        short_side=args.short_side,
+        manifest=args.manifest,
+        metrics=args.metrics,
+        licence=args.licence,
+        onnx=args.onnx,
+        state_dict=args.state_dict,
+        engine=Engine(args.engine or ("caffe" if importlib.util.find_spec("caffe") else "torch")),
+    )
+    for line in export(request, args.out, vars(args)):
+        print(line)
+
+
+if __name__ == "__main__":
+    run(main)
