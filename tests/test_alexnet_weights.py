@@ -12,20 +12,12 @@ import pytest
 from alexnet_published import options, published
 from conftest import CAFFE, ROOT
 
+from skinmtl.caffe_files.blobs import store_blob
 from skinmtl.caffe_files.prototxt import read_caffemodel
 from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
 from skinmtl.nets.net_files import net_files, write_net_files
-
-
-def varint(number):
-    """protobuf's form of a length: seven bits a byte, the lowest first, the top bit says that more follow."""
-    parts = []
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*parts, number])
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +31,7 @@ def published_weights(tmp_path_factory):
     ]:
         layer = net.layer.add(name=name)
         for each in (weights, weights[:1]):
-            values = (random.standard_normal(int(np.prod(each))) * 0.01).astype("<f4").tobytes()
-            # as it stands in a file: field 5, packed; from a list, 60 million numbers take half a minute
-            layer.blobs.add().MergeFromString(b"\x2a" + varint(len(values)) + values)
-            layer.blobs[-1].shape.dim.extend(each)
+            store_blob(layer.blobs.add(), random.standard_normal(each) * 0.01)
     path = tmp_path_factory.mktemp("bvlc") / "bvlc_alexnet.caffemodel"
     path.write_bytes(net.SerializeToString())
     return path

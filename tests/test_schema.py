@@ -13,7 +13,8 @@ def described(field):
     kind = (field.message_type or field.enum_type).name if field.message_type or field.enum_type else None
     values = {value.name: value.number for value in field.enum_type.values} if field.enum_type else None
     default = field.default_value if field.has_default_value else None
-    return field.number, field.type, field.label, kind, values, default, field.GetOptions().packed
+    repeated = field.label == field.LABEL_REPEATED  # Caffe's only required fields are Clip's, which are optional here
+    return field.number, field.type, repeated, kind, values, default, field.GetOptions().packed
 
 
 def test_every_field_is_described_as_in_caffe():

@@ -18,49 +18,40 @@ pytestmark = [pytest.mark.torch, NEEDS_CAFFE]
 sides = st.integers(1, 9)
 
 
-@given(data=st.data(), seed=SEEDS)
-@EXAMPLES
-def test_convolution(caffe, data, seed):
+def pair(draw, name, values, written_apart=True):
+    """Two values, for height and width, and one of the ways to write them."""
+    height, width = draw(values), draw(values)
+    ways = [f"{name}: {height} {name}: {width}"]
+    if written_apart:
+        stem = name.replace("_size", "")
+        ways.append(f"{stem}_h: {height} {stem}_w: {width}")
+    if height == width:
+        ways.append(f"{name}: {height}")
+    return (height, width), draw(st.sampled_from(ways))
+
+
+@given(data=st.data(), seed=SEEDS, kind=st.sampled_from(["Convolution", "Deconvolution"]))
+@settings(EXAMPLES, max_examples=80)
+def test_convolution_and_deconvolution(caffe, data, seed, kind):
     draw = data.draw
     group = draw(st.integers(1, 3))
     inputs, outputs = group * draw(st.integers(1, 3)), group * draw(st.integers(1, 3))
-    kernel, stride = (
-        (draw(st.integers(1, 4)), draw(st.integers(1, 4))),
-        (draw(st.integers(1, 3)), draw(st.integers(1, 3))),
-    )
-    pad, dilation = (draw(st.integers(0, 3)), draw(st.integers(0, 3))), draw(st.integers(1, 2))
+    kernel, kernels = pair(draw, "kernel_size", st.integers(1, 4))
+    stride, strides = pair(draw, "stride", st.integers(1, 3))
+    pad, pads = pair(draw, "pad", st.integers(0, 3))
+    dilation, dilations = pair(draw, "dilation", st.integers(1, 2), written_apart=False)
     size = (draw(sides), draw(sides))
-    assume(all(side + 2 * p >= dilation * (k - 1) + 1 for side, p, k in zip(size, pad, kernel)))
-    bias = draw(st.booleans())
-    if kernel[0] == kernel[1] and draw(st.booleans()):
-        kernels = f"kernel_size: {kernel[0]}"
+    reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel)]
+    if kind == "Convolution":
+        assume(all(side + 2 * p >= r for side, p, r in zip(size, pad, reach)))
     else:
-        kernels = f"kernel_h: {kernel[0]} kernel_w: {kernel[1]}"
+        assume(all(s * (side - 1) + r - 2 * p > 0 for side, s, p, r in zip(size, stride, pad, reach)))
+    bias = draw(st.booleans())
     agree(
         caffe,
-        f"type: 'Convolution' top: 'top' convolution_param {{ num_output: {outputs} group: {group} {kernels} "
-        f"stride_h: {stride[0]} stride_w: {stride[1]} pad: {pad[0]} pad: {pad[1]} dilation: {dilation} "
-        f"bias_term: {str(bias).lower()} }}",
+        f"type: '{kind}' top: 'top' convolution_param {{ num_output: {outputs} group: {group} {kernels} {strides} "
+        f"{pads} {dilations} bias_term: {str(bias).lower()} }}",
         {"a": normal(seed, draw(st.integers(1, 3)), inputs, *size)},
-        seed=seed,
-    )
-
-
-@given(data=st.data(), seed=SEEDS)
-@EXAMPLES
-def test_deconvolution(caffe, data, seed):
-    draw = data.draw
-    group = draw(st.integers(1, 2))
-    inputs, outputs = group * draw(st.integers(1, 3)), group * draw(st.integers(1, 3))
-    kernel, stride, pad = draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(0, 2))
-    dilation = draw(st.integers(1, 2))
-    size = (draw(st.integers(1, 6)), draw(st.integers(1, 6)))
-    assume(all(stride * (side - 1) + dilation * (kernel - 1) + 1 - 2 * pad > 0 for side in size))
-    agree(
-        caffe,
-        f"type: 'Deconvolution' top: 'top' convolution_param {{ num_output: {outputs} group: {group} "
-        f"kernel_size: {kernel} stride: {stride} pad: {pad} dilation: {dilation} }}",
-        {"a": normal(seed, 2, inputs, *size)},
         seed=seed,
     )
 
@@ -92,13 +83,12 @@ def test_pooling(caffe, data, seed, kind, ties):
     )
 
 
-@pytest.mark.parametrize("kind", ["MAX", "AVE"])
-def test_global_pooling(caffe, kind):
-    agree(
-        caffe,
-        f"type: 'Pooling' top: 'top' pooling_param {{ pool: {kind} global_pooling: true }}",
-        {"a": normal(1, 2, 3, 5, 4)},
-    )
+@given(size=st.tuples(sides, sides), kind=st.sampled_from(["MAX", "AVE"]), seed=SEEDS, ties=st.booleans())
+@settings(EXAMPLES, max_examples=15)
+def test_global_pooling(caffe, size, kind, seed, ties):
+    values = normal(seed, 2, 3, *size)
+    layer = f"type: 'Pooling' top: 'top' pooling_param {{ pool: {kind} global_pooling: true }}"
+    agree(caffe, layer, {"a": np.round(values) if ties else values})
 
 
 @given(data=st.data(), seed=SEEDS)
@@ -133,20 +123,30 @@ def test_scale_and_bias(caffe, data, seed, kind):
     axis = draw(st.integers(0, len(shape) - 1))
     axes = draw(st.integers(1, len(shape) - axis))
     inputs = {"a": normal(seed, *shape)}
+    axes = draw(st.sampled_from([axes, axes, 0]))
+    if axes and draw(st.booleans()):  # counted from the end
+        axis -= len(shape)
     of_bottom = draw(st.booleans())
     if of_bottom:
-        inputs["b"] = normal(seed + 1, *shape[axis : axis + axes])
+        inputs["b"] = normal(seed + 1, *shape[axis % len(shape) :][:axes])
     said = "" if of_bottom else f"num_axes: {draw(st.sampled_from([axes, -1]))}"
     bias = "bias_term: true" if kind == "Scale" and draw(st.booleans()) else ""
     agree(caffe, f"type: '{kind}' top: 'top' {kind.lower()}_param {{ axis: {axis} {said} {bias} }}", inputs, seed=seed)
 
 
-@pytest.mark.parametrize("region", ["ACROSS_CHANNELS", "WITHIN_CHANNEL"])
-@pytest.mark.parametrize(
-    "said", ["local_size: 5 alpha: 0.1 beta: 0.75", "local_size: 3 alpha: 2 beta: 0.5 k: 2", "local_size: 1"]
+@given(
+    data=st.data(),
+    region=st.sampled_from(["ACROSS_CHANNELS", "WITHIN_CHANNEL"]),
+    size=st.sampled_from([1, 3, 5, 7, 11]),
+    alpha=st.sampled_from([0.0001, 0.1, 2]),
+    beta=st.sampled_from([0.5, 0.75, 1]),
+    more=st.sampled_from(["", "k: 2"]),
 )
-def test_lrn(caffe, region, said):
-    agree(caffe, f"type: 'LRN' top: 'top' lrn_param {{ {said} norm_region: {region} }}", {"a": normal(1, 2, 7, 5, 6)})
+@settings(EXAMPLES, max_examples=30)
+def test_lrn(caffe, data, region, size, alpha, beta, more):
+    shape = [data.draw(st.integers(1, 9)) for _ in range(4)]
+    said = f"local_size: {size} alpha: {alpha} beta: {beta} {more} norm_region: {region}"
+    agree(caffe, f"type: 'LRN' top: 'top' lrn_param {{ {said} }}", {"a": normal(1, *shape)})
 
 
 @pytest.mark.parametrize(

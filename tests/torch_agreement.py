@@ -81,7 +81,7 @@ def agree(caffe, layer, inputs, phase="TEST", seed=1, differentiable=None, toler
 def close(found, expected, what, tolerance):
     found = found.detach().numpy()
     assert found.shape == expected.shape, what
-    scale = max(1e-3, float(np.abs(expected[np.isfinite(expected)]).max())) if expected.size else 1
+    scale = max(1e-3, float(np.abs(expected[np.isfinite(expected)]).max(initial=0)))
     assert np.allclose(found, expected, rtol=tolerance, atol=tolerance * min(scale, 1e3), equal_nan=True), what
 
 

@@ -40,10 +40,10 @@ def store_blob(blob: Message, values: np.ndarray, shape: Sequence[int] | None = 
     """Fills an empty BlobProto with an array as float32, and with its shape or the one given."""
     blob.shape.dim.extend(values.shape if shape is None else shape)
     raw = np.ascontiguousarray(values, "<f4").tobytes()
-    blob.MergeFromString(b"\x2a" + varint(len(raw)) + raw)  # field 5, packed: as it stands in a file
+    blob.MergeFromString(b"\x2a" + _varint(len(raw)) + raw)  # field 5, packed: as it stands in a file
 
 
-def varint(number: int) -> bytes:
+def _varint(number: int) -> bytes:
     """protobuf's form of a length: seven bits a byte, the lowest first, the top bit says that more follow."""
     parts = []
     while number > 127:

@@ -44,6 +44,8 @@ def _parse(path: Path, message: Message, otherwise: str, settings: dict[str, boo
         raise InputError(f"{path}:{error}: {otherwise}") from None
     except RecursionError:
         raise InputError(f"{path}: nested deeper than any net; {otherwise}") from None
+    except ValueError as error:  # a path, from a file, that no path can be
+        raise InputError(f"{str(path)!r}: cannot be read ({error}); check the path") from None
 
 
 def _unknown_fields_pass() -> dict[str, bool]:
@@ -95,6 +97,8 @@ def _read(path: Path, kind: str, otherwise: str) -> tuple[Message, bytes]:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (DecodeError, UnicodeDecodeError):  # the second from protobuf's Python form
         raise InputError(f"{path}: {otherwise}") from None
+    except ValueError as error:  # a path, from a file, that no path can be
+        raise InputError(f"{str(path)!r}: cannot be read ({error}); check the path") from None
     return message, raw
 
 

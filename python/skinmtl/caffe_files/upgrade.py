@@ -40,6 +40,9 @@ def upgraded_net(net: Message, path: Path) -> Message:
 
     InputError, naming `path`, where it has both, or layers of 2013.
     """
+    for layer in net.layer:
+        if layer.type == "BatchNorm" and len(layer.param) == 3:  # once written to keep its statistics from learning
+            layer.ClearField("param")
     if not net.layers:
         return net
     if net.layer:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from google.protobuf.message import Message
 
+from skinmtl.caffe_files.blobs import blob_shape, blob_values
 from skinmtl.caffe_files.prototxt import read_caffemodel
 from skinmtl.common.errors import InputError
 from skinmtl.nets.net_probe import NetShapes
@@ -30,9 +31,9 @@ def compare_weights(shapes: NetShapes, caffemodel: Path) -> WeightsReport:
     finite, or that is a BatchNorm without statistics.
     """
     expected = shapes.params
-    layers = [layer for layer in _layers(read_caffemodel(caffemodel)) if layer.blobs]
+    layers = [layer for layer in read_caffemodel(caffemodel).layer if layer.blobs]
     stored = {layer.name: layer.blobs for layer in layers}
-    normal = {layer.name for layer in layers if getattr(layer, "type", "") == "BatchNorm"}  # older layers have none
+    normal = {layer.name for layer in layers if layer.type == "BatchNorm"}
     disagreeing = {}
     for name in expected:
         if name in stored:
@@ -59,18 +60,14 @@ def require_all_filled(prototxt: Path, caffemodel: Path, shapes: NetShapes) -> N
         )
 
 
-def _layers(net: Message) -> list[Message]:
-    return list(net.layer) or list(net.layers)
-
-
 def _fault(shapes: list[list[int]], blobs: list[Message]) -> str:
     if len(blobs) != len(shapes):
         return f"{len(blobs)} blobs in the caffemodel, {len(shapes)} in the net"
     for number, (shape, blob) in enumerate(zip(shapes, blobs)):
-        found = _shape(blob, len(shape))
+        found = blob_shape(blob, len(shape))
         if found != shape:
             return f"blob {number} is {_times(found)} in the caffemodel, {_times(shape)} in the net"
-        values = _values(blob)
+        values = blob_values(blob)
         if len(values) != np.prod(shape, dtype=int):
             return f"blob {number} has {len(values)} values for {_times(shape)}"
         if not np.isfinite(values).all():
@@ -80,28 +77,7 @@ def _fault(shapes: list[list[int]], blobs: list[Message]) -> str:
 
 def _unset_statistics(blobs: list[Message]) -> str:
     """BatchNorm's third blob is what Caffe divides the mean and the variance by; a net that never trained has 0."""
-    return "" if _values(blobs[2])[0] else "its statistics were never set (factor 0)"
-
-
-def _values(blob: Message) -> np.ndarray:
-    """The blob's values by way of their bytes: number by number, AlexNet's 60 million would take many seconds."""
-    values = type(blob)()
-    values.data.MergeFrom(blob.data)
-    if values.data:
-        return np.frombuffer(values.SerializeToString()[-4 * len(values.data) :], "<f4")
-    values.double_data.MergeFrom(blob.double_data)
-    count = len(values.double_data)
-    return np.frombuffer(values.SerializeToString()[-8 * count :] if count else b"", "<f8")
-
-
-def _shape(blob: Message, axes: int) -> list[int]:
-    """The blob's shape; an older one has four dimensions, of which leading ones of size 1 are not the net's."""
-    if blob.HasField("shape"):
-        return list(blob.shape.dim)
-    shape = [blob.num, blob.channels, blob.height, blob.width]
-    while len(shape) > axes and shape[0] == 1:
-        shape = shape[1:]
-    return shape
+    return "" if len(blobs) < 3 or blob_values(blobs[2]).any() else "its statistics were never set (factor 0)"
 
 
 def _times(shape: list[int]) -> str:
