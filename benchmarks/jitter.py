@@ -33,9 +33,9 @@ from machine import described
 
 from skinmtl.caffe_files.prototxt import message_text
 from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.engines.caffe_engine import pycaffe
 from skinmtl.layers.jitter import crop_of, draw
 from skinmtl.layers.settings import JitterSettings, settings_text
-from skinmtl.nets.caffe_net import pycaffe
 from skinmtl.nets.multi_task import NetOptions, make_net
 from skinmtl.nets.trunks import TRUNKS
 

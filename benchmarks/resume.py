@@ -29,7 +29,7 @@ from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.common.errors import InputError
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
-from skinmtl.nets.caffe_net import pycaffe
+from skinmtl.engines.caffe_engine import pycaffe
 from skinmtl.nets.multi_task import NetOptions
 from skinmtl.nets.net_files import net_files, write_net_files
 from skinmtl.training.caffe_solver import REPLAYED

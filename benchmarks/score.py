@@ -33,12 +33,14 @@ import skimage.io
 from machine import described
 
 from skinmtl.data.manifest import read_manifest
-from skinmtl.nets.caffe_net import forward, pycaffe
+from skinmtl.engines.caffe_engine import CaffeNet, pycaffe
+from skinmtl.engines.engine import Engine
+from skinmtl.engines.snapshot import mean_of
 from skinmtl.nets.multi_task import NetOptions
 from skinmtl.nets.net_files import net_files, write_net_files
 from skinmtl.scores.crops import CROPS
 from skinmtl.scores.forward import Protocol
-from skinmtl.scores.scoring import mean_of, score
+from skinmtl.scores.scoring import score
 
 SIDES = {"resnet50": (224, 256), "tiny": (64, 73)}  # of the net's input, of the resized image
 LESIONS, LOCATIONS = 25, 23
@@ -127,7 +129,7 @@ def by_classifier(deploy: Path, weights: Path, manifest: Path, side: int) -> Dic
 
 
 def by_score(deploy: Path, weights: Path, manifest: Path, side: int, workers: int) -> Dict[str, np.ndarray]:
-    protocol = Protocol(side, mean_of(deploy), CROPS, None, workers)
+    protocol = Protocol(side, mean_of(deploy), CROPS, Engine(), workers)
     with tempfile.TemporaryDirectory() as folder:
         found = score(
             deploy, weights, read_manifest(manifest), manifest.parent, protocol, Path(folder) / "scores.npz", {}
@@ -135,12 +137,11 @@ def by_score(deploy: Path, weights: Path, manifest: Path, side: int, workers: in
     return {"lesion_prob": found.lesion_scores, "location_prob": found.location_scores}
 
 
-def forward_alone(deploy: Path, weights: Path, manifest: Path) -> None:
-    caffe = pycaffe()
-    net = caffe.Net(str(deploy), caffe.TEST, weights=str(weights))
-    crops = np.zeros((CROPS, *net.blobs["data"].shape[1:]), np.float32)
+def forward_alone(deploy: Path, weights: Path, manifest: Path, side: int) -> None:
+    net = CaffeNet(deploy, weights, gpu=None)
+    crops = np.zeros((CROPS, 3, side, side), np.float32)
     for _ in read_manifest(manifest).rows:
-        forward(net, crops, ["lesion_prob", "location_prob"])
+        net.forward(crops, ["lesion_prob", "location_prob"])
 
 
 def first_of(manifest: Path, count: int) -> Path:
@@ -194,7 +195,7 @@ def main() -> Optional[int]:
         ways = {
             "score.py": lambda at: by_score(deploy, weights, at, side, args.workers),
             "caffe.Classifier": lambda at: by_classifier(deploy, weights, at, side),
-            "forward alone": lambda at: forward_alone(deploy, weights, at),
+            "forward alone": lambda at: forward_alone(deploy, weights, at, SIDES[args.trunk][0]),
         }
         for title, kind, shape, count in (
             ("the same pixels", "png", (side, side), args.images),

@@ -134,6 +134,7 @@ def known_net(tmp_path_factory):
     import caffe
 
     from skinmtl.attention.network import AttentionNet
+    from skinmtl.engines.engine import Engine
     from skinmtl.scores.forward import Protocol
 
     folder = tmp_path_factory.mktemp("known")
@@ -154,7 +155,7 @@ def known_net(tmp_path_factory):
     net.params["fc_location"][0].data[...] = [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
     net.params["fc_location"][1].data[...] = [-1, 0, 0]
     net.save(str(folder / "known.caffemodel"))
-    protocol = Protocol(32, (0.0, 0.0, 0.0), 10, None, 1)
+    protocol = Protocol(32, (0.0, 0.0, 0.0), 10, Engine(), 1)
     return SimpleNamespace(
         deploy=folder / "deploy.prototxt",
         weights=folder / "known.caffemodel",

@@ -17,11 +17,12 @@ from skinmtl.attention.tasks import chosen, net_names
 from skinmtl.common.errors import InputError
 from skinmtl.data import images
 from skinmtl.data.manifest import read_manifest
+from skinmtl.engines.engine import Engine
 from skinmtl.figures.overlay import overlay, scaled
 from skinmtl.scores.forward import Protocol
 
 MEAN = np.array([103.0626, 115.9029, 123.1516])
-NO_MEAN = Protocol(32, (0.0, 0.0, 0.0), 10, None, 1)
+NO_MEAN = Protocol(32, (0.0, 0.0, 0.0), 10, Engine(), 1)
 BGR = (60, 120, 200)
 LABELS = {"lesion": ["crust", "nodule", "scar"], "location": ["back", "face", "hands", "scalp"]}  # of the small set
 
@@ -41,7 +42,7 @@ def test_the_folder_has_overlays_maps_of_the_true_labels_and_what_made_them(atte
     assert file.read(0, "lesion").labels == ("crust", "nodule")
     assert file.read(1, "lesion").labels == ("crust", "nodule", "scar")
     assert file.read(1, "location").labels == ("hands",)
-    net = AttentionNet(tiny_model.deploy, tiny_model.snapshot, Protocol(72, tuple(MEAN), 10, None, 1))
+    net = AttentionNet(tiny_model.deploy, tiny_model.snapshot, Protocol(72, tuple(MEAN), 10, Engine(), 1))
     for row, name in enumerate(file.images):
         pixels = images.load((tiny_model.data.images / name, 72)).pixels
         found = net.crop_maps(pixels)

@@ -10,11 +10,12 @@ from skinmtl.attention.geometry import Cells, Place, places
 from skinmtl.attention.maps import class_maps, merge
 from skinmtl.attention.network import AttentionNet
 from skinmtl.data import images
+from skinmtl.engines.engine import Engine
 from skinmtl.scores.crops import ten_crops
 from skinmtl.scores.forward import Protocol
 
 MEAN = np.array([103.0626, 115.9029, 123.1516])
-NO_MEAN = Protocol(32, (0.0, 0.0, 0.0), 10, None, 1)
+NO_MEAN = Protocol(32, (0.0, 0.0, 0.0), 10, Engine(), 1)
 BGR = (60, 120, 200)
 LABELS = {"lesion": ["crust", "nodule", "scar"], "location": ["back", "face", "hands", "scalp"]}  # of the small set
 
@@ -115,7 +116,9 @@ def test_a_crops_map_averages_to_its_logit_less_the_bias(tiny_model):
     import caffe
 
     image = images.load((tiny_model.data.images / "3.jpg", 72)).pixels
-    found = AttentionNet(tiny_model.deploy, tiny_model.snapshot, Protocol(72, tuple(MEAN), 4, None, 1)).crop_maps(image)
+    found = AttentionNet(tiny_model.deploy, tiny_model.snapshot, Protocol(72, tuple(MEAN), 4, Engine(), 1)).crop_maps(
+        image
+    )
     net = caffe.Net(str(tiny_model.deploy), str(tiny_model.snapshot), caffe.TEST)
     net.blobs["data"].reshape(10, 3, 64, 64)
     net.blobs["data"].data[...] = ten_crops(image, 64, MEAN)

@@ -65,7 +65,6 @@ def test_a_ramp_stays_a_ramp_between_the_first_and_the_last_centre():
     assert np.allclose(ramp[195:], 194)
 
 
-@pytest.mark.caffe
 @pytest.mark.parametrize(("model", "step"), [("resnet50_mtl", 32), ("tiny_mtl", 16)])
 def test_cells_of_a_resnet_look_further_up_and_left_than_their_tiles(model, step):
     assert cells_of(ROOT / "prototxt" / model / "deploy.prototxt", "res5c") == Cells(2, step)
@@ -103,7 +102,6 @@ def test_cells_are_where_caffe_looks(tmp_path):
         assert middle == pytest.approx(cells.first + cell * cells.step, abs=1e-4)
 
 
-@pytest.mark.caffe
 @pytest.mark.parametrize("odd", ["kernel_h: 3 kernel_w: 5", "kernel_size: 3 stride: [1, 2]"])
 def test_a_kernel_that_is_not_square_is_refused(tmp_path, odd):
     layer = f"name: 'odd' type: 'Convolution' bottom: 'data' top: 'res5c' convolution_param {{ num_output: 1 {odd} }}"

@@ -18,9 +18,9 @@ from conftest import ROOT
 from skinmtl.caffe_files.prototxt import read_caffemodel
 from skinmtl.common.errors import InputError
 from skinmtl.data.manifest import read_manifest
+from skinmtl.engines.snapshot import mean_of
 from skinmtl.scores.crops import centre_crop, ten_crops
 from skinmtl.scores.scores_file import read_scores
-from skinmtl.scores.scoring import mean_of
 
 MEAN = np.array([103.0626, 115.9029, 123.1516], np.float32)
 

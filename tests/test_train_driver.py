@@ -44,7 +44,7 @@ class KilledError(Exception):
 class ToyEngine:
     """One weight that every pass through drawn data changes; `events` maps a moment to what happens then."""
 
-    images_per_iteration = 4
+    images_per_iteration, reads_again = 4, True
 
     def __init__(self, folder, events=None, can_set_rate=True):
         self.folder, self.events, self.can_set_rate = folder, events or {}, can_set_rate

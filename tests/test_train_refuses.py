@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from skinmtl.common.errors import InputError
+from skinmtl.engines.engine import Engine
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.training_run import train
 
@@ -109,7 +110,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(toy, undisturbe
         ({"net": toy.net(extra=frozen)}, "bn has frozen statistics and no weights set them"),
         ({"net": toy.net(extra=frozen), "weights": [final]}, "bn has frozen statistics"),
         ({"net": toy.net(extra='layer { name: "x" type: "Typo" bottom: "conv" top: "x" }')}, "Caffe cannot build"),
-        ({"gpu": 0}, "built without CUDA"),
+        ({"engine": Engine(gpu=0)}, "built without CUDA"),
     ]:
         with pytest.raises(InputError, match=words) as error:
             train(toy.request(**{"out": out, **changes}), {})

@@ -88,6 +88,37 @@ def test_one_gpu_runs_one_job_at_a_time(configured):
     assert "--gpu" not in planned(configured("demo.yaml"))[1]
 
 
+def test_the_engine_is_caffe_where_nothing_else_is_said(configured):
+    plan = planned(configured("demo.yaml"))[1]
+    assert "--engine" not in plan
+    assert "--precision" not in plan
+
+
+def test_another_engine_runs_every_net(configured):
+    status, plan = planned(configured("paper.yaml", engine="torch", precision="bf16"))
+    assert status == 0, plan
+    commands = [line for line in plan.splitlines() if line.startswith("Shell command: ")]
+    runs_a_net = ("train.py", "score.py", "extract_features.py", "attend.py")
+    for command in commands:
+        wanted = any(f"tools/{name}" in command for name in runs_a_net)
+        assert ("--engine torch --precision bf16" in command) == wanted, command
+
+
+@pytest.mark.parametrize("engine, python", [("caffe", ".caffe"), ("torch", ".venv")])
+def test_the_python_is_where_make_puts_that_of_the_engine(configured, tmp_path, engine, python):
+    """Pythons that write their own place to the last argument, here the folds."""
+    for place in (".caffe", ".venv"):
+        stand_in = tmp_path / place / "bin" / "python3"
+        stand_in.parent.mkdir(parents=True)
+        stand_in.write_text(f'#!/bin/sh\nfor last; do :; done\necho {place} >"$last"\n')
+        stand_in.chmod(0o755)
+    folds = tmp_path / "out" / "folds.csv"
+    command = snakemake(configured("demo.yaml", engine=engine), str(folds))
+    done = subprocess.run(command, cwd=str(tmp_path), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert folds.read_text().strip() == python
+
+
 def test_paths_may_have_spaces(configured, tmp_path):
     paths = {name: str(tmp_path / f"my {name}") for name in ("out", "manifest", "images")}
     Path(paths["manifest"]).touch()
@@ -113,10 +144,20 @@ def test_only_all_of_the_papers_models_make_a_complete_report(configured):
         ({"flods": 5}, "flods"),
         ({"folds": 1}, "minimum"),
         ({"validation": 1.5}, "1.5"),
+        ({"engine": "pytorch"}, "pytorch"),
+        ({"precision": "bf16"}, "bf16"),
         ({"models": {"resnet50": {"solver": "x"}}}, "resnet50"),
         ({"models": {"resnet50_mtl": {"net": ""}}}, "solver"),
     ],
-    ids=["mistyped", "one fold", "too large a share", "unknown model", "no solver"],
+    ids=[
+        "mistyped",
+        "one fold",
+        "too large a share",
+        "unknown engine",
+        "Caffe has fp32 alone",
+        "unknown model",
+        "no solver",
+    ],
 )
 def test_refuses_a_wrong_setting_by_its_name(configured, changes, words):
     status, said = planned(configured("demo.yaml", **changes))

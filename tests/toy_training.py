@@ -23,6 +23,7 @@ from skinmtl.common.provenance import sha256
 from skinmtl.data.folds import select
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
+from skinmtl.engines.engine import Engine
 from skinmtl.training.inputs import check_inputs
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.solver_file import read_checked_solver
@@ -65,13 +66,13 @@ class Toy:
 
     def request(self, out, **changes):
         """A Request for the library, with what a test wants otherwise."""
-        plain = dict.fromkeys(
-            ("gpu", "max_iter", "base_lr", "seed", "test_interval", "snapshot_interval", "display", "keep_snapshots")
-        )
+        intervals = ("test_interval", "snapshot_interval", "display")
+        plain = dict.fromkeys(("workers", "max_iter", "base_lr", "seed", "keep_snapshots", *intervals))
         fields = {
             **plain,
             **{"solver": self.solver, "net": self.varied, "weights": [], "out": out, "resume": False},
-            **{"set_aside": False, "plateau": PlateauRule(), "watch": "error", "watch_test_fold": False},
+            **{"set_aside": False, "change_engine": False, "engine": Engine(), "plateau": PlateauRule()},
+            **{"watch": "error", "watch_test_fold": False},
             **{"rate_change": "auto", "resume_data": "exact"},
             **changes,
         }
@@ -83,14 +84,14 @@ class Toy:
         words += ["--plateau-window", 1, "--plateau-patience", 1, "--plateau-threshold", 0.9, *more]
         return [sys.executable, str(ROOT / "tools" / "train.py"), *map(str, words)]
 
-    def solver_at(self, folder, net, gpu=None):
+    def solver_at(self, folder, net):
         """A CaffeSolver as train.py makes one."""
         from skinmtl.training.caffe_solver import CaffeSolver
 
         folder.mkdir(exist_ok=True)
         inputs = check_inputs(net, False)
         given = read_checked_solver(self.solver)
-        return CaffeSolver(given, inputs, folder / "solver.prototxt", folder / "toy", 100, gpu)
+        return CaffeSolver(given, inputs, folder / "solver.prototxt", folder / "toy", 100, None)
 
     @staticmethod
     def log_of(run):

@@ -14,7 +14,9 @@ from pathlib import Path
 from cli import (
     add_fold_arguments,
     add_protocol_arguments,
+    check_engine_arguments,
     check_fold_arguments,
+    engine_of,
     new_parser,
     positive,
     run,
@@ -24,7 +26,7 @@ from skinmtl.attention.attending import attend_files, attend_manifest
 from skinmtl.attention.tasks import chosen
 from skinmtl.data.folds import select
 from skinmtl.data.manifest import read_manifest
-from skinmtl.nets.caffe_net import mean_of
+from skinmtl.engines.snapshot import mean_of
 from skinmtl.scores.forward import Protocol
 
 
@@ -54,6 +56,7 @@ def parse_args() -> argparse.Namespace:
     add_protocol_arguments(parser)
     args = parser.parse_args()
     check_fold_arguments(parser, args)
+    check_engine_arguments(parser, args)
     if (args.images is None) != (args.manifest is None):
         parser.error("--manifest and --images go together")
     if args.query:
@@ -66,7 +69,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
-    protocol = Protocol(args.short_side, mean, args.batch_size, args.gpu, args.workers)
+    protocol = Protocol(args.short_side, mean, args.batch_size, engine_of(args), args.workers)
     if args.query:
         count = attend_files(args.deploy, args.weights, args.query, protocol, args.out, vars(args))
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cli import new_parser, run
 from skinmtl.common.errors import InputError
-from skinmtl.nets.net_probe import net_shapes
+from skinmtl.engines.engine import NAMES, Engine
 from skinmtl.nets.weights import compare_weights
 
 HEADS = ["fc_lesion", "fc_location"]
@@ -23,12 +23,15 @@ def parse_args() -> argparse.Namespace:
         metavar="LAYER",
         help="layers that may stay at their initial values (default: %(default)s)",
     )
+    parser.add_argument(
+        "--engine", choices=NAMES, default="caffe", help="which builds the net to know its shapes (default %(default)s)"
+    )
     return parser.parse_args()
 
 
 def main() -> int:
     args = parse_args()
-    shapes = net_shapes(args.net)
+    shapes = Engine(args.engine).shapes(args.net)
     unknown = sorted(set(args.new) - set(shapes.params) - set(HEADS))
     if unknown:
         raise InputError(f"{args.net}: has no layer {', '.join(unknown)}; correct --new")

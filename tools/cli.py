@@ -13,6 +13,7 @@ from typing import Any, Callable, NoReturn, Optional, TextIO, Type
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 from skinmtl.common.errors import InputError
+from skinmtl.engines.engine import NAMES, PRECISIONS, Engine, unusable
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -129,10 +130,36 @@ def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
         "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
     )
     parser.add_argument("--batch-size", type=positive, default=10, help="crops a forward pass (default %(default)s)")
-    parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
+    add_engine_arguments(parser)
     parser.add_argument(
         "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
     )
+
+
+def add_engine_arguments(parser: argparse._ActionsContainer) -> None:
+    """--engine, --precision and --gpu, for tools that run a net: the fields of engines.engine.Engine."""
+    parser.add_argument(
+        "--engine", choices=NAMES, default="caffe", help="BVLC Caffe, or its equal on PyTorch (default %(default)s)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="of the computation; less than fp32 is faster, for --engine torch (default %(default)s)",
+    )
+    parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
+
+
+def check_engine_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exits with a usage error where --engine, --precision and --gpu do not go together."""
+    fault = unusable(args.engine, args.gpu, args.precision)
+    if fault:
+        parser.error(fault)
+
+
+def engine_of(args: argparse.Namespace) -> Engine:
+    """The engine that is asked for."""
+    return Engine(args.engine, args.gpu, args.precision)
 
 
 def add_near_duplicate_arguments(parser: argparse.ArgumentParser, distance: int, correlation: float) -> None:

@@ -1,9 +1,10 @@
 #!/bin/sh
 # The whole way, from images and labels to a mAP table through real Caffe, on a small data set that is drawn here.
 # Everything it makes is in build/demo. Exits 1 where the result is below what the README promises.
-# usage: tools/demo.sh [offline|online]
+# usage: [ENGINE=torch] tools/demo.sh [offline|online]
 # online: each training image is stored once, and a new scale is drawn whenever it is seen, as the paper says; in
 # build/demo_online, with its net and its solver.
+# ENGINE=torch: the same through caffe-torch, on a PATH that has it.
 set -eu
 cd "$(dirname "$0")/.."
 way=${1:-offline}
@@ -27,6 +28,20 @@ online)
     exit 2
     ;;
 esac
+case ${ENGINE:-caffe} in
+caffe)
+    caffe="caffe"
+    engine=
+    ;;
+torch)
+    caffe="caffe-torch"
+    engine="--engine torch"
+    ;;
+*)
+    echo "demo.sh: ENGINE is $ENGINE; give caffe or torch" >&2
+    exit 2
+    ;;
+esac
 rm -rf $out
 
 step() { # COMMAND...: shows it, then runs it
@@ -38,11 +53,11 @@ step() { # COMMAND...: shows it, then runs it
 # it says when it gives up.
 train() {
     {
-        caffe train "$@" 2>&1 || echo failed >$out/failed
+        $caffe train "$@" 2>&1 || echo failed >$out/failed
     } | tee $out/train.log | grep -o 'Iteration [0-9]* (.*' || true
     if [ -e $out/failed ]; then
         { grep '^F' $out/train.log || tail -n 5 $out/train.log; } >&2
-        echo "demo.sh: caffe train failed as shown; all that it said is in $out/train.log" >&2
+        echo "demo.sh: $caffe train failed as shown; all that it said is in $out/train.log" >&2
         exit 1
     fi
 }
@@ -66,12 +81,12 @@ labels="--lesions 10 --locations 7"
     if [ $way = online ]; then # the same solver for another net
         sed -e "s|prototxt/tiny_mtl/|$net_folder/|" -e "s|build/demo/|$out/|" solvers/tiny_mtl.prototxt >$solver
     fi
-    echo "\$ caffe train -solver $solver"
+    echo "\$ $caffe train -solver $solver"
     train -solver $solver
     weights=$out/tiny_mtl_iter_2000.caffemodel
-    step tools/check_weights.py --net $net_folder/deploy.prototxt --weights $weights
+    step tools/check_weights.py --net $net_folder/deploy.prototxt --weights $weights $engine
     step tools/score.py --deploy $net_folder/deploy.prototxt --weights $weights $data $fold --subset test \
-        --short-side 73 --batch-size 50 --out $out/scores.npz
+        --short-side 73 --batch-size 50 $engine --out $out/scores.npz
     step tools/evaluate.py $out/scores.npz --json $out/metrics.json \
         --at-least map_class=0.6 --at-least location_top1=0.8
 }

@@ -7,14 +7,16 @@ from pathlib import Path
 from cli import (
     add_fold_arguments,
     add_protocol_arguments,
+    check_engine_arguments,
     check_fold_arguments,
+    engine_of,
     new_parser,
     refuse_overwriting,
     run,
 )
 from skinmtl.data.folds import select
 from skinmtl.data.manifest import read_manifest
-from skinmtl.nets.caffe_net import mean_of
+from skinmtl.engines.snapshot import mean_of
 from skinmtl.retrieval.extraction import extract
 from skinmtl.scores.forward import Protocol
 
@@ -37,6 +39,7 @@ def parse_args() -> argparse.Namespace:
     add_protocol_arguments(parser)
     args = parser.parse_args()
     check_fold_arguments(parser, args)
+    check_engine_arguments(parser, args)
     if args.out.suffix != ".npz":
         parser.error(f"--out {args.out}: must end in .npz")
     refuse_overwriting(parser, args.out, args.manifest, args.folds, args.weights, args.deploy)
@@ -47,7 +50,7 @@ def main() -> None:
     args = parse_args()
     manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
     mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
-    protocol = Protocol(args.short_side, mean, args.batch_size, args.gpu, args.workers, args.crops)
+    protocol = Protocol(args.short_side, mean, args.batch_size, engine_of(args), args.workers, args.crops)
     features = extract(args.deploy, args.weights, manifest, args.images, protocol, args.out, vars(args))
     print(f"{args.out}: {features.features.shape[1]} features of each of {len(features.image)} images")
 

@@ -5,9 +5,18 @@ import argparse
 import json
 from pathlib import Path
 
-from cli import new_parser, not_negative, positive, refuse_overwriting, run
+from cli import (
+    add_engine_arguments,
+    check_engine_arguments,
+    engine_of,
+    new_parser,
+    positive,
+    refuse_overwriting,
+    run,
+)
 from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
+from skinmtl.engines.engine import Engine
 from skinmtl.retrieval.features_file import read_features
 from skinmtl.retrieval.retrieving import (
     query_table,
@@ -35,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--deploy", type=Path, help="with --query: the deploy.prototxt that made the features")
     parser.add_argument("--weights", type=Path, help="with --query: the caffemodel that made the features")
-    parser.add_argument("--gpu", type=not_negative, metavar="N", help="with --query: run on this GPU (default: CPU)")
+    add_engine_arguments(parser.add_argument_group("with --query"))
     parser.add_argument("--k", type=positive, default=5, help="neighbours a query (default %(default)s)")
     parser.add_argument("--out", type=Path, metavar="CSV", help="the table to write; with --query it may be left out")
     parser.add_argument("--json", type=Path, help="with --queries: the summary, what made it and from what")
@@ -44,8 +53,9 @@ def parse_args() -> argparse.Namespace:
         parser.error("--query needs --deploy and --weights")
     if args.queries and not args.out:
         parser.error("--queries needs --out")
-    if args.queries and (args.deploy or args.weights or args.gpu is not None):
-        parser.error("--deploy, --weights and --gpu go with --query")
+    if args.queries and (args.deploy or args.weights or engine_of(args) != Engine()):
+        parser.error("--deploy, --weights, --engine, --precision and --gpu go with --query")
+    check_engine_arguments(parser, args)
     if args.query and args.json:
         parser.error("--json goes with --queries")
     for out in (args.out, args.json):
@@ -60,7 +70,7 @@ def main() -> None:
     args = parse_args()
     training = read_features(args.features)
     if args.query:
-        found = retrieve_images(training, args.query, args.deploy, args.weights, args.gpu, args.k, args.features)
+        found = retrieve_images(training, args.query, args.deploy, args.weights, engine_of(args), args.k, args.features)
         said = query_table(training, found)
     else:
         queries = read_features(args.queries)

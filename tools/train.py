@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains a net with Caffe; the learning rate is divided by 10 when the validation error plateaus.
+"""Trains a net; the learning rate is divided by 10 when the validation error plateaus.
 
 --out is one run's folder: args.json, solver.prototxt, log.csv, curves.png, snapshots, and final.caffemodel at the end.
 Stopped by Ctrl-C, SIGTERM or SIGHUP it leaves a snapshot; the same command with --resume goes on, also after a kill.
@@ -11,7 +11,17 @@ import sys
 from pathlib import Path
 from typing import List
 
-from cli import finite, new_parser, not_negative, positive, run, share
+from cli import (
+    add_engine_arguments,
+    check_engine_arguments,
+    engine_of,
+    finite,
+    new_parser,
+    not_negative,
+    positive,
+    run,
+    share,
+)
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.training_run import DISPLAY, SEED, TEST_INTERVAL, Request, train
 from skinmtl.training.validation import WATCHED
@@ -62,7 +72,19 @@ def parse_args() -> argparse.Namespace:
         action="store_true",
         help="with --resume: a run that was begun with other arguments is renamed to RUN.before-1 (-2, ...) first",
     )
-    parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
+    add_engine_arguments(parser)
+    parser.add_argument(
+        "--workers",
+        type=not_negative,
+        metavar="N",
+        help="with --engine torch: processes that read images ahead (default: as the net says, else one a core)",
+    )
+    parser.add_argument(
+        "--change-engine",
+        action="store_true",
+        help="with --resume: go on although the run was begun with another --engine or --precision; the weights and "
+        "the place in the data are kept, random crops and dropout are drawn otherwise",
+    )
     parser.add_argument("--max-iter", type=positive, metavar="N", help="default: the solver's; may grow on --resume")
     parser.add_argument("--base-lr", type=rate, metavar="RATE", help="first learning rate (default: the solver's)")
     parser.add_argument(
@@ -138,6 +160,11 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.set_aside and not args.resume:
         parser.error("--set-aside goes with --resume")
+    if args.change_engine and not args.resume:
+        parser.error("--change-engine goes with --resume")
+    if args.workers is not None and args.engine != "torch":
+        parser.error("--workers goes with --engine torch; Caffe's layers have their own")
+    check_engine_arguments(parser, args)
     return args
 
 
@@ -150,7 +177,9 @@ def main() -> int:
         out=args.out,
         resume=args.resume,
         set_aside=args.set_aside,
-        gpu=args.gpu,
+        change_engine=args.change_engine,
+        engine=engine_of(args),
+        workers=args.workers,
         max_iter=args.max_iter,
         base_lr=args.base_lr,
         seed=args.seed,

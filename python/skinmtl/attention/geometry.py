@@ -10,7 +10,6 @@ import numpy as np
 
 from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
-from skinmtl.nets.caffe_net import pycaffe
 
 
 class Cells(NamedTuple):
@@ -36,14 +35,8 @@ def cells_of(deploy: Path, blob: str) -> Cells:
     to 224 x 224 would put it, 13.5 pixels further down and to the right. Branches that meet again (Eltwise) must lie
     alike, as a ResNet's do: the first bottom is followed. InputError where a kernel is not square.
     """
-    read_net(deploy)  # its messages name the file and the line
-    # pycaffe's messages have every field, ours only those that we use
-    from google.protobuf import text_format
-
-    net = pycaffe().proto.caffe_pb2.NetParameter()
-    text_format.Parse(Path(deploy).read_text(encoding="utf-8"), net)
     path, wanted = [], blob
-    for layer in reversed(net.layer):
+    for layer in reversed(read_net(deploy).layer):
         if wanted in layer.top:
             path.append(layer)
             wanted = layer.bottom[0] if layer.bottom else None

@@ -13,7 +13,7 @@ from skinmtl.attention.geometry import cells_of, places
 from skinmtl.attention.maps import class_maps, cut, merge
 from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
-from skinmtl.nets.caffe_net import Snapshot, checked_snapshot, forward
+from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.scores.crops import CROPS
 from skinmtl.scores.forward import Protocol, check_side, record
 
@@ -36,7 +36,7 @@ class AttentionNet:
     """A net, open, with `heads` (name -> number of labels). InputError unless maps can be made of it."""
 
     def __init__(self, deploy: Path, weights: Path, protocol: Protocol) -> None:
-        self.snapshot = checked_snapshot(deploy, weights, protocol.gpu)
+        self.snapshot = checked_snapshot(deploy, weights, protocol.engine)
         self.heads = _heads(self.snapshot)
         check_side(self.snapshot, protocol)
         self.protocol = protocol
@@ -50,7 +50,7 @@ class AttentionNet:
     def crop_maps(self, image: np.ndarray) -> dict[str, CropMaps]:
         """Of an (H, W, 3) BGR image, resized, each head's answer. More crops than the test's ten only add maps."""
         blobs = [FEATURES, *(f"{head}_prob" for head in self.heads)]
-        weights = {head: self._net.params[f"fc_{head}"][0].data for head in self.heads}
+        weights = {head: self._net.parameters(f"fc_{head}")[0] for head in self.heads}
         mean, side = np.array(self.protocol.mean), self.snapshot.side
         crops = (cut(image, place, side, mean) for place in places(*image.shape[:2], side))
         maps: dict[str, list[np.ndarray]] = {head: [] for head in self.heads}
@@ -59,7 +59,7 @@ class AttentionNet:
             batch = list(islice(crops, self.protocol.batch_size))
             if not batch:
                 break
-            features, *probabilities = forward(self._net, batch, blobs)
+            features, *probabilities = self._net.forward(batch, blobs)
             for head, of_head in zip(self.heads, probabilities):
                 maps[head].extend(class_maps(features, weights[head]))
                 outputs[head].extend(of_head.copy())

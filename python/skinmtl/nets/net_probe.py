@@ -12,13 +12,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import skinmtl
 from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
 from skinmtl.nets.data_layers import data_layer
 
+NO_PYCAFFE = (
+    "pycaffe is not importable by this Python; run with .caffe/bin/python3 or in the Docker image, or add "
+    "--engine torch where PyTorch is installed"
+)
 GLOG_FATAL = re.compile(r"^F\d{4} .*?\] (.*)", re.MULTILINE)
 
 
@@ -45,7 +49,7 @@ def net_shapes(prototxt: Path, gpu: int | None = None) -> NetShapes:
     if done.returncode == 0:
         return NetShapes(**json.loads(done.stdout))
     if "No module named 'caffe'" in done.stderr:
-        raise InputError("pycaffe is not importable by this Python; run with .caffe/bin/python3 or in the Docker image")
+        raise InputError(NO_PYCAFFE)
     if "CPU-only" in done.stderr:
         raise InputError(f"--gpu {gpu}: this Caffe was built without CUDA; leave --gpu out, or use a CUDA build")
     said = GLOG_FATAL.search(done.stderr)
@@ -53,8 +57,9 @@ def net_shapes(prototxt: Path, gpu: int | None = None) -> NetShapes:
     raise InputError(f"{prototxt}: Caffe cannot build this net: {reason.strip()}; correct the prototxt or the settings")
 
 
-def _without_data(net, path: Path) -> None:  # noqa: ANN001  (pycaffe's own NetParameter)
-    """Replaces each layer that reads images by an Input of its crop; label layers and what hangs on them go."""
+def without_data(net: Any, path: Path) -> None:
+    """Replaces each layer of a NetParameter that reads images by an Input of its crop; label layers and what hangs on
+    them go. pycaffe's messages will do, and ours."""
     gone = set()
     for layer in list(net.layer):
         data = data_layer(layer, path)
@@ -75,7 +80,7 @@ def main() -> None:
         caffe.set_device(int(sys.argv[2]))
     net = caffe.proto.caffe_pb2.NetParameter()
     text_format.Parse(Path(sys.argv[1]).read_text(encoding="utf-8"), net)
-    _without_data(net, Path(sys.argv[1]))
+    without_data(net, Path(sys.argv[1]))
     with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
         file.write(str(net))
         file.flush()

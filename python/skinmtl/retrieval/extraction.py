@@ -1,4 +1,4 @@
-"""Features of images: what a net's pool5 gives, the input of its heads, through pycaffe.
+"""Features of images: what a net's pool5 gives, the input of its heads.
 
 The paper says no more than that retrieval takes "the features of pool5" and the Euclidean distance. Here an image is
 resized as for scoring, and its features are those of the centre crop: one pass an image, the plain reading. The mean
@@ -15,13 +15,15 @@ import numpy as np
 from skinmtl.common.errors import InputError
 from skinmtl.common.provenance import made_by
 from skinmtl.data.manifest import Manifest
-from skinmtl.nets.caffe_net import Snapshot, checked_snapshot
+from skinmtl.engines.engine import Engine
+from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.nets.label_names import check_manifest
 from skinmtl.retrieval.features_file import Features, write_features
 from skinmtl.scores.forward import Protocol, averaged_outputs, check_side, kept_outputs, record
 
 BLOB = "pool5"
-DECIDES = ("blob", "short_side", "crop", "crops", "mean", "net", "net_sha256", "weights_sha256")
+DECIDES = ("blob", "short_side", "crop", "crops", "mean", "net", "net_sha256", "weights_sha256", "precision")
+BEFORE = {"precision": "fp32"}  # of files from when there was no other
 
 
 def extract(
@@ -38,7 +40,7 @@ def extract(
     What a stopped run has made for the file `out` is kept beside it, and used where everything is still the same.
     """
     check_manifest(manifest, deploy)
-    snapshot = feature_net(deploy, weights, protocol.gpu)
+    snapshot = feature_net(deploy, weights, protocol.engine)
     made_how = feature_record(snapshot, protocol)
     with kept_outputs(snapshot, [BLOB], manifest, image_folder, protocol, made_how, out, "extracting") as (values,):
         features = Features(
@@ -64,9 +66,9 @@ def features_of(snapshot: Snapshot, paths: Sequence[Path], protocol: Protocol) -
     return np.stack(list(averaged_outputs(snapshot, [BLOB], paths, protocol, refuse, "extracting")))
 
 
-def feature_net(deploy: Path, weights: Path, gpu: int | None) -> Snapshot:
+def feature_net(deploy: Path, weights: Path, engine: Engine) -> Snapshot:
     """A snapshot whose net has a pool5 of (N, C, 1, 1). InputError where it has none, such as AlexNet's 256 x 6 x 6."""
-    snapshot = checked_snapshot(deploy, weights, gpu)
+    snapshot = checked_snapshot(deploy, weights, engine)
     shape = snapshot.shapes.tops.get(BLOB)
     if shape is None:
         raise InputError(f"{deploy}: has no {BLOB}; give a ResNet's deploy.prototxt of make_prototxt.py")
@@ -84,10 +86,10 @@ def feature_record(snapshot: Snapshot, protocol: Protocol) -> dict[str, Any]:
 def difference(training: dict[str, Any], queries: dict[str, Any]) -> str:
     """The first thing in two records for which features cannot be compared, in words; nothing where they can.
 
-    The engine is left out: the same net and weights in another engine differ by rounding alone.
+    The engine is left out: the same net and weights in another engine of the same precision differ by rounding alone.
     """
     for key in DECIDES:
-        ours, theirs = training.get(key), queries.get(key)
+        ours, theirs = (record.get(key, BEFORE.get(key)) for record in (training, queries))
         if ours != theirs:
             return f"{key} is {theirs}, where the training images have {ours}"
     return ""

@@ -11,6 +11,7 @@ import numpy as np
 
 from skinmtl.common.errors import InputError
 from skinmtl.common.outputs import new_file
+from skinmtl.engines.engine import Engine
 from skinmtl.retrieval.extraction import difference, feature_net, feature_record, features_of
 from skinmtl.retrieval.features_file import REMEDY, Features
 from skinmtl.retrieval.neighbours import nearest
@@ -60,23 +61,33 @@ def retrieve(training: Features, queries: Features, k: int, training_path: Path,
 
 
 def retrieve_images(
-    training: Features, paths: Sequence[Path], deploy: Path, weights: Path, gpu: int | None, k: int, training_path: Path
+    training: Features,
+    paths: Sequence[Path],
+    deploy: Path,
+    weights: Path,
+    engine: Engine,
+    k: int,
+    training_path: Path,
 ) -> Neighbours:
     """The same for image files without labels. They are tested as the training images were.
 
-    InputError where the net or its weights are not those of the training features.
+    InputError where the net, its weights or the precision are not those of the training features; the engine may be
+    another.
     """
-    snapshot = feature_net(deploy, weights, gpu)
+    snapshot = feature_net(deploy, weights, engine)
     try:
         mean = tuple(float(value) for value in training.protocol["mean"])
-        protocol = Protocol(int(training.protocol["short_side"]), mean, BATCH, gpu, 1, int(training.protocol["crops"]))
+        short_side, crops = (int(training.protocol[name]) for name in ("short_side", "crops"))
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{training_path}: its protocol has no mean, short_side and crops; {REMEDY}") from None
-    if protocol.crops not in CUTS:
-        raise InputError(f"{training_path}: its features are of {protocol.crops} crops; {REMEDY}")
+    if crops not in CUTS:
+        raise InputError(f"{training_path}: its features are of {crops} crops; {REMEDY}")
+    protocol = Protocol(short_side, mean, BATCH, engine, 1, crops)
     unlike = difference(training.protocol, feature_record(snapshot, protocol))
     if unlike:
-        raise InputError(f"{weights}: {unlike} ({training_path}); give the net and the weights that made them")
+        raise InputError(
+            f"{weights}: {unlike} ({training_path}); give the net, the weights and the precision that made them"
+        )
     found, distance = nearest(training.features, features_of(snapshot, paths, protocol), k)
     return Neighbours([str(path) for path in paths], found, distance)
 

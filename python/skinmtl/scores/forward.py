@@ -17,7 +17,8 @@ from skinmtl.common.parallel import ordered_map
 from skinmtl.data import images
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.manifest import Manifest
-from skinmtl.nets.caffe_net import Snapshot, forward
+from skinmtl.engines.engine import Engine
+from skinmtl.engines.snapshot import Snapshot
 from skinmtl.scores.crops import CROPS, CUTS
 from skinmtl.scores.resumable import resumable_rows
 
@@ -32,7 +33,7 @@ class Protocol:
     short_side: int
     mean: tuple[float, ...]
     batch_size: int
-    gpu: int | None
+    engine: Engine
     workers: int
     crops: int = CROPS
 
@@ -101,7 +102,7 @@ def averaged_outputs(
         batch = list(islice(crops, protocol.batch_size))
         if not batch:
             return
-        tops = forward(net, batch, blobs)
+        tops = net.forward(batch, blobs)
         outputs.extend(np.concatenate([top.reshape(len(batch), -1) for top in tops], axis=1))
         while len(outputs) >= protocol.crops:
             row = np.mean(outputs[: protocol.crops], axis=0)

@@ -1,4 +1,4 @@
-"""Scores of a snapshot on images: the ten-crop test through pycaffe, one forward pass an image."""
+"""Scores of a snapshot on images: the ten-crop test, one forward pass an image."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import numpy as np
 from skinmtl.common.errors import InputError
 from skinmtl.common.provenance import made_by
 from skinmtl.data.manifest import Manifest
-from skinmtl.nets.caffe_net import MAKE_ANOTHER, Snapshot, checked_snapshot, mean_of
+from skinmtl.engines.snapshot import MAKE_ANOTHER, Snapshot, checked_snapshot
 from skinmtl.nets.label_names import check_manifest
 from skinmtl.scores.forward import Protocol, kept_outputs, record
 from skinmtl.scores.scores_file import Scores, write_scores
 
-__all__ = ["HEADS", "Protocol", "mean_of", "score"]
 HEADS = ("lesion_prob", "location_prob")
 
 
@@ -34,7 +33,7 @@ def score(
     What a stopped run has made for the file `out` is kept beside it, and used where everything is still the same.
     """
     check_manifest(manifest, deploy)
-    snapshot = checked_snapshot(deploy, weights, protocol.gpu)
+    snapshot = checked_snapshot(deploy, weights, protocol.engine)
     heads = _heads(snapshot, manifest)
     made_how = record(snapshot, protocol)
     with kept_outputs(snapshot, heads, manifest, image_folder, protocol, made_how, out, "scoring") as outputs:

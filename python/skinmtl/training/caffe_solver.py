@@ -1,4 +1,4 @@
-"""pycaffe's solver as the driver of a training sees it; another engine would have the same methods.
+"""pycaffe's solver as the driver of a training sees it; TorchSolver has the same methods.
 
 Caffe's Data layers start at record 0 in every process. Here a restored solver is brought to where the data stood by
 forwarding the Data layers alone, which holds for any LMDB. They also draw crops and mirrors, and Dropout draws masks:
@@ -23,7 +23,7 @@ from tqdm import tqdm
 from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.common.errors import InputError
 from skinmtl.common.outputs import new_file
-from skinmtl.nets.caffe_net import pycaffe
+from skinmtl.engines.caffe_engine import pycaffe, pycaffe_on
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.snapshots import Snapshot
 from skinmtl.training.solver_file import effective_solver, solver_text
@@ -38,15 +38,12 @@ class CaffeSolver:
     `passes` times.
     """
 
+    reads_again = True  # to find its place in the data
+
     def __init__(
         self, given: Message, inputs: TrainingInputs, solver_path: Path, prefix: Path, max_iter: int, gpu: int | None
     ) -> None:
-        caffe = pycaffe()
-        if gpu is None:
-            caffe.set_mode_cpu()
-        else:
-            caffe.set_mode_gpu()
-            caffe.set_device(gpu)
+        caffe = pycaffe_on(gpu)
         self.seed = self.passes = 0
         self._given, self._inputs, self._max_iter = given, inputs, max_iter
         self._solver_path, self._prefix = solver_path, prefix

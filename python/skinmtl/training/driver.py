@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from skinmtl.common.errors import InputError
 from skinmtl.figures.curves import draw_curves
 from skinmtl.training import snapshots
-from skinmtl.training.caffe_solver import CaffeSolver
 from skinmtl.training.divergence import LossGuard, chance_loss
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.log_file import append_row, cut_back, read_log, write_rows
@@ -20,6 +19,10 @@ from skinmtl.training.plateau import Plateau, PlateauRule
 from skinmtl.training.run_folder import RunFolder
 from skinmtl.training.stopping import StopRequest
 from skinmtl.training.validation import validate, watched_error
+
+if TYPE_CHECKING:
+    from skinmtl.training.caffe_solver import CaffeSolver
+    from skinmtl.training.torch_solver import TorchSolver
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ class Progress:
 class Training:
     """Drives `engine` by a schedule, and writes what happens to a run folder, which the caller has locked."""
 
-    def __init__(self, engine: CaffeSolver, folder: RunFolder, inputs: TrainingInputs, schedule: Schedule) -> None:
+    def __init__(
+        self, engine: CaffeSolver | TorchSolver, folder: RunFolder, inputs: TrainingInputs, schedule: Schedule
+    ) -> None:
         self._engine, self._folder, self._inputs, self._schedule = engine, folder, inputs, schedule
         self._plateau = Plateau(schedule.plateau, schedule.base_lr)
         self._progress = Progress()
@@ -166,7 +171,8 @@ class Training:
         if self._schedule.resume_data == "cycle":
             seed = (self._schedule.seed + snapshot.iteration) % 2**31
             passes = self._engine.passes_of_cycle(snapshot.iteration)
-        tqdm.write(f"{where}; {passes} batches are read again to find the place in the data")
+        reading = f"; {passes} batches are read again to find the place in the data"
+        tqdm.write(where + (reading if self._engine.reads_again else ""))
         self._engine.restore(snapshot, self._plateau.rate, seed, passes)
         self._last = snapshot
 

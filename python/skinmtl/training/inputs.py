@@ -20,12 +20,13 @@ from skinmtl.common.errors import InputError
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.lmdb_open import open_lmdb
 from skinmtl.data.table import read_csv
+from skinmtl.engines.engine import Engine
 from skinmtl.nets.data_layers import DataLayer, check_stored, data_layer
 from skinmtl.nets.label_names import names_of, read_label_names
-from skinmtl.nets.net_probe import net_shapes
 from skinmtl.nets.weights import compare_weights
 
 HEADS = ("lesion", "location")
+CAFFE = Engine()
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ class FilledLayers:
     unused: list[str]
 
 
-def check_inputs(net_folder: Path, watch_test_fold: bool) -> TrainingInputs:
-    """Reads the nets of a folder of make_prototxt.py, and their data sets. InputError where they do not fit."""
+def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE) -> TrainingInputs:
+    """Reads the nets of a folder of make_prototxt.py, and their data sets. InputError where they do not fit, or where
+    the engine cannot open the LMDBs."""
     train_net, test_net = net_folder / "train.prototxt", net_folder / "test.prototxt"
     nets = {path: read_net(path) for path in (train_net, test_net)}
     heads = _heads(train_net, nets[train_net])
@@ -66,8 +68,9 @@ def check_inputs(net_folder: Path, watch_test_fold: bool) -> TrainingInputs:
         raise InputError(f"{test_net}: other heads than in {train_net}; make both with make_prototxt.py")
     layers = {path: _data_layers(path, net) for path, net in nets.items()}
     train_data, test_data = (layers[path][0].source.parent for path in nets)
-    _check_data(train_net, layers[train_net], train_data)
-    _check_data(test_net, layers[test_net], test_data)
+    locks = engine.name == "caffe"
+    _check_data(train_net, layers[train_net], train_data, locks)
+    _check_data(test_net, layers[test_net], test_data, locks)
     names = names_of(train_data, test_data)
     _check_names(net_folder, nets[train_net], heads, names, train_data)
     _check_watched(train_data, test_data, watch_test_fold)
@@ -90,14 +93,15 @@ def check_inputs(net_folder: Path, watch_test_fold: bool) -> TrainingInputs:
     )
 
 
-def check_weights(inputs: TrainingInputs, weights: list[Path], gpu: int | None) -> FilledLayers:
-    """Builds both nets in a process of their own, and holds each caffemodel against them, as Caffe would fill them.
+def check_weights(inputs: TrainingInputs, weights: list[Path], engine: Engine) -> FilledLayers:
+    """Builds both nets, and holds each caffemodel against them, as Caffe would fill them.
 
-    InputError where Caffe cannot build a net, where a layer of that name has another shape (Caffe would abort), or
+    InputError where the engine cannot build a net, where a layer of that name has another shape (Caffe would abort), or
     where frozen statistics are left unset (every output would be NaN).
     """
-    with ThreadPoolExecutor(2) as both:  # each waits for its process
-        shapes, test_shapes = both.map(lambda net: net_shapes(net, gpu), (inputs.train_net, inputs.test_net))
+    engine.library()  # before there are threads
+    with ThreadPoolExecutor(2) as both:  # each may wait for a process of Caffe
+        shapes, test_shapes = both.map(engine.shapes, (inputs.train_net, inputs.test_net))
     if test_shapes.params != shapes.params:
         raise InputError(f"{inputs.test_net}: other layers than in {inputs.train_net}; make both with make_prototxt.py")
     filled: set[str] = set()
@@ -127,10 +131,10 @@ def check_weights(inputs: TrainingInputs, weights: list[Path], gpu: int | None) 
     )
 
 
-def check_gpu(inputs: TrainingInputs, gpu: int | None) -> None:
-    """InputError where this Caffe cannot build the training net on the GPU that is asked for."""
-    if gpu is not None:
-        net_shapes(inputs.train_net, gpu)
+def check_gpu(inputs: TrainingInputs, engine: Engine) -> None:
+    """InputError where the engine cannot build the training net on the GPU that is asked for."""
+    if engine.gpu is not None:
+        engine.shapes(inputs.train_net)
 
 
 def _heads(path: Path, net: Message) -> dict[str, int]:
@@ -166,8 +170,9 @@ def _data_layers(path: Path, net: Message) -> list[DataLayer]:
     return layers
 
 
-def _check_data(net: Path, layers: list[DataLayer], folder: Path) -> None:
-    """InputError unless the LMDBs are there, whole, large enough for the crop, and can be opened as Caffe does."""
+def _check_data(net: Path, layers: list[DataLayer], folder: Path, locks: bool) -> None:
+    """InputError unless the LMDBs are there, whole, large enough for the crop, and can be opened, if need be with a
+    lock, as Caffe does."""
     if not folder.is_dir():
         raise InputError(f"{folder}: not there, but {net} reads it; run from where it was made for, or build it")
     summary = read_summary(folder)
@@ -179,19 +184,19 @@ def _check_data(net: Path, layers: list[DataLayer], folder: Path) -> None:
     if layers[0].scales:
         check_stored(folder, summary, layers[0].scales)
     for layer in layers:
-        entries = _entries(layer.source)
+        entries = _entries(layer.source, locks)
         if entries != summary["n_records"]:
             raise InputError(
                 f"{layer.source}: {entries} records, dataset.json says {summary['n_records']}; build the LMDBs again"
             )
 
 
-def _entries(folder: Path) -> int:
+def _entries(folder: Path, locks: bool) -> int:
     with open_lmdb(folder) as environment:
         entries = environment.stat()["entries"]
     lock = folder / "lock.mdb"
     read_only_disk = os.statvfs(str(folder)).f_flag & os.ST_RDONLY
-    if not read_only_disk and not os.access(str(lock if lock.exists() else folder), os.W_OK):
+    if locks and not read_only_disk and not os.access(str(lock if lock.exists() else folder), os.W_OK):
         raise InputError(f"{folder}: Caffe locks what it reads and may not write there; make the folder writable")
     return entries
 

@@ -18,6 +18,8 @@ from skinmtl.training.snapshots import last_whole
 LOCK = ".lock"
 # what may be set otherwise when a run goes on: neither weights nor log up to there depend on it
 MAY_DIFFER = ("max_iter", "snapshot_interval", "keep_snapshots")
+OF_ENGINE = ("engine", "precision")
+BEFORE = {"engine": "caffe", "precision": "fp32"}  # of runs from when there was no other
 
 
 class RunFolder:
@@ -72,19 +74,28 @@ class RunFolder:
         try:
             record = json.loads(self.args.read_text(encoding="utf-8"))
             if isinstance(record["settings"], dict) and isinstance(record["sha256"], dict):
+                record["settings"] = {**BEFORE, **record["settings"]}
                 return record
         except (OSError, ValueError, KeyError, TypeError):
             pass
         raise InputError(f"{self.args}: cannot be read as a run's arguments; train anew in another folder")
 
-    def difference(self, record: dict[str, Any]) -> str:
+    def engines(self) -> list[dict[str, Any]]:
+        """Which engine made the run so far, by the iteration from which on."""
+        begun = self.read_args()
+        of_old = {"engine": f"caffe {begun.get('versions', {}).get('caffe')}", "precision": "fp32"}
+        return begun.get("engines") or [{"from_iteration": 0, **of_old}]
+
+    def difference(self, record: dict[str, Any], change_engine: bool = False) -> str:
         """What keeps `record` from going on with the run, in words: the first setting or input file that is not as
-        the run was begun with, or fewer iterations than are done; nothing where it can."""
+        the run was begun with, or fewer iterations than are done; nothing where it can. With `change_engine` the engine
+        and its precision may be others."""
+        may_differ = (*MAY_DIFFER, *(OF_ENGINE if change_engine else ()))
         begun = self.read_args()
         for part in ("settings", "sha256"):
             for name in {**begun[part], **record[part]}:
                 before, now = begun[part].get(name), record[part].get(name)
-                if before != now and name not in MAY_DIFFER:
+                if before != now and name not in may_differ:
                     return f"{name} was {before}, is {now}" if part == "settings" else f"{name} is another file"
         wanted = record["settings"]["max_iter"]
         if begun["settings"].get("max_iter", 0) > wanted:
@@ -93,13 +104,15 @@ class RunFolder:
                 return f"{last.iteration} iterations are done, max_iter is {wanted}"
         return ""
 
-    def check_same(self, record: dict[str, Any]) -> None:
+    def check_same(self, record: dict[str, Any], change_engine: bool = False) -> None:
         """InputError names the first difference."""
-        what = self.difference(record)
+        what = self.difference(record, change_engine)
         if what:
+            of_engine = what.startswith(tuple(f"{name} was" for name in OF_ENGINE))
+            go_on = " say --change-engine to go on," if of_engine else ""
             raise InputError(
-                f"{self.path}: was begun with other arguments: {what}; give the same, name another folder, or let "
-                "--set-aside rename it"
+                f"{self.path}: was begun with other arguments: {what}; give the same,{go_on} name another folder, or "
+                "let --set-aside rename it"
             )
 
     def set_aside(self) -> Path:
@@ -124,3 +137,11 @@ class RunFolder:
         """The last snapshot's caffemodel as final.caffemodel, which marks the run as finished."""
         with new_file(self.final) as partial:
             shutil.copyfile(str(caffemodel), str(partial))
+
+
+def engines_used(before: list[dict[str, Any]], engine: dict[str, Any], iteration: int) -> list[dict[str, Any]]:
+    """What `before` says of earlier iterations, and that `engine` makes those after `iteration`."""
+    kept = [one for one in before if one["from_iteration"] < iteration]
+    if kept and {**kept[-1], **engine} == kept[-1]:
+        return kept
+    return [*kept, {"from_iteration": iteration, **engine}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 from tqdm import tqdm
@@ -13,17 +13,20 @@ from tqdm import tqdm
 from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
 from skinmtl.common.provenance import made_by, sha256
+from skinmtl.engines.engine import Engine
 from skinmtl.layers.settings import without_pace
-from skinmtl.nets.caffe_net import pycaffe
 from skinmtl.training import snapshots
 from skinmtl.training.caffe_solver import CaffeSolver
 from skinmtl.training.driver import Outcome, Schedule, Training
 from skinmtl.training.inputs import TrainingInputs, check_gpu, check_inputs, check_weights
 from skinmtl.training.plateau import PlateauRule
-from skinmtl.training.run_folder import RunFolder
+from skinmtl.training.run_folder import RunFolder, engines_used
 from skinmtl.training.solver_file import read_checked_solver
 from skinmtl.training.stopping import deferred_stops
 from skinmtl.training.validation import check_watch
+
+if TYPE_CHECKING:
+    from skinmtl.training.torch_solver import TorchSolver
 
 # where neither the flag nor the solver says: our choice
 TEST_INTERVAL, DISPLAY, SEED = 1000, 20, 1
@@ -39,7 +42,9 @@ class Request:
     out: Path
     resume: bool
     set_aside: bool
-    gpu: int | None
+    change_engine: bool
+    engine: Engine
+    workers: int | None
     max_iter: int | None
     base_lr: float | None
     seed: int | None
@@ -60,34 +65,37 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
     folder.check_new(request.resume)
     solver = read_checked_solver(request.solver)
     schedule = _schedule(request, solver)
-    inputs = check_inputs(request.net, request.watch_test_fold)
+    inputs = check_inputs(request.net, request.watch_test_fold, request.engine)
     check_watch(schedule.watch, inputs.names)
     record = _record(request, solver, inputs, schedule, arguments)
+    if request.engine.name == "torch":
+        from skinmtl.training.torch_solver import check_trainable  # only here: PyTorch takes seconds to load
+
+        check_trainable(request.solver, solver, inputs)
     if request.set_aside and folder.args.exists():
-        what = folder.difference(record)
+        what = folder.difference(record, request.change_engine)
         if what:
             tqdm.write(f"{request.out}: {what}; the run before is in {folder.set_aside()} now")
     if folder.args.exists():
-        folder.check_same(record)
+        folder.check_same(record, request.change_engine)
         record["layers"] = folder.read_args()["layers"]
-        check_gpu(inputs, request.gpu)
+        check_gpu(inputs, request.engine)
     else:
-        record["layers"] = asdict(check_weights(inputs, request.weights, request.gpu))
+        record["layers"] = asdict(check_weights(inputs, request.weights, request.engine))
     with folder.locked():
         folder.check_new(request.resume)  # again: another process may have been faster
         if folder.args.exists():
-            folder.check_same(record)
+            folder.check_same(record, request.change_engine)
             ended = _finished(folder, schedule)
             if ended:
                 return ended
         if folder.final.exists():
             folder.final.unlink()
-        folder.write_args(record)
         snapshot = _last_snapshot(folder)
-        engine = CaffeSolver(
-            solver, inputs, folder.solver, folder.snapshots / read_net(inputs.train_net).name, schedule.max_iter,
-            request.gpu,
-        )  # fmt: skip
+        before = folder.engines() if snapshot else []
+        record["engines"] = engines_used(before, request.engine.record(), snapshot.iteration if snapshot else 0)
+        folder.write_args(record)
+        engine = _solver(request, solver, inputs, folder, schedule.max_iter)
         training = Training(engine, folder, inputs, schedule)
         if snapshot:
             training.go_on(snapshot)
@@ -99,6 +107,18 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
                 return training.run(stop)
         finally:
             engine.close()
+
+
+def _solver(
+    request: Request, solver: Message, inputs: TrainingInputs, folder: RunFolder, max_iter: int
+) -> CaffeSolver | TorchSolver:
+    """What trains, of the engine that is asked for."""
+    prefix = folder.snapshots / read_net(inputs.train_net).name
+    if request.engine.name == "caffe":
+        return CaffeSolver(solver, inputs, folder.solver, prefix, max_iter, request.engine.gpu)
+    from skinmtl.training.torch_solver import TorchSolver
+
+    return TorchSolver(solver, inputs, folder.solver, prefix, max_iter, request.engine, request.workers)
 
 
 def _schedule(request: Request, solver: Message) -> Schedule:
@@ -132,7 +152,7 @@ def _record(
 ) -> dict[str, Any]:
     """args.json: what decides the run (settings, sha256 of what goes in), and what made it."""
     made = made_by(arguments)
-    made["versions"]["caffe"] = pycaffe().__version__
+    made["versions"][request.engine.name] = request.engine.version
     settings = asdict(schedule)
     plateau = settings.pop("plateau")
     for by_choice in ("rate_change", "resume_data"):
@@ -147,6 +167,8 @@ def _record(
     return {
         **made,
         "settings": {
+            "engine": request.engine.name,
+            "precision": request.engine.precision,
             **settings,
             **{f"plateau_{name}": value for name, value in plateau.items()},
             "batch_size": inputs.batch_size,

@@ -1,0 +1,81 @@
+"""BVLC Caffe as an engine, through pycaffe."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Sequence
+
+import numpy as np
+
+from skinmtl.common.errors import InputError
+from skinmtl.engines.engine import Engine, OpenNet
+from skinmtl.nets.net_probe import NO_PYCAFFE, NetShapes, net_shapes
+
+LOG_LEVEL = "GLOG_minloglevel"  # of Caffe's log; 2: errors alone
+
+
+class CaffeNet(OpenNet):
+    """A caffe.Net; what `forward` returns is its own memory."""
+
+    def __init__(self, deploy: Path, weights: Path, gpu: int | None) -> None:
+        caffe = pycaffe_on(gpu)
+        self._net = caffe.Net(str(deploy), caffe.TEST, weights=str(weights))
+
+    def forward(self, batch: Sequence[np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
+        data = self._net.blobs["data"]
+        if data.shape[0] != len(batch):
+            data.reshape(len(batch), *batch[0].shape)
+        data.data[...] = batch
+        self._net.forward()
+        return [self._net.blobs[blob].data for blob in blobs]
+
+    def parameters(self, layer: str) -> list[np.ndarray]:
+        return [blob.data for blob in self._net.params[layer]]
+
+
+def open_net(deploy: Path, weights: Path, engine: Engine) -> CaffeNet:
+    """The net, which Caffe is known to build: it ends the process where it cannot."""
+    return CaffeNet(deploy, weights, engine.gpu)
+
+
+def shapes_of(prototxt: Path, engine: Engine) -> NetShapes:
+    """The net's shapes, found in a process of its own."""
+    return net_shapes(prototxt, engine.gpu)
+
+
+def version() -> str:
+    """Caffe's."""
+    return pycaffe().__version__
+
+
+def pycaffe_on(gpu: int | None) -> ModuleType:
+    """pycaffe, set to run on a GPU or on the CPU (None)."""
+    caffe = pycaffe()
+    if gpu is None:
+        caffe.set_mode_cpu()
+    else:
+        caffe.set_mode_gpu()
+        caffe.set_device(gpu)
+    return caffe
+
+
+def pycaffe() -> ModuleType:
+    """pycaffe, quiet but for errors; imported here alone, since only this engine needs it. InputError without it.
+
+    Its log reads the environment once, when it is loaded; programs that are started later are not to be quiet too.
+    """
+    unset = LOG_LEVEL not in os.environ
+    if unset:
+        os.environ[LOG_LEVEL] = "2"
+    try:
+        import caffe
+    except ModuleNotFoundError as error:
+        if error.name != "caffe":
+            raise
+        raise InputError(NO_PYCAFFE) from None
+    finally:
+        if unset:
+            del os.environ[LOG_LEVEL]
+    return caffe

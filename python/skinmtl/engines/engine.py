@@ -1,0 +1,91 @@
+"""Which engine runs a net, where and how precisely; and what both engines can do with one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Sequence
+
+from skinmtl.common.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from skinmtl.nets.net_probe import NetShapes
+
+NAMES = ("caffe", "torch")
+PRECISIONS = ("fp32", "tf32", "bf16")
+NEEDS_TORCH = "--engine torch needs PyTorch, which this Python has not: make torch, then run with .venv/bin/python"
+
+
+class OpenNet(ABC):
+    """A deploy net with its weights, ready for forward passes in the phase TEST."""
+
+    @abstractmethod
+    def forward(self, batch: Sequence[np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
+        """One forward pass of N crops (3, S, S) float32, BGR less the mean; returns the blobs, (N, ...) float32 each.
+
+        N is whatever the batch has. The next pass may overwrite what was returned.
+        """
+
+    @abstractmethod
+    def parameters(self, layer: str) -> list[np.ndarray]:
+        """A layer's blobs, as in the caffemodel."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`name` of the engine, the GPU to run on (None: the CPU), and the precision of the computation.
+
+    fp32 is the same in both engines up to rounding. tf32 (of NVIDIA GPUs) and bf16 are of PyTorch alone: faster, with
+    about three digits a number.
+    """
+
+    name: str = "caffe"
+    gpu: int | None = None
+    precision: str = "fp32"
+
+    def open(self, deploy: Path, weights: Path) -> OpenNet:
+        """The net with these weights. InputError where it cannot be built, or where there is no such GPU."""
+        return self.library().open_net(deploy, weights, self)
+
+    def shapes(self, prototxt: Path) -> NetShapes:
+        """The shapes of any net, without the data that it would read. InputError says why it cannot be built."""
+        return self.library().shapes_of(prototxt, self)
+
+    @property
+    def version(self) -> str:
+        """Of the library that runs the nets."""
+        return self.library().version()
+
+    def record(self) -> dict[str, Any]:
+        """What of the engine decides outputs, for the file that they are written to."""
+        return {"engine": f"{self.name} {self.version}", "precision": self.precision}
+
+    def library(self) -> Any:
+        """The module that has `open_net`, `shapes_of` and `version` for this engine; imported here alone, so that
+        nobody needs the other's library."""
+        if self.name == "caffe":
+            from skinmtl.engines import caffe_engine
+
+            return caffe_engine
+        try:
+            from skinmtl.engines import torch_engine
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "torch":
+                raise
+            raise InputError(NEEDS_TORCH) from None
+        except (ImportError, OSError) as error:
+            said = (str(error).splitlines() or [""])[0]
+            raise InputError(f"--engine torch: PyTorch cannot be loaded ({said}); install it anew") from None
+        return torch_engine
+
+
+def unusable(name: str, gpu: int | None, precision: str) -> str:
+    """Why the three cannot go together, in words; nothing where they can."""
+    if name == "caffe" and precision != "fp32":
+        return f"--precision {precision}: Caffe computes in fp32 alone; add --engine torch, or leave --precision out"
+    if precision == "tf32" and gpu is None:
+        return "--precision tf32: is a way of NVIDIA GPUs; add --gpu N, or leave --precision out"
+    return ""

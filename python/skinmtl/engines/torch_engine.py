@@ -1,0 +1,66 @@
+"""The Caffe-compatible engine on PyTorch: caffe_torch. Importing this module imports PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+import torch
+
+from caffe_torch.errors import NetError
+from caffe_torch.inference import Inference
+from caffe_torch.net import Net
+from skinmtl.caffe_files.prototxt import read_net
+from skinmtl.common.errors import InputError
+from skinmtl.engines.engine import Engine, OpenNet
+from skinmtl.nets.net_probe import NetShapes, without_data
+
+
+class TorchNet(OpenNet):
+    """A net of caffe_torch for inference."""
+
+    def __init__(self, deploy: Path, weights: Path, device: str, precision: str) -> None:
+        self._net = Inference(deploy, weights, device, precision)
+
+    def forward(self, batch: Sequence[np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
+        return self._net.forward({"data": np.stack(batch)}, blobs)
+
+    def parameters(self, layer: str) -> list[np.ndarray]:
+        return self._net.parameters(layer)
+
+
+def open_net(deploy: Path, weights: Path, engine: Engine) -> TorchNet:
+    """The net on its device."""
+    return TorchNet(deploy, weights, device_of(engine.gpu), engine.precision)
+
+
+def shapes_of(prototxt: Path, engine: Engine) -> NetShapes:
+    """The net's shapes; its device is looked for too, so that a GPU that is not there is said before any work."""
+    device_of(engine.gpu)
+    param = read_net(prototxt, strict=True)
+    without_data(param, prototxt)
+    try:
+        net = Net(param, "TEST")
+    except NetError as error:
+        raise InputError(f"{prototxt}: cannot be built: {error}; correct the net, or use --engine caffe") from None
+    params = {layer.name: [list(blob.shape) for blob in layer.blobs] for layer in net.layers if layer.blobs}
+    return NetShapes(params, {name: list(shape) for name, shape in net.shapes.items()})
+
+
+def version() -> str:
+    """PyTorch's."""
+    return str(torch.__version__)
+
+
+def device_of(gpu: int | None) -> str:
+    """PyTorch's name of a GPU, or of the CPU (None). InputError where there is no such GPU."""
+    if gpu is None:
+        return "cpu"
+    there = torch.cuda.device_count()
+    if not there:
+        why = "has no GPU that PyTorch can use" if torch.backends.cuda.is_built() else "has a PyTorch without CUDA"
+        raise InputError(f"--gpu {gpu}: this machine {why}; leave --gpu out")
+    if gpu >= there:
+        raise InputError(f"--gpu {gpu}: PyTorch can use {there} GPUs here, numbered from 0; give a smaller number")
+    return f"cuda:{gpu}"
