@@ -1,6 +1,6 @@
 """caffe-torch: `caffe train`, `caffe test` and `caffe time` with PyTorch, with Caffe's own flags.
 
-caffe-torch train -solver solver.prototxt [-weights a.caffemodel,b.caffemodel | -snapshot x.solverstate] [-gpu 0]
+caffe-torch train -solver solver.prototxt [-weights a.caffemodel,b.caffemodel | -snapshot x.solverstate] [-gpu 0,1]
 caffe-torch test  -model net.prototxt -weights a.caffemodel [-iterations 50] [-gpu 0]
 caffe-torch time  -model net.prototxt [-iterations 50] [-gpu 0]
 """
@@ -8,6 +8,7 @@ caffe-torch time  -model net.prototxt [-iterations 50] [-gpu 0]
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -17,15 +18,17 @@ from typing import Callable
 
 import torch
 
+from caffe_torch.distributed import Ranks, ranks_here
 from caffe_torch.errors import NetError
+from caffe_torch.launching import launch
 from caffe_torch.log import number, say
 from caffe_torch.model_files import copy_weights
 from caffe_torch.net import Net
+from caffe_torch.precision import PRECISIONS, numerics
+from caffe_torch.stopping import Signals
 from caffe_torch.training import Action, Training, mean_outputs, open_net
 from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.common.errors import InputError
-
-PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -36,9 +39,11 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="train|test|time")
     for name in ("train", "test", "time"):
         command = commands.add_parser(name, allow_abbrev=False)
-        _flag(command, "gpu", default="cpu", help="which GPU, by number; cpu: none (default %(default)s)")
+        _flag(command, "gpu", default="cpu", help="a GPU's number, several joined by commas, all, or cpu (the default)")
         _flag(command, "precision", choices=PRECISIONS, default="fp32", help="of the computation (default %(default)s)")
-        _flag(command, "workers", type=int, default=0, help="processes that read data ahead (default: none)")
+        _flag(
+            command, "workers", type=int, help="processes that read a net's images ahead (default: a core's, less one)"
+        )
         if name == "train":
             _flag(command, "solver", type=Path, required=True, help="the solver's prototxt")
             start = command.add_mutually_exclusive_group()
@@ -55,7 +60,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.command != "train" and args.iterations < 1:
         parser.error("-iterations: at least 1")
-    if args.workers < 0:
+    if args.workers is not None and args.workers < 0:
         parser.error("-workers: not below 0")
     return args
 
@@ -68,61 +73,85 @@ def main(arguments: list[str] | None = None) -> int:
     """Status 0; 1 where an input is at fault, with one line; 130, 143 where Ctrl-C or SIGTERM ended a training."""
     args = parse_args(arguments)
     try:
-        device = device_of(args.gpu)
-        if args.precision == "tf32":
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        return {"train": train, "test": test, "time": measure}[args.command](args, device)
+        devices = devices_of(args.gpu)
+        with numerics(args.precision):
+            if args.command != "train":
+                return {"test": test, "time": measure}[args.command](args, devices[0])
+            if "LOCAL_RANK" in os.environ:
+                return train(args, device_of_rank(devices, args.gpu))
+            if len(devices) > 1:
+                return launch(sys.argv[1:] if arguments is None else arguments, len(devices))
+            return train(args, devices[0])
     except InputError as error:
         print(f"caffe-torch: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
-def device_of(gpu: str) -> str:
-    """PyTorch's name of the device of -gpu."""
+def devices_of(gpu: str) -> list[str]:
+    """PyTorch's names of the devices of -gpu."""
     if gpu == "cpu":
+        return ["cpu"]
+    there = torch.cuda.device_count()
+    if not there:
+        raise NetError(f"-gpu {gpu}: PyTorch finds no GPU on this machine; leave -gpu out")
+    numbers = list(map(str, range(there))) if gpu == "all" else gpu.split(",")
+    for each in numbers:
+        if not each.isdecimal() or len(set(numbers)) < len(numbers):
+            raise NetError(f"-gpu {gpu}: give numbers joined by commas, each once; or all, or cpu")
+        if int(each) >= there:
+            raise NetError(f"-gpu {gpu}: PyTorch finds {there} GPUs on this machine, numbered from 0")
+    return [f"cuda:{each}" for each in numbers]
+
+
+def device_of_rank(devices: list[str], gpu: str) -> str:
+    """That of a process which torchrun, or `launch`, has started beside others."""
+    rank, count = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if devices == ["cpu"]:
         return "cpu"
-    if not gpu.isdigit():
-        raise NetError(f"-gpu {gpu}: give one number, or cpu")
-    if int(gpu) >= torch.cuda.device_count():
-        raise NetError(f"-gpu {gpu}: this machine has {torch.cuda.device_count()} GPUs that PyTorch can use")
-    return f"cuda:{gpu}"
+    if count > len(devices):
+        raise NetError(f"-gpu {gpu}: {count} processes on this machine; start as many as there are GPUs, with -gpu all")
+    return devices[rank]
 
 
 def train(args: argparse.Namespace, device: str) -> int:
-    """`caffe train`."""
-    training = Training(args.solver, device, args.precision, args.workers)
-    if args.snapshot:
-        training.solver.restore(args.snapshot)
-        say("caffe.cpp", f"Resuming from {args.snapshot}")
-    for caffemodel in (*training.param.weights, *filter(None, args.weights.split(","))):
-        say("caffe.cpp", f"Finetuning from {caffemodel}")
-        for layer in training.solver.copy_from(Path(caffemodel)):
-            say("net.cpp", f"Ignoring source layer {layer}")
-    signals = Signals({signal.SIGINT: Action(args.sigint_effect), signal.SIGHUP: Action(args.sighup_effect)})
-    training.solve(signals.requested)
+    """`caffe train`, in this process and in those that were started beside it."""
+    ranks = ranks_here(device)
+    signals = Signals({signal.SIGINT: Action(args.sigint_effect), signal.SIGHUP: Action(args.sighup_effect)}, ranks)
+    training, fault = None, ""
+    try:
+        training = _prepared(args, device, ranks)
+    except InputError as error:
+        fault = str(error)
+    faults = ranks.faults(fault)
+    if any(faults):
+        if next(rank for rank, each in enumerate(faults) if each) == ranks.rank:
+            raise NetError(fault)
+        return 1
+    try:
+        training.solve(signals.requested)
+        ranks.close()
+    except RuntimeError as error:
+        if not ranks.is_lost(error):
+            raise
+        raise NetError("another process of this training has ended; its own line says why") from None
+    finally:
+        training.close()
     return signals.status
 
 
-class Signals:
-    """What signals ask for, looked at between two iterations. SIGTERM snapshots and stops, where Caffe loses all."""
-
-    def __init__(self, effects: dict[signal.Signals, Action]) -> None:
-        self.effects = {**effects, signal.SIGTERM: Action.STOP}
-        self.status = 0
-        self._action = Action.NONE
-        for number_of in self.effects:
-            if signal.getsignal(number_of) != signal.SIG_IGN:
-                signal.signal(number_of, self._note)
-
-    def _note(self, number_of: int, _: object) -> None:
-        self._action = self.effects[signal.Signals(number_of)]
-        if self._action is Action.STOP:
-            self.status = 128 + number_of
-
-    def requested(self) -> Action:
-        """The last request, once."""
-        action, self._action = self._action, Action.NONE
-        return action
+def _prepared(args: argparse.Namespace, device: str, ranks: Ranks) -> Training:
+    training = Training(args.solver, device, args.precision, args.workers, ranks)
+    tell = say if ranks.is_root else lambda *_: None
+    if args.snapshot:
+        training.solver.restore(args.snapshot)
+        tell("caffe.cpp", f"Resuming from {args.snapshot}")
+    for caffemodel in (*training.param.weights, *filter(None, args.weights.split(","))):
+        tell("caffe.cpp", f"Finetuning from {caffemodel}")
+        for layer in training.solver.copy_from(Path(caffemodel)):
+            tell("net.cpp", f"Ignoring source layer {layer}")
+    return training
 
 
 def test(args: argparse.Namespace, device: str) -> int:
@@ -171,8 +200,8 @@ def _opened(args: argparse.Namespace, device: str) -> Net:
     for caffemodel in filter(None, args.weights.split(",")):
         copy_weights(net, Path(caffemodel))
     for source in net.sources():
-        source.start(0, 1)
-    return net.to(device)
+        source.place_in_training(0, 1)
+    return net.to(device, memory_format=torch.channels_last)  # faster in convolutions
 
 
 def _casting(precision: str, device: str) -> Callable:

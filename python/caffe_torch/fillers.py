@@ -20,8 +20,14 @@ def fill(values: Tensor, filler: Message, layer: str) -> None:
     maker = FILLERS.get(filler.type)
     if maker is None:
         raise NetError(f"layer {layer!r}: unknown filler {filler.type!r}; known are {', '.join(sorted(FILLERS))}")
-    with torch.no_grad():
-        maker(values, filler)
+    if not values.numel():
+        return
+    try:
+        with torch.no_grad():
+            maker(values, filler)
+    except (RuntimeError, IndexError) as error:  # what a distribution, or a blob's axes, cannot be
+        said = str(error).splitlines()[0]
+        raise NetError(f"layer {layer!r}: filler {filler.type!r} cannot fill {tuple(values.shape)} ({said})") from None
 
 
 def _constant(values: Tensor, filler: Message) -> None:

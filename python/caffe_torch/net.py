@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterable, Sequence
+from typing import Callable, Iterable, Sequence
 
 import torch
 from google.protobuf.message import Message
@@ -13,7 +13,8 @@ from torch.func import functional_call
 from caffe_torch.errors import NetError
 from caffe_torch.layers import LAYERS
 from caffe_torch.layers.layer import Layer
-from caffe_torch.layers.normalisation import BatchNorm, Scale
+from caffe_torch.layers.normalisation import BatchNorm
+from caffe_torch.plan import Step, make_plan
 from skinmtl.caffe_files.schema import caffe_messages
 
 
@@ -31,45 +32,61 @@ class Net(nn.Module):
     """Runs layers in the order of the prototxt.
 
     A top with its bottom's name replaces that blob for the layers that follow; here the old numbers stay untouched.
-    `learned` lists the parameters in Caffe's order, each once however many layers share it.
+    `learned` lists the parameters in Caffe's order, each once however many layers share it. What a blob holds from one
+    writing to the next is a value, and has a number: `bottoms` and `tops` are those that a layer, by name, reads and
+    writes, and `values` those that the blobs hold in the end.
     """
 
     def __init__(self, param: Message, phase: str, level: int = 0, stages: Sequence[str] = ()) -> None:
         super().__init__()
-        self.name, self.phase = param.name, phase
+        self.name, self.phase, self.force_backward = param.name, phase, param.force_backward
         self.layers = nn.ModuleList()
         self.learned: list[Learned] = []
         self.loss_weights: list[tuple[str, float]] = []
         self._shared: dict[str, tuple[Layer, int, Learned]] = {}
+        self.bottoms: dict[str, list[int]] = {}
+        self.tops: dict[str, list[int]] = {}
+        self.values: dict[str, int] = {}
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in chosen_layers(param, phase, level, stages):
             self._add(layer, shapes)
-        self._fused = self._batch_norms_with_scales()
+        self.plan = self.plan_for(self.values)
         taken = {bottom for layer in self.layers for bottom in layer.param.bottom}
         self.outputs = [name for name in shapes if name not in taken]
         self.shapes = shapes
 
     def forward(self, inputs: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Every blob by name, as the last layer that has it left it; `inputs` are set in place of an Input's tops."""
-        device = next(iter(self.parameters()), torch.empty(0)).device
-        blobs: dict[str, Tensor] = {}
-        skipped = set()
-        for number, layer in enumerate(self.layers):
-            if number in skipped:
-                continue
-            bottoms = self._bottoms(layer, blobs)
-            if number in self._fused:
-                scale = self.layers[self._fused[number]]
-                bias = scale.blob1 if scale.has_bias() else None
-                tops = (layer.normalised(bottoms[0], scale.blob0, bias),)
-                skipped.add(self._fused[number])
+        values = self.run(self.plan, inputs or {})
+        return {name: values[number] for name, number in self.values.items()}
+
+    def run(
+        self,
+        plan: list[Step],
+        inputs: dict[str, Tensor],
+        compute: Callable[[Step, list[Tensor]], Sequence[Tensor]] = Step.compute,
+    ) -> dict[int, Tensor]:
+        """The values that are left after the steps."""
+        device = self.device
+        values: dict[int, Tensor] = {}
+        for step in plan:
+            if step.first.is_source:
+                tops = [top.to(device, non_blocking=True) for top in self._given(step.first, inputs)]
             else:
-                tops = layer(*bottoms)
-            for name, top in zip(layer.param.top, tops):
-                if layer.is_source:
-                    top = (inputs or {}).get(name, top).to(device, non_blocking=True)
-                blobs[name] = top
-        return blobs
+                tops = compute(step, self._bottoms(step, values))
+            values.update(zip(step.tops, tops))
+            for number in step.done:
+                del values[number]
+        return values
+
+    def plan_for(self, blobs: Iterable[str]) -> list[Step]:
+        """The steps that lead to some blobs."""
+        return make_plan(self.layers, self.bottoms, self.tops, {self.values[name] for name in blobs})
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(iter(self.parameters()), torch.empty(0)).device
 
     def loss(self, blobs: dict[str, Tensor]) -> Tensor:
         """The sum of all losses, each with its weight."""
@@ -107,6 +124,10 @@ class Net(nn.Module):
         for bottom in param.bottom:
             if bottom not in shapes:
                 raise NetError(f"layer {param.name!r}: no layer before it has the top {bottom!r}")
+        if len(param.propagate_down) not in (0, len(param.bottom)):
+            raise NetError(
+                f"layer {param.name!r}: {len(param.propagate_down)} propagate_down for {len(param.bottom)} bottoms"
+            )
         for number, top in enumerate(param.top):
             in_place = number < len(param.bottom) and param.bottom[number] == top
             if top in shapes and not in_place:
@@ -120,7 +141,11 @@ class Net(nn.Module):
             tops = layer.shapes
         else:
             tops = [tuple(top.shape) for top in self._on_meta(layer, [shapes[bottom] for bottom in param.bottom])]
-        shapes.update(zip(param.top, map(tuple, tops)))
+        for top in tops:
+            layer.check_size(top)
+        layer.top_shapes = [tuple(top) for top in tops]
+        shapes.update(zip(param.top, layer.top_shapes))
+        self._note_values(layer)
         self._note_losses(layer)
         self._note_parameters(layer)
 
@@ -135,10 +160,16 @@ class Net(nn.Module):
             shown = ", ".join(map(str, bottoms))
             raise layer.refuse(f"does not take {shown} ({str(error).splitlines()[0]})") from None
 
+    def _note_values(self, layer: Layer) -> None:
+        first = sum(map(len, self.tops.values()))
+        self.bottoms[layer.name] = [self.values[name] for name in layer.param.bottom]
+        self.tops[layer.name] = list(range(first, first + len(layer.param.top)))
+        self.values.update(zip(layer.param.top, self.tops[layer.name]))
+
     def _note_losses(self, layer: Layer) -> None:
         weights = list(layer.param.loss_weight) or [1.0] * layer.is_loss
-        if len(weights) > len(layer.param.top):
-            raise layer.refuse(f"{len(weights)} loss weights for {len(layer.param.top)} tops")
+        if layer.param.loss_weight and len(weights) != len(layer.param.top):
+            raise layer.refuse(f"{len(weights)} loss weights for {len(layer.param.top)} tops; give one for each")
         self.loss_weights += [(top, weight) for top, weight in zip(layer.param.top, weights) if weight]
 
     def _note_parameters(self, layer: Layer) -> None:
@@ -166,25 +197,18 @@ class Net(nn.Module):
                 raise layer.refuse(f"shares {spec.name!r} with another {field}")
         setattr(layer, f"blob{number}", theirs)
 
-    def _bottoms(self, layer: Layer, blobs: dict[str, Tensor]) -> list[Tensor]:
-        bottoms = [blobs[name] for name in layer.param.bottom]
-        for number, passes in enumerate(layer.param.propagate_down):
-            if not passes:
+    def _bottoms(self, step: Step, values: dict[int, Tensor]) -> list[Tensor]:
+        bottoms = [values[number] for number in step.bottoms]
+        for number, passes in enumerate(step.first.param.propagate_down):
+            if not passes and not self.force_backward:
                 bottoms[number] = bottoms[number].detach()
         return bottoms
 
-    def _batch_norms_with_scales(self) -> dict[int, int]:
-        """By the number of a BatchNorm, that of the Scale that works in place on its top: one pass does both."""
-        pairs = {}
-        for number, layer in enumerate(self.layers):
-            if not isinstance(layer, BatchNorm) or len(layer.bottom_shapes[0]) < 2:
-                continue
-            top = layer.param.top[0]
-            readers = [at for at, other in enumerate(self.layers) if at > number and top in other.param.bottom]
-            scale = self.layers[readers[0]] if readers else None
-            if isinstance(scale, Scale) and scale.is_per_channel and list(scale.param.top) == [top]:
-                pairs[number] = readers[0]
-        return pairs
+    def _given(self, layer: Layer, inputs: dict[str, Tensor]) -> Iterable[Tensor]:
+        names = layer.param.top
+        if all(name in inputs for name in names):
+            return [inputs[name] for name in names]
+        return [inputs.get(name, top) for name, top in zip(names, layer())]
 
 
 def chosen_layers(param: Message, phase: str, level: int, stages: Sequence[str]) -> list[Message]:

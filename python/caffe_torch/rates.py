@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 from google.protobuf.message import Message
 
 from caffe_torch.errors import NetError
@@ -11,7 +10,14 @@ from caffe_torch.errors import NetError
 
 def learning_rate(solver: Message, iteration: int, current_step: int) -> tuple[float, int]:
     """The rate at an iteration, and the step that multistep and step stand at, which a solverstate holds."""
-    base, gamma, power, policy = solver.base_lr, solver.gamma, solver.power, solver.lr_policy
+    with np.errstate(all="ignore"):  # what is too large is infinite, as in Caffe
+        rate, current_step = _rate(solver, iteration, current_step)
+    return float(rate), current_step
+
+
+def _rate(solver: Message, iteration: int, current_step: int) -> tuple[float, int]:
+    base, gamma, power = np.float64(solver.base_lr), np.float64(solver.gamma), np.float64(solver.power)
+    policy = solver.lr_policy
     if policy == "fixed":
         return base, current_step
     if policy == "step":
@@ -26,8 +32,8 @@ def learning_rate(solver: Message, iteration: int, current_step: int) -> tuple[f
             current_step += 1  # one at a time, as in Caffe
         return base * gamma**current_step, current_step
     if policy == "poly":
-        return base * (1 - iteration / solver.max_iter) ** power, current_step
-    return base / (1 + math.exp(-gamma * (iteration - solver.stepsize))), current_step
+        return base * (1 - np.float64(iteration) / solver.max_iter) ** power, current_step
+    return base / (1 + np.exp(-gamma * (iteration - solver.stepsize))), current_step
 
 
 NEEDED = {

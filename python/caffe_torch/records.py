@@ -1,28 +1,29 @@
-"""Batches of an LMDB's Datums as Caffe's Data layer makes them: record v of the stream is record v mod n of the LMDB.
+"""Records of an LMDB as Caffe's Data layer sees them: visit v of the stream shows record v mod n.
 
-Crops and mirrors are drawn from (seed, place in the stream) alone: a stream that starts later, in another process or
-with other workers gives the same numbers.
+Crops and mirrors are drawn from (seed, visit) alone: a stream that starts later, in another process, with other workers
+or on other devices gives the same numbers. Nothing here needs PyTorch, so that a worker process starts fast.
 """
 
 from __future__ import annotations
 
+import math
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, ClassVar, Iterator
+from typing import Callable, ClassVar
 
 import cv2
 import lmdb
 import numpy as np
-import torch
 from google.protobuf.message import DecodeError, Message
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from caffe_torch.errors import NetError
+from skinmtl.caffe_files.blobs import blob_shape, blob_values
+from skinmtl.caffe_files.prototxt import read_blob
 from skinmtl.caffe_files.schema import caffe_messages
-
-PREFETCHED = 4  # batches a worker, as Caffe's own prefetch
+from skinmtl.caffe_files.unknown_fields import unknown_field
+from skinmtl.common.errors import InputError
+from skinmtl.data.lmdb_open import open_lmdb
 
 
 @dataclass(frozen=True)
@@ -53,25 +54,36 @@ class Transform:
             decoding = cv2.IMREAD_COLOR if settings.force_color else cv2.IMREAD_GRAYSCALE
         return cls(settings.crop_size, settings.mirror, training, mean, settings.scale, decoding)
 
-    def values(self, datum: Message) -> np.ndarray:
-        """(C, H, W) of a Datum, decoded: uint8, or float32 where the Datum holds floats."""
+    @property
+    def draws(self) -> bool:
+        """Whether anything is drawn at random."""
+        return self.mirror or (self.crop > 0 and self.at_random)
+
+    def pixels(self, datum: Message) -> np.ndarray:
+        """(H, W, C) of a Datum, decoded: uint8, or float32 where the Datum holds floats."""
         if datum.encoded:
-            image = cv2.imdecode(np.frombuffer(datum.data, np.uint8), self.decoding)
+            image = cv2.imdecode(np.frombuffer(datum.data, np.uint8), self.decoding) if datum.data else None
             if image is None:
                 raise ValueError("its image cannot be decoded")
-            return (image[:, :, None] if image.ndim == 2 else image).transpose(2, 0, 1)
+            if image.dtype != np.uint8:
+                raise ValueError(f"its image has {8 * image.itemsize} bits a channel; Caffe takes 8 alone")
+            return image[:, :, None] if image.ndim == 2 else image
         shape = (datum.channels, datum.height, datum.width)
         flat = np.frombuffer(datum.data, np.uint8) if datum.data else np.array(datum.float_data, np.float32)
         if flat.size != shape[0] * shape[1] * shape[2]:
             raise ValueError(f"{flat.size} numbers for the shape {shape}")
-        return flat.reshape(shape)
+        return flat.reshape(shape).transpose(1, 2, 0)
 
-    def __call__(self, datum: Message, random: np.random.Generator) -> np.ndarray:
-        """(C, H, W) float32: decoded, cropped, less the mean, times the scale, mirrored or not."""
-        values = self.values(datum)
-        channels, height, width = values.shape
-        top = left = 0
-        mean = self.mean
+    def cut(self, pixels: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
+        """(H, W, C): cropped, mirrored or not. Less a mean of whole images as well, which lies under the crop; then
+        float32. A mean of channels, and the scale, are left to the device."""
+        height, width, channels = pixels.shape
+        if self.mean is not None and self.mean.ndim == 1 and len(self.mean) not in (1, channels):
+            raise ValueError(f"{len(self.mean)} mean values for {channels} channels")
+        if self.mean is not None and self.mean.ndim == 3:
+            if self.mean.shape != (channels, height, width):
+                raise ValueError(f"the mean file is of shape {self.mean.shape}, the record {(channels, height, width)}")
+            pixels = pixels.astype(np.float32) - self.mean.transpose(1, 2, 0)
         if self.crop:
             if min(height, width) < self.crop:
                 raise ValueError(f"{width} x {height} is smaller than the crop of {self.crop}")
@@ -79,37 +91,20 @@ class Transform:
             if self.at_random:
                 top = int(random.integers(height - self.crop + 1))
                 left = int(random.integers(width - self.crop + 1))
-            height = width = self.crop
-        cut = values[:, top : top + height, left : left + width].astype(np.float32)
-        if mean is not None:
-            if mean.ndim == 3:
-                if mean.shape != values.shape:
-                    raise ValueError(f"the mean file is of shape {mean.shape}, the record {values.shape}")
-                cut -= mean[:, top : top + height, left : left + width]
-            else:
-                if len(mean) not in (1, channels):
-                    raise ValueError(f"{len(mean)} mean values for {channels} channels")
-                cut -= mean[:, None, None]
-        if self.scale != 1:
-            cut *= np.float32(self.scale)
-        if self.mirror and random.integers(2):
-            cut = cut[:, :, ::-1]
-        return cut
+            pixels = pixels[top : top + self.crop, left : left + self.crop]
+        return pixels[:, ::-1] if self.mirror and random.integers(2) else pixels
 
 
-class RecordBatches(Dataset):
-    """Batch k of the stream, for any k. Opened anew in each process that reads: an LMDB must not be shared by them.
+class Lmdb:
+    """The Datums of an LMDB in the order of its keys. Pickled, it is opened anew: no process may use another's."""
 
-    With `world` readers side by side, reader `rank` takes every world-th record, as Caffe's solvers of several GPUs.
-    """
-
-    def __init__(self, source: str, batch_size: int, transform: Transform, labels: bool) -> None:
-        self.source, self.batch_size, self.transform, self.labels = source, batch_size, transform, labels
-        self.seed, self.rank, self.world = 0, 0, 1
-        self._keys: list[bytes] = []
+    def __init__(self, source: str) -> None:
+        self.source = source
         self._opened: _Opened | None = None
         self._transaction: lmdb.Transaction | None = None
-        self._keys = self._read_keys()
+        self._keys = [bytes(key) for key in self._open().cursor().iternext(values=False)]
+        if not self._keys:
+            raise NetError(f"{source}: an LMDB without records; make it again")
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_opened": None, "_transaction": None}
@@ -117,45 +112,26 @@ class RecordBatches(Dataset):
     def __len__(self) -> int:
         return len(self._keys)
 
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Of a batch of images, and of their labels."""
-        values = self.transform.values(self._datum(0))
-        sides = (self.transform.crop, self.transform.crop) if self.transform.crop else values.shape[1:]
-        return (self.batch_size, values.shape[0], *sides), (self.batch_size,)
+    def key(self, visit: int) -> str:
+        """The key of a visit's record."""
+        return self._keys[visit % len(self._keys)].decode(errors="replace")
 
-    def __getitem__(self, number: int) -> tuple[Tensor, ...]:
-        images, labels = None, np.zeros(self.batch_size, np.float32)
-        for place in range(self.batch_size):
-            visit = (number * self.batch_size + place) * self.world + self.rank
-            datum = self._datum(visit % len(self._keys))
-            random = np.random.Generator(np.random.Philox(key=self.seed, counter=visit))
-            try:
-                values = self.transform(datum, random)
-                if images is None:
-                    images = np.empty((self.batch_size, *values.shape), np.float32)
-                elif values.shape != images.shape[1:]:
-                    raise ValueError(f"of shape {values.shape} where others have {images.shape[1:]}; set a crop_size")
-            except ValueError as error:
-                key = self._keys[visit % len(self._keys)].decode(errors="replace")
-                raise NetError(f"{self.source}: record {key!r}: {error}") from None
-            images[place] = values
-            labels[place] = datum.label
-        return (torch.from_numpy(images), torch.from_numpy(labels))[: 1 + self.labels]
-
-    def stream(self, start: int, workers: int = 0, pinned: bool = False) -> Iterator[tuple[Tensor, ...]]:
-        """Batches `start`, `start` + 1, ... without end, made ahead in worker processes where there are any."""
-        if not workers:
-            return map(self.__getitem__, _from(start))
-        loader = DataLoader(
-            self,
-            batch_size=None,
-            sampler=_CountedFrom(start),
-            num_workers=workers,
-            prefetch_factor=PREFETCHED,
-            pin_memory=pinned,
-            multiprocessing_context="spawn",
-        )
-        return iter(loader)
+    def datum(self, visit: int) -> Message:
+        """The Datum of a visit's record."""
+        value = bytes(self._open().get(self._keys[visit % len(self._keys)]))
+        datum = caffe_messages().Datum()
+        try:
+            datum.ParseFromString(value)
+        except DecodeError:
+            raise NetError(f"{self.source}: record {self.key(visit)!r} is no Datum; make the LMDB again") from None
+        datum.DiscardUnknownFields()
+        # of another length are unknown fields, and known ones in a form that only others write
+        unknown = datum.ByteSize() != len(value) and unknown_field(value, datum.DESCRIPTOR)
+        if unknown:
+            raise NetError(
+                f"{self.source}: record {self.key(visit)!r}: {unknown} is not known here; make the LMDB again"
+            )
+        return datum
 
     def _open(self) -> lmdb.Transaction:
         if self._transaction is None:
@@ -163,19 +139,24 @@ class RecordBatches(Dataset):
             self._transaction = self._opened.environment.begin(buffers=True)
         return self._transaction
 
-    def _read_keys(self) -> list[bytes]:
-        keys = [bytes(key) for key in self._open().cursor().iternext(values=False)]
-        if not keys:
-            raise NetError(f"{self.source}: an LMDB without records; make it again")
-        return keys
 
-    def _datum(self, record: int) -> Message:
-        value = self._open().get(self._keys[record])
+class TransformedRecords:
+    """The samples of a Data layer."""
+
+    def __init__(self, source: str, transform: Transform) -> None:
+        self.seed = 0
+        self._records, self._transform = Lmdb(source), transform
+
+    def sample(self, visit: int) -> tuple[np.ndarray, int]:
+        """(H, W, C) as Transform.cut makes it, uint8 or float32, and the Datum's label."""
+        datum = self._records.datum(visit)
+        random = None
+        if self._transform.draws:
+            random = np.random.Generator(np.random.Philox(key=self.seed, counter=visit))
         try:
-            return caffe_messages().Datum.FromString(bytes(value))
-        except DecodeError:
-            key = self._keys[record].decode(errors="replace")
-            raise NetError(f"{self.source}: record {key!r} is no Datum; make the LMDB again") from None
+            return self._transform.cut(self._transform.pixels(datum), random), datum.label
+        except ValueError as error:
+            raise NetError(f"{self._records.source}: record {self._records.key(visit)!r}: {error}") from None
 
 
 class _Opened:
@@ -184,12 +165,7 @@ class _Opened:
     _all: ClassVar[weakref.WeakValueDictionary[Path, _Opened]] = weakref.WeakValueDictionary()
 
     def __init__(self, path: Path) -> None:
-        if not path.is_dir():
-            raise NetError(f"{path}: no LMDB is there; make it, or correct the net's source")
-        try:
-            self.environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False, meminit=False)
-        except lmdb.Error as error:
-            raise NetError(f"{path}: no LMDB that can be read ({error}); make it again") from None
+        self.environment = open_lmdb(path)
 
     @classmethod
     def of(cls, source: str) -> _Opened:
@@ -201,30 +177,12 @@ class _Opened:
         return opened
 
 
-class _CountedFrom(Sampler):
-    def __init__(self, start: int) -> None:
-        self.start = start
-
-    def __iter__(self) -> Iterator[int]:
-        return _from(self.start)
-
-
-def _from(start: int) -> Iterator[int]:
-    while True:
-        yield start
-        start += 1
-
-
 def _read_mean(path: Path, refuse: Callable[[str], NetError]) -> np.ndarray:
-    blob = caffe_messages().BlobProto()
     try:
-        blob.ParseFromString(path.read_bytes())
-    except OSError as error:
-        raise refuse(f"mean_file {path} cannot be read ({error.strerror})") from None
-    except DecodeError:
-        raise refuse(f"mean_file {path} is no BlobProto") from None
-    sides = list(blob.shape.dim) or [blob.num, blob.channels, blob.height, blob.width]
-    values = np.array(blob.data, np.float32)
-    if len(sides) < 3 or values.size != np.prod(sides):
-        raise refuse(f"mean_file {path} holds {values.size} numbers for the shape {sides}")
-    return values.reshape(sides[-3:])
+        blob = read_blob(path)
+    except InputError as error:
+        raise refuse(f"mean_file {error}") from None
+    shape, values = blob_shape(blob, 4)[-3:], blob_values(blob)
+    if len(shape) < 3 or min(shape) < 1 or values.size != math.prod(blob_shape(blob, 4)):
+        raise refuse(f"mean_file {path} holds {values.size} numbers for the shape {blob_shape(blob, 4)}")
+    return values.astype(np.float32).reshape(shape)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import ContextManager
 
 import torch
 from google.protobuf.message import Message
-from torch import Tensor
+from torch import Tensor, nn
 
+from caffe_torch.distributed import NetLoss, Ranks
 from caffe_torch.errors import NetError
-from caffe_torch.model_files import copy_weights, read_solverstate, write_caffemodel, write_solverstate
+from caffe_torch.model_files import copy_weights, model_of, read_solverstate, write_caffemodel, write_solverstate
 from caffe_torch.net import Net
+from caffe_torch.precision import casting, numerics
 from caffe_torch.rates import check_policy, learning_rate
 
 
@@ -25,46 +28,60 @@ class Solver:
     """One training: the net of the phase TRAIN, its learning, its place in the data.
 
     `precision` is fp32, tf32 or bf16 (weights stay float32). With fp32 on a CPU the same seed gives the same bits, and
-    a restored solver goes on as the undisturbed one: what is drawn depends on the seed and the iteration alone.
+    a restored solver goes on as the undisturbed one: what is drawn depends on the seed and the iteration alone. A
+    random_seed that is not set counts as 0, where Caffe takes another each time: a resumed run must know it. `ranks`
+    are the processes that train together.
     """
 
-    def __init__(self, param: Message, net: Net, device: str = "cpu", precision: str = "fp32") -> None:
+    def __init__(
+        self, param: Message, net: Net, device: str = "cpu", precision: str = "fp32", ranks: Ranks | None = None
+    ) -> None:
         check_solver(param)
         self.param, self.net, self.device, self.precision = param, net, torch.device(device), precision
         self.iteration = self.current_step = 0
         self.rate = 0.0  # of the last iteration
         self.seed = max(0, param.random_seed)
-        self.net.to(self.device)
+        self.net.to(self.device, memory_format=torch.channels_last)  # faster in convolutions
         self.losses: deque[float] = deque(maxlen=max(1, param.average_loss))
         self.parameters = [net.parameter(learned) for learned in net.learned]
         self.history = [torch.zeros_like(each) for each in self.parameters]
         for parameter, learned in zip(self.parameters, net.learned):
             parameter.requires_grad_(bool(learned.lr_mult))  # as Caffe, which computes no gradient for a rate of 0
         self.groups = self._groups()
+        self.ranks = ranks or Ranks()
         self.place_data()
+
+    @cached_property
+    def loss(self) -> nn.Module:
+        """The net with its loss; where several processes train, all make it at the same time: in their first step."""
+        return self.ranks.parallel(NetLoss(self.net))
 
     def place_data(self) -> None:
         """Sets where the data layers read on: as after all iterations so far."""
         for source in self.net.sources():
-            source.start(self.iteration * self.param.iter_size, self.seed)
+            source.rank, source.world = self.ranks.rank, self.ranks.world
+            source.place_in_training(self.iteration * self.param.iter_size, self.seed)
 
     def step(self) -> dict[str, Tensor]:
-        """One iteration; returns the blobs of its last batch. The smoothed loss is in `smoothed_loss`."""
+        """One iteration; returns the net's outputs of its last batch. The smoothed loss is in `smoothed_loss`."""
         for parameter in self.parameters:
             parameter.grad = None
         total = 0.0
         for number in range(self.param.iter_size):
-            torch.manual_seed(hash((self.seed, self.iteration, number)) & (2**63 - 1))  # Dropout, fillers of DummyData
-            with self.casting():
-                blobs = self.net()
-                loss = self.net.loss(blobs)
-            loss.backward()
+            seed = hash((self.seed, self.iteration, number * self.ranks.world + self.ranks.rank))
+            torch.manual_seed(seed & (2**63 - 1))  # Dropout, fillers of DummyData
+            last = number == self.param.iter_size - 1
+            with nullcontext() if last else self.ranks.unsynchronised(self.loss):
+                with self.casting():
+                    loss = self.loss()
+                with numerics(self.precision):
+                    loss.backward()
             total += loss.detach()
         self.losses.append(float(total) / self.param.iter_size)
         self.rate, self.current_step = learning_rate(self.param, self.iteration, self.current_step)
         self._update(self.rate)
         self.iteration += 1
-        return blobs
+        return getattr(self.loss, "module", self.loss).outputs
 
     @property
     def smoothed_loss(self) -> float:
@@ -73,9 +90,7 @@ class Solver:
 
     def casting(self) -> ContextManager:
         """Where numbers are of less precision than float32."""
-        if self.precision == "bf16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+        return casting(self.precision, self.device)
 
     def copy_from(self, caffemodel: Path) -> list[str]:
         """Fills layers by name; returns the caffemodel's layers that the net has not."""
@@ -89,11 +104,15 @@ class Solver:
         write_solverstate(state, self.iteration, self.current_step, model, self.history)
         return model, state
 
-    def restore(self, state: Path) -> None:
-        """Goes on from a solverstate of this engine or of Caffe: weights, momentum, iteration, place in the data."""
+    def restore(self, state: Path, model: Path | None = None) -> None:
+        """Goes on from a solverstate of this engine or of Caffe: weights, momentum, iteration, place in the data.
+
+        `model` is the caffemodel; None: the one that the solverstate names.
+        """
         found = read_solverstate(state, self.history)
-        if found.learned_net:
-            copy_weights(self.net, Path(found.learned_net))
+        model = model or model_of(found, state)
+        if model is not None:
+            copy_weights(self.net, model)
         self.iteration, self.current_step = found.iter, found.current_step
         self.place_data()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import tempfile
 import time
 from pathlib import Path
 from typing import Callable
@@ -11,11 +12,14 @@ import torch
 from google.protobuf.message import Message
 from torch import Tensor
 
+from caffe_torch.distributed import Ranks
 from caffe_torch.errors import NetError
 from caffe_torch.log import number, say
 from caffe_torch.net import Net
 from caffe_torch.solver import Solver
+from caffe_torch.workers import share_workers
 from skinmtl.caffe_files.prototxt import read_net, read_solver
+from skinmtl.common.outputs import disk_errors
 
 
 class Action(enum.Enum):
@@ -27,15 +31,21 @@ class Action(enum.Enum):
 
 
 class Training:
-    """A solver with its test nets, which have the weights of the training net by the names of layers."""
+    """A solver with its test nets, which have the weights of the training net by the names of layers.
 
-    def __init__(self, path: Path, device: str, precision: str, workers: int) -> None:
+    Of several `ranks` the root alone tests, logs and writes.
+    """
+
+    def __init__(
+        self, path: Path, device: str, precision: str, workers: int | None = 0, ranks: Ranks | None = None
+    ) -> None:
         param = read_solver(path)
         if param.HasField("net") == param.HasField("train_net"):
             raise NetError("the solver must name its net by `net`, or by `train_net` and `test_net`: one of the two")
         torch.manual_seed(max(0, param.random_seed))  # of the fillers
         train = open_net(param.net or param.train_net, "TRAIN", param.train_state, workers)
-        self.param, self.solver = param, Solver(param, train, device, precision)
+        self.ranks = ranks or Ranks()
+        self.param, self.solver = param, Solver(param, train, device, precision, self.ranks)
         names = list(param.test_net) or [param.net] * len(param.test_iter)
         if len(names) != len(param.test_iter):
             raise NetError(f"{len(param.test_iter)} test_iter for {len(names)} test nets; give one for each")
@@ -44,28 +54,35 @@ class Training:
         states = list(param.test_state) or [None] * len(names)
         if len(states) != len(names):
             raise NetError(f"{len(states)} test_state for {len(names)} test nets; give one for each, or none")
-        self.test_nets = [open_net(name, "TEST", state, workers) for name, state in zip(names, states)]
+        self.test_nets: list[Net] = []
+        if self.ranks.is_root:
+            self.test_nets = [open_net(name, "TEST", state, workers) for name, state in zip(names, states)]
         for net in self.test_nets:
             net.to(self.solver.device)
             net.share_weights(train)
         self.prefix = snapshot_prefix(param, path)
+        if self.ranks.is_root and (param.snapshot or param.snapshot_after_train):
+            check_writable(Path(f"{self.prefix}_iter_0.caffemodel"))
         self._since, self._last = time.perf_counter(), 0
 
     def solve(self, requested: Callable[[], Action]) -> bool:
         """Trains to max_iter; False where a request to stop ended it early, with a snapshot."""
         solver, param = self.solver, self.param
-        say("solver.cpp", f"Solving {solver.net.name}")
-        say("solver.cpp", f"Learning Rate Policy: {param.lr_policy}")
+        self._say("solver.cpp", f"Solving {solver.net.name}")
+        self._say("solver.cpp", f"Learning Rate Policy: {param.lr_policy}")
+        if not param.HasField("random_seed") or param.random_seed < 0:
+            self._say("solver.cpp", f"random_seed is not set; {solver.seed} is taken, which a resumed run takes too")
+        self.ranks.share([*solver.net.parameters(), *solver.net.buffers(), *solver.history])
         self._since, self._last = time.perf_counter(), solver.iteration
         stopped = False
         while solver.iteration < param.max_iter and not stopped:
             if self._is_due(param.test_interval) and (solver.iteration or param.test_initialization):
                 self.test_all()
             iteration, shown = solver.iteration, self._is_due(param.display)
-            blobs = solver.step()
-            if shown:
-                self._display(iteration, blobs)
-                say("sgd_solver.cpp", f"Iteration {iteration}, lr = {number(solver.rate)}")
+            outputs = solver.step()
+            if shown and self.ranks.is_root:
+                self._display(iteration, outputs)
+                self._say("sgd_solver.cpp", f"Iteration {iteration}, lr = {number(solver.rate)}")
             action = requested()
             if self._is_due(param.snapshot) or action is Action.SNAPSHOT:
                 self.snapshot()
@@ -73,39 +90,58 @@ class Training:
         if param.snapshot_after_train and not (self._is_due(param.snapshot) and solver.iteration):
             self.snapshot()
         if stopped:
-            say("solver.cpp", "Optimization stopped early.")
+            self._say("solver.cpp", "Optimization stopped early.")
             return False
         if self._is_due(param.display):
-            say("solver.cpp", f"Iteration {solver.iteration}, loss = {number(self._final_loss())}")
+            self._say("solver.cpp", f"Iteration {solver.iteration}, loss = {number(self._final_loss())}")
         if self._is_due(param.test_interval):
             self.test_all()
-        say("solver.cpp", "Optimization Done.")
+        self._say("solver.cpp", "Optimization Done.")
         return True
 
     def snapshot(self) -> None:
         """Writes caffemodel and solverstate."""
+        if not self.ranks.is_root:
+            return
         name = f"{self.prefix}_iter_{self.solver.iteration}"
         say("solver.cpp", f"Snapshotting to binary proto file {name}.caffemodel")
         self.solver.snapshot(self.prefix)
         say("sgd_solver.cpp", f"Snapshotting solver state to binary proto file {name}.solverstate")
 
     def test_all(self) -> None:
-        """Runs each test net for its test_iter batches, and logs the means of its outputs."""
-        for which, (net, batches) in enumerate(zip(self.test_nets, self.param.test_iter)):
-            say("solver.cpp", f"Iteration {self.solver.iteration}, Testing net (#{which})")
-            show_outputs(net, mean_outputs(net, batches, self.solver.casting), "Test")
+        """Runs each test net for its test_iter batches, and logs the means of its outputs.
+
+        Test data goes on from test to test, as in Caffe; what is drawn depends on the seed and the iteration alone.
+        """
+        solver, param = self.solver, self.param
+        done = solver.iteration // param.test_interval - (not param.test_initialization)  # tests before this one
+        for which, (net, batches) in enumerate(zip(self.test_nets, param.test_iter)):
+            self._say("solver.cpp", f"Iteration {solver.iteration}, Testing net (#{which})")
+            torch.manual_seed(hash((solver.seed, solver.iteration, -1 - which)) & (2**63 - 1))
+            for source in net.sources():
+                source.go_to(max(0, done) * batches, solver.seed)
+            show_outputs(net, mean_outputs(net, batches, solver.casting), "Test")
+
+    def close(self) -> None:
+        """Ends the processes that read data."""
+        for net in (self.solver.net, *self.test_nets):
+            for source in net.sources():
+                source.close()
+
+    def _say(self, source: str, message: str) -> None:
+        if self.ranks.is_root:
+            say(source, message)
 
     def _is_due(self, interval: int) -> bool:
         return bool(interval) and self.solver.iteration % interval == 0
 
-    def _display(self, iteration: int, blobs: dict[str, Tensor]) -> None:
+    def _display(self, iteration: int, outputs: dict[str, Tensor]) -> None:
         now = time.perf_counter()
         lapse, done = now - self._since, iteration - self._last
         speed = f"{number(done / (lapse or 1))} iter/s, {number(lapse)}s/{self.param.display} iters"
         say("solver.cpp", f"Iteration {iteration} ({speed}), loss = {number(self.solver.smoothed_loss)}")
         self._since, self._last = now, iteration
-        net = self.solver.net
-        show_outputs(net, {name: blobs[name].detach().float().cpu() for name in net.outputs}, "Train")
+        show_outputs(self.solver.net, {name: values.float().cpu() for name, values in outputs.items()}, "Train")
 
     @torch.no_grad()
     def _final_loss(self) -> float:
@@ -125,14 +161,22 @@ def snapshot_prefix(param: Message, path: Path) -> str:
     return param.snapshot_prefix
 
 
-def open_net(path: str, phase: str, state: Message | None, workers: int) -> Net:
-    """The net of a prototxt; `state` is the solver's, which adds to the net's own level and stages."""
+def check_writable(path: Path) -> None:
+    """InputError where a file cannot be written there: better at the start than at the first snapshot."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=str(path.parent)):
+            pass
+
+
+def open_net(path: str, phase: str, state: Message | None, workers: int | None = 0) -> Net:
+    """The net of a prototxt; `state` is the solver's, which adds to the net's own level and stages. `workers` processes
+    read ahead for it (None: as many as suit this machine)."""
     param = read_net(Path(path), strict=True)
     level = state.level if state is not None and state.HasField("level") else param.state.level
     stages = [*param.state.stage, *(state.stage if state is not None else ())]
     net = Net(param, phase, level, stages)
-    for source in net.sources():
-        source.workers = workers
+    share_workers(list(net.sources()), workers)
     return net
 
 

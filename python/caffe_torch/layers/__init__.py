@@ -7,6 +7,7 @@ from caffe_torch.layers.convolution import Convolution, Deconvolution, InnerProd
 from caffe_torch.layers.losses import Accuracy, SigmoidCrossEntropyLoss, SoftmaxWithLoss
 from caffe_torch.layers.normalisation import LRN, BatchNorm, Bias, Scale
 from caffe_torch.layers.pooling import Pooling
+from caffe_torch.layers.python import python_layer
 from caffe_torch.layers.shapes import Concat, Crop, Eltwise, Flatten, Reshape, Silence, Slice, Split
 from caffe_torch.layers.sources import Data, DummyData, Input
 
@@ -17,4 +18,4 @@ LAYERS = {
         *(Eltwise, Flatten, InnerProduct, Input, LRN, Pooling, Power, ReLU, Reshape, Scale, Sigmoid),
         *(SigmoidCrossEntropyLoss, Silence, Slice, Softmax, SoftmaxWithLoss, Split),
     )
-}
+} | {"Python": python_layer}

@@ -42,14 +42,19 @@ class Power(_Plain):
     def forward(self, bottom: Tensor) -> tuple[Tensor]:
         settings = self.param.power_param
         if settings.power * settings.scale == 0:  # the same number everywhere, also where x is not finite
-            constant = 1.0 if settings.power == 0 else settings.shift**settings.power
-            return (torch.full_like(bottom, constant),)
+            return (torch.full_like(bottom, settings.shift) ** settings.power,)
         top = bottom * settings.scale + settings.shift
         return (top if settings.power == 1 else top**settings.power,)
 
 
 class Dropout(_Plain):
     """In TRAIN a number becomes 0 with the given chance, and the others grow so that the mean stays."""
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        super().set_up(bottoms)
+        ratio = self.param.dropout_param.dropout_ratio
+        if not 0 <= ratio < 1:
+            raise self.refuse(f"dropout_ratio {ratio:g}; it must be at least 0 and below 1")
 
     def forward(self, bottom: Tensor) -> tuple[Tensor]:
         return (F.dropout(bottom, self.param.dropout_param.dropout_ratio, self.phase == "TRAIN"),)

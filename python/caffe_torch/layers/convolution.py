@@ -61,7 +61,11 @@ class Convolution(_Spatial):
         return (self.param.convolution_param.num_output, channels // self.group, *self.kernel)
 
     def forward(self, bottom: Tensor) -> tuple[Tensor]:
-        return (F.conv2d(bottom, self.blob0, self.bias, self.stride, self.pad, self.dilation, self.group),)
+        return (self.multiplied(bottom, self.blob0, self.bias),)
+
+    def multiplied(self, bottom: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The top with weights like the layer's."""
+        return F.conv2d(bottom, weight, bias, self.stride, self.pad, self.dilation, self.group)
 
 
 class Deconvolution(_Spatial):
@@ -90,7 +94,14 @@ class InnerProduct(Layer):
         if settings.bias_term:
             self.add_blob([settings.num_output], settings.bias_filler)
 
+    @property
+    def bias(self) -> Tensor | None:
+        return self.blob1 if self.param.inner_product_param.bias_term else None
+
     def forward(self, bottom: Tensor) -> tuple[Tensor]:
-        settings = self.param.inner_product_param
-        weights = self.blob0.t() if settings.transpose else self.blob0
-        return (F.linear(bottom.flatten(self.first), weights, self.blob1 if settings.bias_term else None),)
+        return (self.multiplied(bottom, self.blob0, self.bias),)
+
+    def multiplied(self, bottom: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The top with weights like the layer's."""
+        weight = weight.t() if self.param.inner_product_param.transpose else weight
+        return F.linear(bottom.flatten(self.first), weight, bias)

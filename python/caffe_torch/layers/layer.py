@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Sequence
 
 import torch
@@ -12,6 +13,7 @@ from caffe_torch.errors import NetError
 from caffe_torch.fillers import fill
 
 Shape = Sequence[int]
+LARGEST = 2**31 - 1  # numbers of a blob: Caffe counts them in an int
 
 
 class Layer(nn.Module):
@@ -28,6 +30,7 @@ class Layer(nn.Module):
         super().__init__()
         self.param, self.phase, self.name = param, phase, param.name
         self.bottom_shapes = [tuple(shape) for shape in bottoms]
+        self.top_shapes: list[tuple[int, ...]] = []  # set by the net
         self.blob_count = 0
         self.set_up(bottoms)
 
@@ -41,7 +44,11 @@ class Layer(nn.Module):
 
     def add_blob(self, shape: Shape, filler: Message | None, learned: bool = True) -> None:
         """Adds a blob, filled as `filler` says (None: zeros); `learned`: gradients flow to it."""
-        values = torch.empty(tuple(shape), dtype=torch.float32)
+        self.check_size(shape)
+        try:
+            values = torch.empty(tuple(shape), dtype=torch.float32)
+        except RuntimeError:
+            raise self.refuse(f"no memory for a blob of {tuple(shape)}") from None
         if filler is None:
             values.zero_()
         else:
@@ -57,6 +64,11 @@ class Layer(nn.Module):
     def refuse(self, what: str) -> NetError:
         """The error that names this layer."""
         return NetError(f"layer {self.name!r} ({self.param.type}): {what}")
+
+    def check_size(self, shape: Shape) -> None:
+        """NetError where a blob has no numbers, or more than Caffe can count (BVLC: Blob::Reshape)."""
+        if min(shape, default=1) < 1 or math.prod(shape) > LARGEST:
+            raise self.refuse(f"a blob of {tuple(shape)}; one has 1 to {LARGEST} numbers")
 
     def expect(self, bottoms: Sequence, fewest: int, most: int | None = None, tops: int | None = 1) -> None:
         """Checks the numbers of bottoms and tops."""

@@ -41,6 +41,13 @@ class _Loss(Layer):
         return default
 
 
+def check_labels(layer: Layer, labels: Tensor, classes: int) -> None:
+    """NetError where a label is no class. On a CPU alone: a GPU would have to be waited for."""
+    if labels.device.type == "cpu" and ((labels < 0) | (labels >= classes)).any():
+        wrong = labels[(labels < 0) | (labels >= classes)][0]
+        raise layer.refuse(f"a label {int(wrong)} where the scores are of {classes} classes")
+
+
 class SigmoidCrossEntropyLoss(_Loss):
     """Of logits and targets of one shape; by itself normalised by BATCH_SIZE. A second top has the probabilities."""
 
@@ -71,11 +78,13 @@ class SoftmaxWithLoss(_Loss):
             raise self.refuse(f"{tuple(bottoms[1])} labels for scores of {tuple(bottoms[0])}")
 
     def forward(self, scores: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-        logs = torch.log_softmax(scores, self.classes)
+        # bfloat16 would round the loss to three digits
+        logs = torch.log_softmax(scores, self.classes, dtype=torch.promote_types(scores.dtype, torch.float32))
         outer, number = math.prod(scores.shape[: self.classes]), scores.shape[self.classes]
         labels = labels.reshape(outer, -1).long()
         ignored = self.ignored(labels)
         picked = labels if ignored is None else labels.masked_fill(ignored, 0)
+        check_labels(self, picked, number)
         of_label = logs.reshape(outer, number, -1).gather(1, picked[:, None])[:, 0]
         of_label = of_label + (of_label.clamp(min=LEAST) - of_label).detach()
         if ignored is not None:
@@ -106,6 +115,7 @@ class Accuracy(Layer):
         if settings.HasField("ignore_label"):
             counted = labels != settings.ignore_label
             labels = labels.masked_fill(~counted, 0)
+        check_labels(self, labels, number)
         better = (scores >= scores.gather(1, labels)).sum(1, keepdim=True) - 1
         hits = ((better < settings.top_k) & counted).to(scores.dtype)
         accuracy = hits.sum() / counted.sum().clamp(min=1)

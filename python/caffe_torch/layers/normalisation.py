@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from google.protobuf.message import Message
 from torch import Tensor
 
-from caffe_torch.layers.layer import Layer, Shape
+from caffe_torch.layers.layer import LARGEST, Layer, Shape
 
 
 class BatchNorm(Layer):
@@ -23,6 +23,8 @@ class BatchNorm(Layer):
         settings = self.param.batch_norm_param
         unset = not settings.HasField("use_global_stats")
         self.uses_global = self.phase == "TEST" if unset else settings.use_global_stats
+        if not (settings.eps > 0 or (settings.eps == 0 and self.uses_global)):
+            raise self.refuse(f"eps {settings.eps:g}; it must be above 0")
         channels = 1 if len(bottoms[0]) == 1 else bottoms[0][1]
         for shape in ([channels], [channels], [1]):
             self.add_blob(shape, None, learned=False)
@@ -136,18 +138,20 @@ class LRN(Layer):
 
     def set_up(self, bottoms: list[Shape]) -> None:
         self.expect(bottoms, 1)
-        if self.param.lrn_param.local_size % 2 == 0:
-            raise self.refuse("local_size must be odd")
+        size = self.param.lrn_param.local_size
+        if size % 2 == 0 or size > LARGEST:
+            raise self.refuse(f"local_size {size}; it must be odd, and at most {LARGEST}")
 
     def forward(self, bottom: Tensor) -> tuple[Tensor]:
         settings = self.param.lrn_param
-        size, half = settings.local_size, settings.local_size // 2
+        size = settings.local_size
         squares = bottom * bottom
         if settings.norm_region == settings.ACROSS_CHANNELS:
+            half = min(size // 2, bottom.shape[1])  # further channels are not there
             padded = F.pad(squares, (0, 0, 0, 0, half, half))
-            mean = sum(padded[:, each : each + bottom.shape[1]] for each in range(size)) / size
+            mean = sum(padded[:, each : each + bottom.shape[1]] for each in range(2 * half + 1)) / size
             start = settings.k
         else:
-            mean = F.avg_pool2d(squares, size, 1, half)
+            mean = F.avg_pool2d(squares, size, 1, size // 2)
             start = 1.0
         return (bottom * (start + settings.alpha * mean) ** -settings.beta,)

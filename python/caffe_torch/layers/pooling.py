@@ -24,6 +24,7 @@ class Pooling(Layer):
             raise self.refuse(f"works on N x C x H x W alone, not on {tuple(bottoms[0])}")
         if settings.pool not in (settings.MAX, settings.AVE):
             raise self.refuse("stochastic pooling is not supported; use MAX or AVE")
+        self.is_maximum = settings.pool == settings.MAX
         self.sides = tuple(bottoms[0][2:])
         self.whole = settings.global_pooling
         self.kernel = self.sides if self.whole else self._pair("kernel", settings.kernel_size, "kernel_size")
@@ -62,7 +63,6 @@ class Pooling(Layer):
         return found[0], found[1]
 
     def forward(self, bottom: Tensor) -> tuple[Tensor]:
-        settings = self.param.pooling_param
         height, width = bottom.shape[2:]
         if self.whole:
             self.kernel = (height, width)
@@ -72,7 +72,10 @@ class Pooling(Layer):
             for count, stride, kernel, side, pad in zip(windows, self.stride, self.kernel, (height, width), self.pad)
         ]
         edges = (self.pad[1], over[1], self.pad[0], over[0])
-        if settings.pool == settings.MAX:
+        self.check_size((*bottom.shape[:2], height + self.pad[0] + over[0], width + self.pad[1] + over[1]))
+        if self.is_maximum and self._is_usual(windows, (height, width)):
+            return (F.max_pool2d(bottom, self.kernel, self.stride, self.pad, ceil_mode=True),)
+        if self.is_maximum:
             padded = F.pad(bottom, edges, value=torch.finfo(bottom.dtype).min) if any(edges) else bottom
             top = F.max_pool2d(padded, self.kernel, self.stride)
         else:
@@ -80,6 +83,13 @@ class Pooling(Layer):
             top = F.avg_pool2d(padded, self.kernel, self.stride, divisor_override=1)
             top = top / self._sizes(windows, (height, width), bottom)
         return (top[:, :, : windows[0], : windows[1]],)
+
+    def _is_usual(self, windows: tuple[int, int], sides: tuple[int, int]) -> bool:
+        """Whether PyTorch's own maximum has the same windows: rounded up, each with a part of the image."""
+        return self.param.pooling_param.round_mode == self.param.pooling_param.CEIL and all(
+            (count - 1) * stride < side + pad and 2 * pad <= kernel
+            for count, stride, kernel, pad, side in zip(windows, self.stride, self.kernel, self.pad, sides)
+        )
 
     def _sizes(self, windows: tuple[int, int], sides: tuple[int, int], like: Tensor) -> Tensor:
         """Of each window, how many pixels of the image with its padding it has, as Caffe counts: not clipped at 0."""

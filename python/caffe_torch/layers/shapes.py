@@ -25,6 +25,7 @@ class Eltwise(Layer):
             raise self.refuse(f"{len(settings.coeff)} coefficients for {len(bottoms)} bottoms")
         if settings.coeff and settings.operation != settings.SUM:
             raise self.refuse("coefficients go with SUM alone")
+        self.is_plain_sum = settings.operation == settings.SUM and not settings.coeff
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor]:
         settings = self.param.eltwise_param

@@ -1,14 +1,20 @@
-"""Layers that make their tops from nothing: Input, DummyData, Data."""
+"""Layers that make their tops from nothing: Input, DummyData, Data, and what all that read streams share."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from caffe_torch.feeding import Feed
 from caffe_torch.fillers import fill
 from caffe_torch.layers.layer import Layer, Shape
-from caffe_torch.records import RecordBatches, Transform
+from caffe_torch.records import Transform, TransformedRecords
+from caffe_torch.streams import Plan, Reader, batches_of
 from skinmtl.caffe_files.schema import caffe_messages
+
+SMALLEST_AHEAD = 4096  # bytes of a sample
 
 
 class Source(Layer):
@@ -26,6 +32,16 @@ class Source(Layer):
 
     def start(self, batch: int, seed: int) -> None:
         """Goes on at a batch of the stream, counted from 0; `seed` decides all that is drawn."""
+
+    def place_in_training(self, batch: int, seed: int) -> None:
+        """`start`, as Caffe's own programs do it: a layer with a seed of its own keeps that."""
+        self.start(batch, seed)
+
+    def go_to(self, batch: int, seed: int) -> None:
+        """`start`, where the layer does not stand there already."""
+
+    def close(self) -> None:
+        """Ends what reads ahead."""
 
     def one_for_each_top(self, shapes: list[Shape], what: str) -> list[Shape]:
         """One shape for all tops, or one for each."""
@@ -73,11 +89,65 @@ class DummyData(Source):
         return tuple(tops)
 
 
-class Data(Source):
+class StreamSource(Source):
+    """A layer that shows samples of a stream: images first, and labels where it has a second top.
+
+    What is drawn depends on the seed and on the place in the stream alone. `workers` processes read ahead; `rank` of
+    `world` devices takes every world-th sample. Pixels travel as bytes; they become numbers, less the mean of their
+    channels and times the scale, on the device.
+    """
+
+    workers, rank, world = 0, 0, 1
+    reader: Reader
+
+    def set_up_stream(self, reader: Reader, batch_size: int, crop: int, mean: object, scale: float = 1.0) -> None:
+        """`crop` 0: samples as large as the records; `mean` of the channels, or None."""
+        self.reader, self.scale = reader, scale
+        first = reader.sample(0)[0]
+        fixed = first.shape if crop or batch_size > 1 else None
+        self.plan = Plan(batch_size, fixed, first.dtype.name)
+        # what costs a worker more to hand over than to read is read in this process: labels
+        self.can_read_ahead = fixed is not None and first.nbytes >= SMALLEST_AHEAD
+        height, width, channels = first.shape
+        self.shapes = [(batch_size, channels, height, width), (batch_size,)][: len(self.param.top)]
+        mean = None if mean is None else torch.tensor(mean, dtype=torch.float32).reshape(-1, 1, 1)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("place", torch.empty(0), persistent=False)  # tells which device the net is on
+        self.position, self.first, self.feed = 0, 0, None
+
+    def start(self, batch: int, seed: int) -> None:
+        self.close()
+        self.position, self.first, self.reader.seed = batch, 0, seed
+
+    def go_to(self, batch: int, seed: int) -> None:
+        if (batch, seed) != (self.position, self.reader.seed):
+            self.start(batch, seed)
+
+    def close(self) -> None:
+        """Ends the worker processes."""
+        if self.feed is not None:
+            self.feed.close()
+            self.feed = None
+
+    def forward(self) -> tuple[Tensor, ...]:
+        if self.feed is None:
+            plan = replace(self.plan, first=self.first, rank=self.rank, world=self.world)
+            workers = self.workers if self.can_read_ahead else 0
+            self.feed = Feed(batches_of(self.reader, plan, self.position, workers), self.place.device)
+        values, labels = next(self.feed)
+        self.position += 1
+        top = values.permute(0, 3, 1, 2).to(torch.float32, copy=True)  # channels last in memory, as images come
+        if self.mean is not None:
+            top -= self.mean
+        if self.scale != 1:
+            top *= self.scale
+        return (top, labels.clone())[: len(self.param.top)]
+
+
+class Data(StreamSource):
     """Datums of an LMDB, in the order of its keys, round and round (BVLC: data_layer.cpp, data_transformer.cpp).
 
-    A second top has the Datums' labels. Crops and mirrors depend on the seed and on the place in the stream
-    alone.
+    A second top has the Datums' labels.
     """
 
     def prepare(self) -> None:
@@ -92,17 +162,6 @@ class Data(Source):
         if not settings.batch_size or len(self.param.top) not in (1, 2):
             raise self.refuse("needs a batch_size, and one top or two")
         transform = Transform.of(self.param.transform_param, self.phase == "TRAIN", self.refuse)
-        self.batches = RecordBatches(settings.source, settings.batch_size, transform, len(self.param.top) == 2)
-        self.position, self.workers = 0, 0
-        image, label = self.batches.shapes()
-        self.shapes = [image, label][: len(self.param.top)]
-        self.stream = None
-
-    def start(self, batch: int, seed: int) -> None:
-        self.position, self.stream, self.batches.seed = batch, None, seed
-
-    def forward(self) -> tuple[Tensor, ...]:
-        if self.stream is None:
-            self.stream = self.batches.stream(self.position, self.workers, torch.cuda.is_available())
-        self.position += 1
-        return next(self.stream)
+        mean = transform.mean if transform.mean is not None and transform.mean.ndim == 1 else None
+        reader = TransformedRecords(settings.source, transform)
+        self.set_up_stream(reader, settings.batch_size, transform.crop, mean, transform.scale)

@@ -1,0 +1,100 @@
+"""A trained net run forward alone: BatchNorm and Scale folded into the weights before them, no blob kept unasked.
+
+Each blob that is asked for is the one that Caffe has under that name after a forward pass: where layers work in place,
+the last one's. A layer is folded only where nothing else reads what it would have given (caffe_torch.plan).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caffe_torch.errors import NetError
+from caffe_torch.layers.activations import ReLU
+from caffe_torch.layers.convolution import Convolution
+from caffe_torch.layers.pooling import Pooling
+from caffe_torch.layers.shapes import Concat, Crop, Eltwise, Flatten, Reshape, Slice, Split
+from caffe_torch.layers.sources import Input
+from caffe_torch.model_files import copy_weights
+from caffe_torch.net import Net
+from caffe_torch.plan import Step, folded
+from caffe_torch.precision import PRECISIONS, numerics
+from skinmtl.caffe_files.prototxt import read_net
+
+# These may compute in bfloat16; the rest, which end in logits, probabilities or sums, stay in float32.
+LOW_PRECISION = (Concat, Convolution, Crop, Eltwise, Flatten, ReLU, Reshape, Slice, Split)
+
+
+class Inference:
+    """A net of the phase TEST with the weights of a caffemodel (None: as its fillers draw them).
+
+    `device` is PyTorch's name of it; `precision` fp32, tf32 (on a GPU) or bf16. `shapes` are those of every top as the
+    prototxt has them, `parameter_shapes` those of each layer's blobs. NetError where net or weights are at fault.
+    """
+
+    def __init__(self, prototxt: Path, caffemodel: Path | None, device: str = "cpu", precision: str = "fp32") -> None:
+        if precision not in PRECISIONS:
+            raise NetError(f"precision {precision!r}: it is one of {', '.join(PRECISIONS)}")
+        self.precision = precision
+        self._low = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._net = Net(read_net(Path(prototxt), strict=True), "TEST")
+        if caffemodel is not None:
+            copy_weights(self._net, Path(caffemodel))
+        self._net.requires_grad_(False).to(device, memory_format=torch.channels_last)
+        self.shapes: dict[str, tuple[int, ...]] = dict(self._net.shapes)
+        self.parameter_shapes = {
+            layer.name: [list(blob.shape) for blob in layer.blobs] for layer in self._net.layers if layer.blob_count
+        }
+        self._weights: dict[tuple[str, ...], tuple[Tensor, Tensor | None]] = {}
+        self._plans: dict[frozenset[str], list[Step]] = {}
+
+    def forward(self, inputs: Mapping[str, np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
+        """The blobs that are asked for, float32, of the inputs by name, each N x ... as the net's but for N."""
+        for name in (*inputs, *blobs):
+            if name not in self.shapes:
+                raise NetError(f"the net has no blob {name!r}; it has {', '.join(self.shapes)}")
+        asked = frozenset(blobs)
+        if asked not in self._plans:
+            self._plans[asked] = self._net.plan_for(asked)
+        plan = self._plans[asked]
+        with torch.inference_mode(), numerics(self.precision):
+            values = self._net.run(plan, self._inputs(plan, inputs), self._compute)
+            return [values[self._net.values[name]].float().cpu().contiguous().numpy() for name in blobs]
+
+    def parameters(self, layer: str) -> list[np.ndarray]:
+        """A layer's blobs as in the caffemodel, not folded."""
+        if layer not in self.parameter_shapes:
+            raise NetError(f"the net has no layer {layer!r} with blobs")
+        return [blob.cpu().contiguous().numpy().copy() for blob in self._net.layer(layer).blobs]
+
+    def _inputs(self, plan: list[Step], inputs: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        tensors = {}
+        for name, values in inputs.items():
+            given, shape = np.asarray(values, np.float32), self.shapes[name]
+            if given.ndim != len(shape) or given.shape[1:] != shape[1:]:
+                raise NetError(f"the input {name!r} is {shape} but for the first side; {given.shape} is given")
+            tensors[name] = torch.from_numpy(np.ascontiguousarray(given))
+        for step in plan:
+            for name in step.first.param.top:
+                if isinstance(step.first, Input) and name not in inputs:
+                    raise NetError(f"no array for the input {name!r}")
+        return tensors
+
+    def _compute(self, step: Step, bottoms: list[Tensor]) -> Sequence[Tensor]:
+        first = step.first
+        low = isinstance(first, LOW_PRECISION) or (isinstance(first, Pooling) and first.is_maximum)
+        bottoms = [bottom.to(self._low if low else torch.float32) for bottom in bottoms]
+        return step.compute(bottoms, self._folded(step) if step.multiplies else None)
+
+    def _folded(self, step: Step) -> tuple[Tensor, Tensor | None]:
+        """Weights and bias of a step that multiplies, made once."""
+        names = tuple(layer.name for layer in step.linear)
+        if names not in self._weights:
+            kind = self._low if isinstance(step.first, Convolution) else torch.float32
+            weight, bias = folded(step.linear, torch.float64)
+            self._weights[names] = (weight.to(kind), None if bias is None else bias.to(kind))
+        return self._weights[names]

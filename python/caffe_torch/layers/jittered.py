@@ -1,0 +1,30 @@
+"""JitteredImageData without Caffe: the same settings, draws and pixels as the layer for BVLC Caffe."""
+
+from __future__ import annotations
+
+from caffe_torch.jittered_records import JitteredRecords
+from caffe_torch.layers.sources import StreamSource
+from skinmtl.layers.settings import read_settings
+
+
+class JitteredImageData(StreamSource):
+    """The images of an LMDB at a new scale, crop and flip a visit, less the mean; in TRAIN alone.
+
+    `start` is what `begin` is to the layer for Caffe: the seed given decides, and the next image is that of visit
+    batch x batch_size. In a training of Caffe's own kind the seed and the start of the param_str hold.
+    """
+
+    def prepare(self) -> None:
+        if len(self.param.top) != 1:
+            raise self.refuse("gives one top; correct the net")
+        if self.phase != "TRAIN":
+            raise self.refuse("draws crops at random, for training alone; test with a Data layer")
+        settings = read_settings(self.param.python_param.param_str, f"layer {self.name!r}")
+        self.settings = settings
+        self.set_up_stream(JitteredRecords(settings), settings.batch_size, settings.crop, settings.mean)
+        self.workers_wanted = settings.workers
+        self.place_in_training(0, settings.seed)
+
+    def place_in_training(self, batch: int, seed: int) -> None:
+        self.start(batch, self.settings.seed)
+        self.first = self.settings.start
