@@ -21,7 +21,7 @@ experiment: caffe .venv/ready ## the paper's folds x models on the drawn picture
 	cat build/experiment/logs/report.log
 
 test: caffe .venv/ready ## the parts that need no Caffe on this machine's Python, then everything in .caffe
-	.venv/bin/python -m pytest -q -m "not caffe and not image" $(SIDE_BY_SIDE)
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -m "not caffe and not image" $(SIDE_BY_SIDE)
 	$(CAFFE) OPENBLAS_NUM_THREADS=1 pytest -q $(SIDE_BY_SIDE)
 
 bench: caffe ## each benchmark against its peer; some minutes each

@@ -182,9 +182,7 @@ def test_bfloat16_changes_probabilities_by_less_than_a_hundredth(files):
     exact, low = (Inference(*paths, precision=name).forward(data, net.outputs) for name in ("fp32", "bf16"))
     for one, other in zip(exact, low):
         assert other.dtype == np.float32
-        assert (
-            0 < np.abs(one - other).max() < min(0.01, 0.2 * np.ptp(one, axis=0).max())
-        )
+        assert 0 < np.abs(one - other).max() < min(0.01, 0.2 * np.ptp(one, axis=0).max())
 
 
 def test_only_what_leads_to_the_blobs_is_computed(files):
