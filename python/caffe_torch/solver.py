@@ -42,7 +42,8 @@ class Solver:
         self.rate = 0.0  # of the last iteration
         self.seed = max(0, param.random_seed)
         self.net.to(self.device, memory_format=torch.channels_last)  # faster in convolutions
-        self.losses: deque[float] = deque(maxlen=max(1, param.average_loss))
+        # numbers on the device: to read one makes the host wait for it, and so is left to who wants to see it
+        self.losses: deque[Tensor] = deque(maxlen=max(1, param.average_loss))
         self.parameters = [net.parameter(learned) for learned in net.learned]
         self.history = [torch.zeros_like(each) for each in self.parameters]
         for parameter, learned in zip(self.parameters, net.learned):
@@ -77,7 +78,7 @@ class Solver:
                 with numerics(self.precision):
                     loss.backward()
             total += loss.detach()
-        self.losses.append(float(total) / self.param.iter_size)
+        self.losses.append(total.double() / self.param.iter_size)
         self.rate, self.current_step = learning_rate(self.param, self.iteration, self.current_step)
         self._update(self.rate)
         self.iteration += 1
@@ -86,7 +87,7 @@ class Solver:
     @property
     def smoothed_loss(self) -> float:
         """The mean loss of the last `average_loss` iterations."""
-        return sum(self.losses) / len(self.losses)
+        return sum(map(float, self.losses)) / len(self.losses)
 
     def casting(self) -> ContextManager:
         """Where numbers are of less precision than float32."""

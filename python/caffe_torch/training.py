@@ -147,7 +147,7 @@ class Training:
     def _final_loss(self) -> float:
         net = self.solver.net
         with self.solver.casting():
-            self.solver.losses.append(float(net.loss(net())))
+            self.solver.losses.append(net.loss(net()).double())
         return self.solver.smoothed_loss
 
 
