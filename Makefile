@@ -8,7 +8,7 @@ SIDE_BY_SIDE = -n $(CORES) --dist loadfile
 # every committed net says in its first line which command makes it
 NETS = sed -n 's/^\# made by: //p' prototxt/*/train.prototxt
 
-.PHONY: demo experiment bench test check caffe torch prototxt
+.PHONY: demo experiment bench test image check caffe torch prototxt
 
 demo: caffe ## images and labels to a mAP table through real Caffe
 	$(CAFFE) tools/demo.sh
@@ -24,7 +24,10 @@ test: caffe .venv/ready ## the parts that need no Caffe on this machine's Python
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -m "not caffe and not image" $(SIDE_BY_SIDE)
 	$(CAFFE) OPENBLAS_NUM_THREADS=1 pytest -q $(SIDE_BY_SIDE)
 
-bench: caffe ## each benchmark against its peer; some minutes each
+image: .venv/ready ## the CPU image, built and tried out by buildah, which needs root; 4 GB of memory hold it
+	.venv/bin/python -m pytest -q -m image tests/test_image.py --basetemp=/dev/shm/skinmtl-image
+
+bench: caffe torch ## each benchmark against its peer; some minutes each
 	$(CAFFE) benchmarks/bootstrap.py
 	$(CAFFE) benchmarks/folds.py
 	$(CAFFE) benchmarks/jitter.py
@@ -32,6 +35,9 @@ bench: caffe ## each benchmark against its peer; some minutes each
 	$(CAFFE) benchmarks/neighbours.py
 	$(CAFFE) benchmarks/resume.py
 	$(CAFFE) benchmarks/score.py
+	.venv/bin/python benchmarks/engine_training.py
+	.venv/bin/python benchmarks/engine_scoring.py
+	.venv/bin/python benchmarks/same_probabilities.py
 
 check: .venv/ready ## style, shell scripts, Dockerfiles, generated files
 	.venv/bin/ruff check .
