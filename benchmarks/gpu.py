@@ -33,8 +33,9 @@ from jitter import photograph, write_images
 from machine import described
 from plain_resnet import PlainResNet, plain_step
 
+from caffe_torch import PRECISIONS
 from caffe_torch.net import Net
-from caffe_torch.precision import PRECISIONS, numerics
+from caffe_torch.precision import numerics
 from caffe_torch.solver import Solver
 from caffe_torch.workers import share_workers, workers_here
 from skinmtl.caffe_files.schema import caffe_messages

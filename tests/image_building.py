@@ -94,7 +94,7 @@ class Container:
 
 
 def tools_of_the_clone() -> set[str]:
-    return {path.name for path in (ROOT / "tools").glob("*.py")} - {"cli.py"}
+    return {path.name for path in (ROOT / "tools").glob("*.py")} - {"arguments.py", "cli.py"}
 
 
 def short_demo(train: str, score: str) -> str:

@@ -120,6 +120,10 @@ def negative(given):
     given["layer1.0.bn1.running_var"] = np.full(64, -1, np.float32)
 
 
+def whole_numbers(given):
+    given["layer1.0.bn1.bias"] = np.ones(64, np.int64)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -130,6 +134,7 @@ def negative(given):
         (doubled, r"holds 2 networks, '', 'momentum.'; save one of them alone"),
         (spoiled, "layer1.0.bn1.running_var has NaN or infinite values"),
         (negative, "layer1.0.bn1.running_var has negative variances"),
+        (whole_numbers, "layer1.0.bn1.bias has int64 values, not fractions"),
     ],
 )
 def test_a_checkpoint_of_another_architecture_is_told_by_what_differs(change, said):
@@ -152,6 +157,11 @@ ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         ({"w": {**ONE, "shape": [-2]}}, bytes(8), "does not say dtype, shape and place"),
         ({"w": {"dtype": "F32"}}, bytes(8), "does not say dtype, shape and place"),
         ({"w": 5}, b"", "does not say dtype, shape and place"),
+        ({"w": {**ONE, "dtype": ["F32"]}}, bytes(8), "is of the type .'F32'.; save"),
+        ({"w": {**ONE, "shape": [0, 2**63], "data_offsets": [0, 0]}}, b"", "has an impossible shape"),
+        ({"w": {**ONE, "shape": [2] + [1] * 100}}, bytes(8), "has an impossible shape"),
+        ({"v": ONE, "w": ONE}, bytes(8), "its tensors do not lie one behind the other"),
+        ({"w": ONE}, bytes(9), "there is more in it than its tensors"),
         (b"{" + b'"a":[' * 100_000, b"", "its header is no JSON"),
         (b"{\xff}", b"", "its header is no JSON"),
         (b"[1]", b"", "its header is no table"),
@@ -171,6 +181,12 @@ def test_a_safetensors_file_cut_short_is_one_line(tmp_path):
         path.write_bytes(whole[:kept])
         with pytest.raises(InputError, match=r"w.safetensors: [^\n]*$"):
             read_checkpoint(path)
+
+
+def test_a_name_that_would_write_to_the_terminal_is_refused(tmp_path):
+    path = safetensors(tmp_path / "w.safetensors", {"a\n\x1b[2J": ONE}, bytes(8))
+    with pytest.raises(InputError, match=r"w.safetensors: 'a\\n\\x1b\[2J' is no name of a tensor"):
+        read_checkpoint(path)
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,24 @@ def test_without_pytorch_one_line_says_where_it_is():
         Engine("torch").library()
 
 
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        (
+            "raise OSError('libgone.so: cannot open')",
+            "PyTorch cannot be loaded (libgone.so: cannot open)",
+        ),
+        ("", "ImportError: cannot import name 'Tensor' from 'torch'"),  # of whatever we import after it
+    ],
+)
+def test_a_pytorch_that_cannot_be_loaded_is_told_from_a_fault_of_ours(tmp_path, there, words):
+    (tmp_path / "torch.py").write_text(there)
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path}:{ROOT / 'python'}")
+    program = "from skinmtl.engines.engine import Engine; Engine('torch').library()"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert words in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.skipif(HAS_CAFFE, reason="BVLC Caffe is here")
 def test_without_caffe_one_line_says_where_it_is(tmp_path):
     (tmp_path / "deploy.prototxt").write_text("name: 'a net'")

@@ -16,7 +16,9 @@ from usage_errors import usage_errors
 from skinmtl.common.errors import InputError
 from skinmtl.common.provenance import sha256
 from skinmtl.data.manifest import read_manifest
-from skinmtl.engines.snapshot import checked_snapshot
+from skinmtl.engines.snapshot import Snapshot, checked_snapshot
+from skinmtl.nets.net_probe import NetShapes
+from skinmtl.publishing import exporting
 from skinmtl.publishing.exporting import export
 from skinmtl.publishing.model_folder import read_model_folder
 from skinmtl.publishing.sources import Source, label_names, of_run
@@ -58,9 +60,10 @@ def test_the_folder_has_all_that_is_needed_to_use_the_net(tool, small_net, tmp_p
 @pytest.mark.caffe
 def test_the_same_net_gives_the_same_bytes(small_net, tmp_path):
     for name in ("one", "two"):
-        export(request(small_net), tmp_path / name, {})
+        export(request(small_net), tmp_path / name, {"out": "of bytes \udcff"})
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+    assert json.loads((tmp_path / "one" / "model.json").read_text())["arguments"]["out"] == "of bytes \udcff"
 
 
 @pytest.mark.caffe
@@ -93,7 +96,7 @@ def test_a_run_of_train_py_has_all_that_the_flags_would_give(small_net, tmp_path
 def test_a_run_that_is_none_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such folder; give a run of train"):
         of_run(tmp_path / "none")
-    with pytest.raises(InputError, match=r"args\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"no run of train\.py, which leaves an args\.json"):
         of_run(tmp_path)
     (tmp_path / "final.caffemodel").write_bytes(b"")
     record = {"arguments": {"net": "gone"}, "data": {}, "sha256": {}, "settings": {}}
@@ -156,8 +159,6 @@ def test_what_is_wrong_is_one_line_and_leaves_no_folder(tool, refused, small_net
     out = tmp_path / "out"
     done = tool("export.py", "--deploy", small_net.deploy, "--weights", tmp_path / "cut.caffemodel", "--out", out)
     refused(done, "cut.caffemodel", "cut short")
-    with pytest.raises(InputError, match="takes 32 pixels; give a --short-side of at least that"):
-        export(request(small_net, short_side=20), out, {})
     with pytest.raises(InputError, match="exists already"):
         export(request(small_net), tmp_path, {})
     (tmp_path / "file").write_text("")
@@ -167,6 +168,25 @@ def test_what_is_wrong_is_one_line_and_leaves_no_folder(tool, refused, small_net
     with pytest.raises(InputError, match=r"not\.json: not metrics"):
         export(request(small_net, metrics=[tmp_path / "not.json"]), out, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.caffemodel", "file", "not.json"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"short_side": 20}, "takes 32 pixels; give a --short-side of at least that"),
+        ({"short_side": 10**6}, "no image could be resized to that"),
+        ({"mean": (1, 2, 300)}, "is not one of pixels; give another --mean"),
+    ],
+)
+def test_a_way_of_preparing_images_that_predict_py_would_refuse_is_refused(
+    changes, said, small_net, tmp_path, monkeypatch
+):
+    tops = {"data": [1, 3, 32, 32], **{f"{head}_prob": [1, len(names)] for head, names in NAMES.items()}}
+    snapshot = Snapshot(small_net.deploy, small_net.weights, NetShapes({}, tops), ENGINE)
+    monkeypatch.setattr(exporting, "checked_snapshot", lambda *given: snapshot)
+    with pytest.raises(InputError, match=said):
+        export(request(small_net, **changes), tmp_path / "out", {})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.caffe
@@ -186,12 +206,13 @@ def test_wrong_usage(tmp_path):
         ["--out", "o", "--deploy", "d"],
         ["--out", "o", "--run", "r", "--weights", "w"],
         ["--out", "o", "--run", "r", "--name", "a\nb"],
+        ["--out", "o", "--run", "r", "--licence", "CC\n# BY"],
         ["--out", "o", "--run", "r", "--state-dict", "pickle"],
         ["--out", "o", "--run", "r", "--short-side", "0"],
     ]
     words = [
         *("give --run, or", "give --run, or", "--run has its own"),
-        *("is not a name", "invalid choice", "'0' is not a whole"),
+        *("is not a name", "is not a name", "invalid choice", "'0' is not a whole"),
     ]
     for line, said in zip(usage_errors("export", lines, tmp_path), words):
         assert said in line

@@ -16,7 +16,7 @@ from skinmtl.engines.snapshot import Snapshot
 from skinmtl.nets.net_probe import NetShapes
 from skinmtl.publishing.card import Facts, card, plain
 from skinmtl.publishing.metrics_files import read_metrics, setting_of
-from skinmtl.publishing.model_folder import FORMAT, check_net, read_model_folder
+from skinmtl.publishing.model_folder import FORMAT, check_net, read_model_folder, write_labels
 
 RECORD = {
     "format": FORMAT,
@@ -80,6 +80,7 @@ def test_a_changed_file_is_named(folder, name):
         ("a\nb\nc\nd\n", "4 names for the 3 outputs of lesion_prob"),
         ("a\n\nc\n", "lesions.txt:2: an empty name"),
         ("a\nb\na\n", "lesions.txt:3: 'a' stands on line 1 too"),
+        ("a\n\x1b[2J\nc\n", "lesions.txt:2: a control character"),
         ("", "0 names for the 3"),
     ],
 )
@@ -88,6 +89,13 @@ def test_a_wrong_list_is_said_even_where_its_sum_is_right(folder, text, words):
     write_record(folder)
     with pytest.raises(InputError, match=words):
         read_model_folder(folder)
+
+
+@pytest.mark.parametrize("names", [["a", "b\nc"], ["a", "\ud800"], ["a", " "], ["a", "a"]])
+def test_names_that_could_not_be_read_again_are_not_written(names, tmp_path):
+    with pytest.raises(InputError, match=r"lesions\.txt: .* cannot be a line of it"):
+        write_labels(tmp_path / "lesions.txt", names)
+    assert not (tmp_path / "lesions.txt").exists()
 
 
 def test_a_list_that_is_no_text_is_said(folder):
@@ -114,6 +122,9 @@ def test_a_deploy_that_is_no_net_is_said_with_its_line(folder):
         ({"crop": "32"}, "no 'crop', or none of the right kind"),
         ({"mean": [1, 2]}, "mean is not three numbers"),
         ({"mean": [1, 2, True]}, "mean is not three numbers"),
+        ({"mean": [1, 2, float("nan")]}, "mean is not three numbers"),
+        ({"crop": True}, "no 'crop', or none of the right kind"),
+        ({"short_side": 10**9}, "a short_side of 1000000000 would take up the memory"),
         ({"crops": 5}, "no image can be cut"),
         ({"crop": 41}, "no image can be cut"),
         ({"outputs": {}}, "neither lesion_prob nor location_prob"),
@@ -131,9 +142,10 @@ def test_what_is_no_model_folder_is_said(folder, tmp_path):
             read_model_folder(path)
     with pytest.raises(InputError, match=r"model\.json: missing; .* is no model folder of export\.py"):
         read_model_folder(tmp_path)
-    (folder / "model.json").write_text("{")
-    with pytest.raises(InputError, match="not JSON"):
-        read_model_folder(folder)
+    for text in ("{", '{"a":' + 100_000 * "["):
+        (folder / "model.json").write_text(text)
+        with pytest.raises(InputError, match="not JSON"):
+            read_model_folder(folder)
 
 
 def test_a_net_that_does_not_fit_its_record_is_refused(folder):
@@ -234,7 +246,7 @@ def test_metrics_of_two_tests_of_the_same_weights_are_refused(folder, metrics_fi
     ("name", "written"),
     [
         *(("resnet50_mtl", "resnet50_mtl"), ("_a_", r"\_a\_"), ("a|b*c", r"a\|b\*c"), ("<b>", r"\<b\>")),
-        ("[x](y)", r"\[x\](y)"),
+        *(("[x](y)", r"\[x\](y)"), ("&lt; ~~a~~", r"\&lt; \~\~a\~\~")),
     ],
 )
 def test_names_stand_in_markdown_as_they_are(name, written):
@@ -243,7 +255,20 @@ def test_names_stand_in_markdown_as_they_are(name, written):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"map_class": "0.5"}, {"average_precision": [0.5]}, {"support": {}}, {"intervals": {}, "bootstrap": None}],
+    [
+        {"map_class": "0.5"},
+        {"n_images": "| many |"},
+        {"average_precision": [0.5]},
+        {"support": {}},
+        {"support": dict.fromkeys(NAMES["lesion"], "many")},
+        {"intervals": {}, "bootstrap": None},
+        {"intervals": {"map_class": 0.5}},
+        {"intervals": {"map_class": [0.5]}},
+        {"intervals": {"average_precision": [0.1, 0.3]}},
+        {"bootstrap": {"resamples": 1000, "level": "0.95", "n_groups": 50}},
+        {"protocol": ["of another"]},
+        {"protocol": {"arguments": 5}},
+    ],
 )
 def test_metrics_that_were_changed_by_hand_are_refused(folder, metrics_file, changes):
     path = metrics_file("a.json")

@@ -79,7 +79,7 @@ class Server:
             return request.send_error(way)
         if "redirect" in way and not request.path.endswith("moved"):
             request.send_response(302)
-            request.send_header("Location", "/moved")
+            request.send_header("Location", "ftp://127.0.0.1/some.bin" if "ftp" in way else "/moved")
             return request.end_headers()
         if "hang first" in way:
             return self.closing.wait(5)
@@ -201,6 +201,7 @@ def test_the_first_digits_of_a_sum_decide_where_no_more_are_stated(server, tmp_p
         ("whole", "a page", "has a file of 20 bytes, not the published one of 700,000"),
         ("no length", "longer", "sends more than the published 700,000 bytes"),
         ("hang first", "ours", "sends nothing, 3 times in a row"),
+        ("redirect to ftp", "ours", "sends on to 'ftp://127.0.0.1/some.bin', which is no http or https address"),
         ("no range, cut", "ours", "cut the connection, 3 times in a row"),
     ],
 )
@@ -212,7 +213,7 @@ def test_a_file_that_cannot_be_had_is_one_line_that_says_what_to_do_by_hand(serv
     assert said in str(error.value)
     assert f"see a page), put it at {tmp_path / 'some.bin'} and run this again" in str(error.value)
     assert "\n" not in str(error.value)
-    assert "some.bin" not in names(tmp_path)
+    assert names(tmp_path) in ([], ["some.bin.part", "some.bin.part.tag"])
 
 
 def test_a_file_that_is_there_is_checked_and_not_fetched(server, tmp_path):
@@ -282,6 +283,10 @@ def test_a_record_of_something_else_is_not_written_over(tmp_path):
     with pytest.raises(InputError, match=r"some.bin.json: says that some.bin is something else"):
         check_copy(published(), tmp_path / "some.bin")
     assert (tmp_path / "some.bin.json").read_text() == "{}"
+    (tmp_path / "some.bin.json").unlink()
+    (tmp_path / "some.bin.json").mkdir()
+    with pytest.raises(InputError, match=r"some.bin.json: is there and is no file"):
+        check_copy(published(), tmp_path / "some.bin")
 
 
 def test_offline_the_tool_says_what_to_fetch_by_hand_and_where_to_put_it(tool, refused, tmp_path):

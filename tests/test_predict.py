@@ -114,7 +114,8 @@ def test_standard_input_in_words(model, photographs, expected):
 @pytest.mark.caffe
 def test_overlays_are_those_of_attend_py(model, attending, photographs, expected, tmp_path):
     given = paths(photographs, "arm.jpg", "at home/leg.png")
-    found = list(predict(attending, gather(given, None)[0], tmp_path / "shown", {"attention": tmp_path}))
+    made = {"attention": tmp_path, "of bytes": "\udcff"}
+    found = list(predict(attending, gather(given, None)[0], tmp_path / "shown", made))
     net = write_small_net(tmp_path / "net")
     attend_files(net.deploy, net.weights, list(map(Path, given)), protocol_of(model), tmp_path / "attended", {})
     for row, (path, one) in enumerate(zip(given, found)):
@@ -128,7 +129,7 @@ def test_overlays_are_those_of_attend_py(model, attending, photographs, expected
     assert [one["image"] for one in said["images"]] == given
     best = [NAMES[head][int(getattr(expected[10], f"{head}_scores")[0].argmax())] for head in NAMES]
     assert [said["images"][0][head]["label"] for head in NAMES] == best
-    assert said["arguments"] == {"attention": str(tmp_path)}
+    assert said["arguments"] == {"attention": str(tmp_path), "of bytes": "\udcff"}
     assert cv2.imread(str(found[0].overlays["lesion"])).shape[0] == 256
 
 

@@ -49,8 +49,7 @@ def test_equal_probabilities_stand_in_the_order_of_the_labels():
 @given(st.lists(st.floats(0, 1, width=32), min_size=3, max_size=3), st.floats(0, 1))
 def test_json_keeps_every_float32_and_tells_what_reaches_the_threshold(lesions, threshold):
     line = as_json(prediction(lesions, [0.25] * 4), LABELS, threshold, {"name": "m"})
-    assert len(line.splitlines()) == 1 or "\u2028" in line
-    assert "\n" not in line
+    assert len(line.splitlines()) == 1 and line.isascii()  # JSON in every locale
     found = json.loads(line)
     kept = [np.float32(value) for value in found["probabilities"]["lesion"].values()]
     assert np.allclose(kept, np.array(lesions, np.float32), rtol=1e-7, atol=0)
@@ -76,6 +75,19 @@ def test_images_are_taken_in_the_order_given_and_a_folders_by_name(tmp_path):
     assert [item.overlays for item in items] == ["z.jpg", "a/c.tiff", "b.JPG", "standard_input"]
     assert items[-1].data == b"bytes" and items[-1].path is None
     assert told == [f"{tmp_path}/in: 1 file has another ending and is left out"]
+
+
+class Unplugged(io.BytesIO):
+    """A disk that is gone."""
+
+    def read(self, size=-1):
+        raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize(("standard_input", "why"), [(None, "closed"), (Unplugged(), "Input/output error")])
+def test_standard_input_that_cannot_be_read_is_one_line(standard_input, why):
+    with pytest.raises(InputError, match=f"^standard input: cannot be read \\({why}\\)"):
+        gather(["-"], standard_input)
 
 
 def test_a_folder_without_an_image_is_refused(tmp_path):

@@ -14,9 +14,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed here: make torch")
 from conftest import ROOT
+from torch_agreement import NEEDS_CAFFE
 
-from caffe_torch.command import device_of_rank, main
+from caffe_torch.command import main, parse_args
 from caffe_torch.errors import NetError
+from caffe_torch.running import device_of_rank, gpu_of
+from caffe_torch.stopping import Action, Signals
 from skinmtl.caffe_files.caffe_log import read_caffe_log
 from skinmtl.caffe_files.prototxt import message_text, read_net
 from skinmtl.caffe_files.schema import caffe_messages
@@ -103,6 +106,30 @@ def test_a_training_stopped_and_resumed_is_the_undisturbed_one(solver, small_set
     assert tests[0] == tests[1] != []
 
 
+@NEEDS_CAFFE
+def test_the_log_has_the_lines_of_caffes(solver, tmp_path, capfd):
+    """Line by line, but for the numbers, and for what Caffe says while it builds and reads."""
+    shapes = []
+    for path in (tmp_path / "train.prototxt", tmp_path / "test.prototxt"):  # an output that is written in place
+        path.write_text(
+            path.read_text() + "layer { name: 'over' type: 'Power' bottom: 'location_label' top: 'an_output' }"
+            "layer { name: 'zero' type: 'ReLU' bottom: 'an_output' top: 'an_output' }"
+        )
+    for command in ([str(ROOT / ".caffe/bin/caffe"), "train", "-solver", str(solver)], None):
+        if command is None:
+            assert main(["train", "-solver", str(solver)]) == 0
+            log = capfd.readouterr().err
+        else:
+            log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        lines = re.findall(r"^I\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ (.*solver\.cpp):\d+\] (.*)", log, re.MULTILINE)
+        lines = lines[next(at for at, (_, said) in enumerate(lines) if said.startswith("Solving")) :]
+        shapes.append(
+            [(source, re.sub(r"(?<!step )(?<== )\S+|\(\S+ iter/s, \S+s/", "...", said)) for source, said in lines]
+        )
+    assert len(shapes[0]) > 60
+    assert shapes[1] == shapes[0]
+
+
 def test_test_gives_the_means_of_what_it_shows_for_each_batch(solver, capsys):
     model = solver.with_name("train.prototxt")  # with the statistics of its batches: untrained, others are none
     assert main(["test", "-model", str(model), "-phase", "TRAIN", "-iterations", "2"]) == 0
@@ -111,6 +138,82 @@ def test_test_gives_the_means_of_what_it_shows_for_each_batch(solver, capsys):
     assert len(batches) == 2
     mean = float(re.search(r"\] lesion_loss = (\S+) \(\* 1 = ", said).group(1))
     assert mean == pytest.approx(np.mean(batches), rel=1e-4)
+
+
+def test_ctrl_c_during_a_test_snapshots_at_once_also_where_sigint_was_ignored(solver, tmp_path):
+    """As a script's `&` leaves it; BVLC Caffe then heeds SIGINT all the same, and ends with status 0."""
+    solver.write_text(solver.read_text().replace("test_iter: 2", "test_iter: 1000000"))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        training = start("train", "-solver", solver, "-workers", "0")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    while "Iteration 0, Testing" not in training.stderr.readline():
+        assert training.poll() is None
+    training.send_signal(signal.SIGINT)
+    rest = training.communicate(timeout=60)[1]
+    assert training.returncode == 0, rest
+    assert "Test interrupted." in rest
+    assert "Optimization stopped early." in rest
+    assert (tmp_path / "s_iter_0.solverstate").exists()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "status"),
+    [
+        ([], 0),
+        ([signal.SIGHUP], 0),
+        ([signal.SIGHUP, signal.SIGINT], 0),
+        ([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], 143),
+    ],
+)
+def test_the_strongest_of_several_signals_counts(numbers, status):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)}
+    try:
+        signals = Signals({signal.SIGINT: Action.STOP, signal.SIGHUP: Action.SNAPSHOT}, lambda number: number)
+        for number in numbers:
+            signal.raise_signal(number)
+        expected = [Action.NONE, Action.SNAPSHOT, Action.STOP, Action.STOP][len(numbers)]
+        assert signals.is_stopping() == (expected is Action.STOP)
+        assert [signals.requested(), signals.requested()] == [expected, Action.NONE]
+        assert signals.status == status
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("flags", [["-sol", "x"], ["-solver", "x", "-weight", "y"], ["--solv=x"], ["-gp=0"]])
+def test_a_flag_that_is_not_whole_is_refused(flags, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", *flags])
+    assert "error: " in capsys.readouterr().err
+
+
+def test_the_solver_says_where_it_runs_unless_the_flag_does(solver, capsys):
+    solver.write_text(solver.read_text() + " solver_mode: GPU device_id: 7")
+    if torch.cuda.device_count() < 8:
+        assert main(["train", "-solver", str(solver)]) == 1
+        assert "-gpu 7: " in capsys.readouterr().err
+    assert gpu_of(parse_args(["train", "-solver", str(solver), "-gpu", "cpu"])) == "cpu"
+    assert gpu_of(parse_args(["train", "-solver", str(solver)])) == "7"
+    solver.write_text(solver.read_text().replace("solver_mode: GPU", "solver_mode: CPU"))
+    assert gpu_of(parse_args(["train", "-solver", str(solver)])) == "cpu"
+
+
+def test_a_gpu_without_memory_is_one_line(solver, capsys, monkeypatch):
+    def step(_):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate much.")
+
+    monkeypatch.setattr("caffe_torch.solver.Solver.step", step)
+    assert main(["train", "-solver", str(solver)]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("I")]
+    assert len(said) == 1
+    assert "smaller batch_size" in said[0]
+
+
+def test_tf32_is_refused_where_there_is_no_gpu_for_it(solver, capsys):
+    assert main(["train", "-solver", str(solver), "-precision", "tf32"]) == 1
+    assert "on the CPU give fp32 or bf16" in capsys.readouterr().err
 
 
 def test_time_says_how_long_passes_take(solver, capsys):
@@ -153,8 +256,8 @@ def test_a_damaged_solverstate_or_caffemodel_is_one_line(solver, tmp_path, damag
 @pytest.mark.parametrize(
     ("gpu", "there", "words"),
     [
-        ("0", 0, "PyTorch finds no GPU on this machine; leave -gpu out"),
-        ("all", 0, "PyTorch finds no GPU on this machine; leave -gpu out"),
+        ("0", 0, "PyTorch finds no GPU on this machine; give -gpu cpu"),
+        ("all", 0, "PyTorch finds no GPU on this machine; give -gpu cpu"),
         ("2", 2, "PyTorch finds 2 GPUs on this machine, numbered from 0"),
         ("0,2", 2, "PyTorch finds 2 GPUs on this machine, numbered from 0"),
         ("0,0", 2, "each once"),
@@ -173,7 +276,7 @@ def test_a_gpu_that_is_not_there_is_one_line(solver, gpu, there, words, capsys, 
 def test_several_gpus_have_a_process_each(solver, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
     started = []
-    monkeypatch.setattr("caffe_torch.command.launch", lambda arguments, count: started.append((arguments, count)) or 7)
+    monkeypatch.setattr("caffe_torch.running.launch", lambda arguments, count: started.append((arguments, count)) or 7)
     for gpu, count in (("all", 3), ("0,2", 2)):
         command = ["train", "-solver", str(solver), "-gpu", gpu]
         assert main(command) == 7

@@ -161,7 +161,8 @@ AVERAGED = {name: values * 2 for name, values in WEIGHTS.items()}
     ("saved", "entry", "expected"),
     [
         (WEIGHTS, "", WEIGHTS),
-        ({"state_dict": WEIGHTS, "epoch": 3, "optimizer": {"state": {}}}, "state_dict", WEIGHTS),
+        # as PyTorch's own ImageNet example: a tensor beside the weights
+        ({"state_dict": WEIGHTS, "best_acc1": torch.tensor(76.1), "optimizer": {}}, "state_dict", WEIGHTS),
         ({"state_dict": WEIGHTS, "state_dict_ema": AVERAGED, "arch": "resnet50"}, "state_dict_ema", AVERAGED),
         ({"model": {"state_dict": WEIGHTS}, "args": argparse.Namespace(lr=0.1)}, "model.state_dict", WEIGHTS),
         ({name: values.half() for name, values in WEIGHTS.items()}, "", WEIGHTS),
@@ -230,7 +231,11 @@ def test_a_checkpoint_cut_short_is_one_line(tmp_path, zipped):
             read_checkpoint(tmp_path / "w.pth")
 
 
-@pytest.mark.parametrize("saved", [{}, [1, 2], {"state_dict": {"epoch": 3}}, torch.ones(3), 5])
+ENDLESS: dict = {}
+ENDLESS["model"] = ENDLESS
+
+
+@pytest.mark.parametrize("saved", [{}, [1, 2], {"state_dict": {"epoch": 3}}, torch.ones(3), 5, ENDLESS])
 def test_a_file_without_weights_by_name_is_one_line(tmp_path, saved):
     torch.save(saved, str(tmp_path / "w.pth"))
     with pytest.raises(InputError, match=r"w.pth: holds no weights by name"):

@@ -142,7 +142,7 @@ def test_all_snapshot_and_end_together_and_go_on_as_undisturbed(make):
     log = _read_until(training, "Iteration 3 ")
     training.send_signal(signal.SIGINT)  # passed on to both
     log += _read_until(training, "Snapshotting solver state")
-    log += _read_until(training, "Iteration")
+    log += _read_until(training, "iter/s")  # of the next iteration
     pids = Path(f"/proc/{training.pid}/task/{training.pid}/children").read_text().split()
     os.kill(int(pids[1]), signal.SIGTERM)  # of one alone
     log += ended(training, 143)
@@ -155,7 +155,7 @@ def test_all_snapshot_and_end_together_and_go_on_as_undisturbed(make):
     lines = r"Iteration (\d+) \(.*(loss = .*)|(Test net output.*)"
     shown, expected = (re.findall(lines, text) for text in (resumed, log))
     assert (str(first), shown[1][1], "") == shown[1]
-    assert shown[: 2 * (last - first)] == expected[2 * first :]
+    assert shown[: 2 * (last - first)] == expected[2 * first : 2 * last]
     expected = blobs(found[last].with_suffix(".caffemodel"))
     for layer, values in blobs(again.with_name(f"s_iter_{last}.caffemodel")).items():
         np.testing.assert_array_equal(values, expected[layer], layer)
@@ -183,7 +183,7 @@ class Second(Ranks):
 @pytest.mark.parametrize(("root", "lines"), [("the same", 0), ("", 1)])
 def test_a_fault_that_all_find_when_they_start_is_told_once(make, monkeypatch, capsys, root, lines):
     monkeypatch.setattr(Second, "root", root)
-    monkeypatch.setattr("caffe_torch.command.ranks_here", lambda _: Second())
+    monkeypatch.setattr("caffe_torch.running.ranks_here", lambda _: Second())
     solver = make("faulty", 4, lr_policy="'plateau'")
     assert main(["train", "-solver", str(solver)]) == 1
     said = capsys.readouterr().err.splitlines()

@@ -104,11 +104,13 @@ def same_weights(run, other):
 @NEEDS_CAFFE
 @pytest.mark.parametrize("name", ["plain", "online"])
 def test_twenty_iterations_are_caffes(toy, nets, start, tmp_path, name):
-    """Two passes an iteration; the online net draws scales, crops and flips anew for every visit: the same pixels."""
-    in_caffe(toy, tmp_path / "caffe", nets[name], start[name], "--max-iter", 20)
-    in_torch(toy, tmp_path / "torch", nets[name], start[name], max_iter=20)
+    """Two passes an iteration; the online net draws scales, crops and flips anew for every visit: the same pixels. The
+    rate falls twice in between."""
+    in_caffe(toy, tmp_path / "caffe", nets[name], start[name], "--max-iter", 20, "--test-interval", 5)
+    in_torch(toy, tmp_path / "torch", nets[name], start[name], max_iter=20, test_interval=5)
     rows = same_logs(tmp_path / "torch", tmp_path / "caffe")
     assert [row["iteration"] for row in rows] == [str(number) for number in range(1, 21)]
+    assert [rows[number]["lr"] for number in (9, 10, 15)] == ["0.001", "0.0001", "1e-05"]
     assert len({row["lesion_loss"] for row in rows}) == 20
     same_weights(tmp_path / "torch", tmp_path / "caffe")
 
@@ -162,12 +164,12 @@ def test_a_resumed_run_draws_the_crops_mirrors_and_masks_of_the_undisturbed_one(
 def test_the_short_way_and_a_rate_set_by_restoring_change_no_images(toy, nets, start, tmp_path):
     """With nothing drawn at random both end as the plain way."""
     net, weights = nets["plain"], start["plain"]
-    in_torch(toy, tmp_path / "plain", net, weights, max_iter=20, test_interval=10)
-    in_torch(toy, tmp_path / "restored", net, weights, max_iter=20, test_interval=10, rate_change="restore")
+    in_torch(toy, tmp_path / "plain", net, weights, max_iter=20, test_interval=5)
+    in_torch(toy, tmp_path / "restored", net, weights, max_iter=20, test_interval=5, rate_change="restore")
     assert toy.same_end(tmp_path / "restored", tmp_path / "plain")
-    in_torch(toy, tmp_path / "short", net, weights, max_iter=7, test_interval=10)
+    in_torch(toy, tmp_path / "short", net, weights, max_iter=7, test_interval=5)
     (tmp_path / "short").rename(tmp_path / "moved")
-    again = {"max_iter": 20, "test_interval": 10, "resume": True, "resume_data": "cycle"}
+    again = {"max_iter": 20, "test_interval": 5, "resume": True, "resume_data": "cycle"}
     in_torch(toy, tmp_path / "moved", net, weights, **again)
     same_weights(tmp_path / "moved", tmp_path / "plain")
 

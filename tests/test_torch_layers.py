@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("torch", reason="PyTorch is not installed here: make torch")
-from torch_agreement import EXAMPLES, NEEDS_CAFFE, SEEDS, agree, net_of, normal, with_inputs
+torch = pytest.importorskip("torch", reason="PyTorch is not installed here: make torch")
+from torch_agreement import EXAMPLES, NEEDS_CAFFE, SEEDS, agree, close, net_of, normal, with_inputs
 
 from skinmtl.common.errors import InputError
 
@@ -115,6 +115,17 @@ def test_batch_norm(caffe, phase, said, shape):
     agree(caffe, f"type: 'BatchNorm' top: 'top' batch_norm_param {{ {said} }}", {"a": normal(3, *shape)}, phase)
 
 
+def test_batch_norm_with_a_factor_of_0_has_a_mean_and_a_variance_of_0(caffe):
+    text = with_inputs("type: 'BatchNorm' top: 'top'", {"a": (2, 3, 2, 2)})
+    arrays = {"blob:a": normal(1, 2, 3, 2, 2), "weight:layer:2": np.zeros(1, np.float32)}
+    arrays.update((f"weight:layer:{number}", np.full(3, 2, np.float32)) for number in (0, 1))
+    net = net_of(text)
+    for number, blob in enumerate(net.layer("layer").blobs):
+        blob.copy_(torch.from_numpy(arrays[f"weight:layer:{number}"]))
+    found = net({"a": torch.from_numpy(arrays["blob:a"])})["top"]
+    close(found, caffe.answer(text, "TEST", arrays)["blob:top"], "top", 1e-4)
+
+
 @given(data=st.data(), seed=SEEDS, kind=st.sampled_from(["Scale", "Bias"]))
 @EXAMPLES
 def test_scale_and_bias(caffe, data, seed, kind):
@@ -159,6 +170,7 @@ def test_lrn(caffe, data, region, size, alpha, beta, more):
         ("type: 'Convolution' top: 'top' convolution_param { kernel_size: 1 }", "outputs"),
         ("type: 'InnerProduct' top: 'top' inner_product_param { num_output: 2 axis: 7 }", "axis 7"),
         ("type: 'Reshape' top: 'top' reshape_param { shape { dim: 7 } }", "does not fit"),
+        ("type: 'Flatten' top: 'top' flatten_param { axis: 4 }", "axis 4"),
         ("type: 'Scale' top: 'a'", None),
         ("type: 'Scale' top: 'top' param { } param { }", "2 params"),
         (
@@ -176,3 +188,8 @@ def test_what_cannot_be_run_is_refused_by_name(layer, words):
         net_of(text)
     assert "'layer'" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_batch_norm_wants_channels():
+    with pytest.raises(InputError, match="works on N x C"):
+        net_of(with_inputs("type: 'BatchNorm' top: 'top'", {"a": (6,)}))

@@ -47,6 +47,18 @@ def test_parameters_shapes_and_phases_are_as_in_caffe(caffe, phase):
     agree(caffe, layer("Affine", "top: 'one' top: 'two'", "-1.5"), {"a": normal(3, 2, 3, 4, 5)}, phase)
 
 
+def test_a_top_in_place_of_its_bottom_is_the_same_blob():
+    """As Caffe's net has it: what the user's forward and backward leave alone, stays."""
+    net = net_of(f"""input: 'a' input_shape {{ dim: 2 dim: 3 }}
+        layer {{ name: 'power' type: 'Power' bottom: 'a' top: 'b' }}
+        layer {{ name: 'l' bottom: 'b' {layer("InPlace", "top: 'b'")} }}""")
+    given = torch.tensor([[1.0, 2, 3], [4, 5, 6]], requires_grad=True)
+    top = net({"a": given})["b"]
+    assert top.tolist() == [[1, 5, 3], [4, 8, 6]]
+    top.backward(torch.tensor([[1.0, 2, 3], [4, 5, 6]]))
+    assert given.grad.tolist() == [[2, 2, 3], [8, 5, 6]]
+
+
 def test_a_layer_without_bottoms_is_a_source():
     net = net_of(f"layer {{ name: 'count' {layer('Counter')} }}")
     assert [source.name for source in net.sources()] == ["count"]

@@ -101,4 +101,20 @@ class NoBackward(caffe.Layer):
         top[0].data[...] = 1
 
 
+class InPlace(caffe.Layer):
+    """Adds to one channel of the blob that it has as bottom and top, and leaves the others, and all gradients."""
+
+    def setup(self, bottom, top):
+        pass
+
+    def reshape(self, bottom, top):
+        pass
+
+    def forward(self, bottom, top):
+        top[0].data[:, 1] += 3
+
+    def backward(self, top, propagate_down, bottom):
+        bottom[0].diff[:, 0] *= 2
+
+
 not_a_layer = 3

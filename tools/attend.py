@@ -11,17 +11,14 @@ lowest value (dark) to its highest (bright): colours of two overlays are no comm
 import argparse
 from pathlib import Path
 
-from cli import (
+from arguments import (
     add_fold_arguments,
     add_protocol_arguments,
     check_engine_arguments,
     check_fold_arguments,
     engine_of,
-    new_parser,
-    positive,
-    run,
-    seed,
 )
+from cli import new_parser, positive, run, seed
 from skinmtl.attention.attending import attend_files, attend_manifest
 from skinmtl.attention.tasks import chosen
 from skinmtl.data.folds import select

@@ -65,8 +65,9 @@ def parse_args() -> argparse.Namespace:
         parser.error("give --run, or --deploy and --weights")
     if args.run is not None and (args.deploy or args.weights or args.train_data):
         parser.error("--run has its own --deploy, --weights and --train-data")
-    if args.name is not None and not (args.name.strip() and args.name.isprintable()):
-        parser.error(f"--name {args.name!r}: is not a name")
+    for flag, text in (("name", args.name), ("licence", args.licence)):
+        if text is not None and not (text.strip() and text.isprintable()):
+            parser.error(f"--{flag} {text!r}: is not a name")
     return args
 
 

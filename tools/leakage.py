@@ -7,7 +7,8 @@ example: tools/leakage.py --manifest manifest.csv --folds folds.csv
 import argparse
 from pathlib import Path
 
-from cli import add_near_duplicate_arguments, check_near_duplicate_arguments, new_parser, refuse_overwriting, run
+from arguments import add_near_duplicate_arguments, check_near_duplicate_arguments
+from cli import new_parser, refuse_overwriting, run
 from skinmtl.common.errors import InputError
 from skinmtl.data.manifest import read_manifest
 from skinmtl.splits.leakage_report import judge_folds

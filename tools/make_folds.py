@@ -11,15 +11,8 @@ folds_near_duplicates.csv  with --near-duplicates: image_a,image_b,distance,grou
 import argparse
 from pathlib import Path
 
-from cli import (
-    add_near_duplicate_arguments,
-    check_near_duplicate_arguments,
-    new_parser,
-    positive,
-    refuse_overwriting,
-    run,
-    seed,
-)
+from arguments import add_near_duplicate_arguments, check_near_duplicate_arguments
+from cli import new_parser, positive, refuse_overwriting, run, seed
 from skinmtl.data.manifest import read_manifest
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
 from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split

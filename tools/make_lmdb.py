@@ -4,7 +4,8 @@
 import argparse
 from pathlib import Path
 
-from cli import add_fold_arguments, check_fold_arguments, new_parser, positive, run, seed, usable_cores
+from arguments import add_fold_arguments, check_fold_arguments
+from cli import new_parser, positive, run, seed, usable_cores
 from skinmtl.data.folds import select
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest

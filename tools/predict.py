@@ -14,16 +14,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from cli import (
-    add_engine_arguments,
-    check_engine_arguments,
-    engine_of,
-    finite,
-    new_parser,
-    positive,
-    run,
-    usable_cores,
-)
+from arguments import add_engine_arguments, check_engine_arguments, engine_of
+from cli import finite, new_parser, positive, run, usable_cores
 from skinmtl.common.errors import InputError
 from skinmtl.prediction.inputs import STANDARD_INPUT, gather
 from skinmtl.prediction.predicting import Predictor, predict
@@ -88,7 +80,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     model = read_model_folder(args.model)
-    items, told = gather(args.images, sys.stdin.buffer)
+    items, told = gather(args.images, sys.stdin and sys.stdin.buffer)
     for line in told:
         print(line, file=sys.stderr)
     protocol = Protocol(model.short_side, model.mean, args.batch_size, engine_of(args), args.workers, args.crops)

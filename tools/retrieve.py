@@ -5,15 +5,8 @@ import argparse
 import json
 from pathlib import Path
 
-from cli import (
-    add_engine_arguments,
-    check_engine_arguments,
-    engine_of,
-    new_parser,
-    positive,
-    refuse_overwriting,
-    run,
-)
+from arguments import add_engine_arguments, check_engine_arguments, engine_of
+from cli import new_parser, positive, refuse_overwriting, run
 from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.engines.engine import Engine

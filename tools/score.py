@@ -4,16 +4,14 @@
 import argparse
 from pathlib import Path
 
-from cli import (
+from arguments import (
     add_fold_arguments,
     add_protocol_arguments,
     check_engine_arguments,
     check_fold_arguments,
     engine_of,
-    new_parser,
-    refuse_overwriting,
-    run,
 )
+from cli import new_parser, refuse_overwriting, run
 from skinmtl.data.folds import select
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.snapshot import mean_of

@@ -11,17 +11,8 @@ import sys
 from pathlib import Path
 from typing import List
 
-from cli import (
-    add_engine_arguments,
-    check_engine_arguments,
-    engine_of,
-    finite,
-    new_parser,
-    not_negative,
-    positive,
-    run,
-    share,
-)
+from arguments import add_engine_arguments, check_engine_arguments, engine_of
+from cli import finite, new_parser, not_negative, positive, run, share
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.training_run import DISPLAY, SEED, TEST_INTERVAL, Request, train
 from skinmtl.training.validation import WATCHED

@@ -64,7 +64,7 @@ def _bilinear(values: Tensor, filler: Message) -> None:
     """Upsampling weights of a square kernel, the same for every pair of channels."""
     side = values.shape[-1]
     factor = math.ceil(side / 2)
-    centre = (2 * factor - 1 - factor % 2) / (2.0 * factor)
+    centre = (side - 1) / (2 * factor)
     ramp = 1 - (torch.arange(side, dtype=torch.float32) / factor - centre).abs()
     values.copy_(ramp[:, None] * ramp[None, :])
 

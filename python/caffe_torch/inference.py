@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from caffe_torch import PRECISIONS
 from caffe_torch.errors import NetError
 from caffe_torch.layers.activations import ReLU
 from caffe_torch.layers.convolution import Convolution
@@ -22,7 +23,7 @@ from caffe_torch.layers.sources import Input
 from caffe_torch.model_files import copy_weights
 from caffe_torch.net import Net
 from caffe_torch.plan import Step, folded
-from caffe_torch.precision import PRECISIONS, numerics
+from caffe_torch.precision import numerics
 from skinmtl.caffe_files.prototxt import read_net
 
 # These may compute in bfloat16; the rest, which end in logits, probabilities or sums, stay in float32.

@@ -27,11 +27,8 @@ def launch(arguments: Sequence[str], count: int) -> int:
     common = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     common[PARENT] = os.getpid()
     processes: list[subprocess.Popen] = []
-    handlers = {
-        number: signal.signal(number, lambda number, _: _send(processes, number))
-        for number in PASSED_ON
-        if signal.getsignal(number) != signal.SIG_IGN
-    }
+    for number in PASSED_ON:
+        signal.signal(number, lambda number, _: _send(processes, number))
     try:
         for rank in range(count):
             environment = {name: str(value) for name, value in {**common, "RANK": rank, "LOCAL_RANK": rank}.items()}
@@ -39,8 +36,6 @@ def launch(arguments: Sequence[str], count: int) -> int:
             processes.append(subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True))
         return _ended(processes)
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
         _send(processes, signal.SIGKILL)
         for process in processes:
             process.wait()

@@ -51,8 +51,9 @@ class Net(nn.Module):
         for layer in chosen_layers(param, phase, level, stages):
             self._add(layer, shapes)
         self.plan = self.plan_for(self.values)
-        taken = {bottom for layer in self.layers for bottom in layer.param.bottom}
-        self.outputs = [name for name in shapes if name not in taken]
+        read = {number for numbers in self.bottoms.values() for number in numbers}
+        # in Caffe's order, which numbers them in its log (BVLC: Net::Init keeps them in a std::set)
+        self.outputs = sorted(name for name, number in self.values.items() if number not in read)
         self.shapes = shapes
 
     def forward(self, inputs: dict[str, Tensor] | None = None) -> dict[str, Tensor]:

@@ -147,7 +147,7 @@ def _goes_with(chain: list[Layer], following: Layer) -> bool:
 def _is_pair(one: Layer, other: Layer) -> bool:
     """A BatchNorm and a Scale that one pass does."""
     is_scale = isinstance(other, Scale) and other.is_per_channel
-    return isinstance(one, BatchNorm) and len(one.bottom_shapes[0]) > 1 and is_scale
+    return isinstance(one, BatchNorm) and is_scale
 
 
 def one_by_one(layers: Sequence[Layer], bottoms: Sequence[Tensor]) -> Tensor:

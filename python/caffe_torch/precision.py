@@ -7,8 +7,6 @@ from typing import Iterator
 
 import torch
 
-PRECISIONS = ("fp32", "tf32", "bf16")
-
 
 @contextmanager
 def numerics(precision: str) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import tempfile
 import time
 from pathlib import Path
@@ -17,17 +16,10 @@ from caffe_torch.errors import NetError
 from caffe_torch.log import number, say
 from caffe_torch.net import Net
 from caffe_torch.solver import Solver
+from caffe_torch.stopping import Action, Signals
 from caffe_torch.workers import share_workers
 from skinmtl.caffe_files.prototxt import read_net, read_solver
 from skinmtl.common.outputs import disk_errors
-
-
-class Action(enum.Enum):
-    """What a signal asks for."""
-
-    NONE = "none"
-    SNAPSHOT = "snapshot"
-    STOP = "stop"
 
 
 class Training:
@@ -65,7 +57,7 @@ class Training:
             check_writable(Path(f"{self.prefix}_iter_0.caffemodel"))
         self._since, self._last = time.perf_counter(), 0
 
-    def solve(self, requested: Callable[[], Action]) -> bool:
+    def solve(self, signals: Signals) -> bool:
         """Trains to max_iter; False where a request to stop ended it early, with a snapshot."""
         solver, param = self.solver, self.param
         self._say("solver.cpp", f"Solving {solver.net.name}")
@@ -77,16 +69,19 @@ class Training:
         stopped = False
         while solver.iteration < param.max_iter and not stopped:
             if self._is_due(param.test_interval) and (solver.iteration or param.test_initialization):
-                self.test_all()
-            iteration, shown = solver.iteration, self._is_due(param.display)
+                self.test_all(signals.is_stopping)
+                stopped = self._follow(signals)
+                if stopped:
+                    break
+            iteration, step, shown = solver.iteration, solver.current_step, self._is_due(param.display)
             outputs = solver.step()
             if shown and self.ranks.is_root:
                 self._display(iteration, outputs)
+            if param.lr_policy == "multistep" and solver.current_step > step:
+                self._say("sgd_solver.cpp", f"MultiStep Status: Iteration {iteration}, step = {solver.current_step}")
+            if shown:
                 self._say("sgd_solver.cpp", f"Iteration {iteration}, lr = {number(solver.rate)}")
-            action = requested()
-            if self._is_due(param.snapshot) or action is Action.SNAPSHOT:
-                self.snapshot()
-            stopped = action is Action.STOP
+            stopped = self._follow(signals, self._is_due(param.snapshot))
         if param.snapshot_after_train and not (self._is_due(param.snapshot) and solver.iteration):
             self.snapshot()
         if stopped:
@@ -95,7 +90,8 @@ class Training:
         if self._is_due(param.display):
             self._say("solver.cpp", f"Iteration {solver.iteration}, loss = {number(self._final_loss())}")
         if self._is_due(param.test_interval):
-            self.test_all()
+            self.test_all(signals.is_stopping)
+            self._follow(signals)
         self._say("solver.cpp", "Optimization Done.")
         return True
 
@@ -108,8 +104,8 @@ class Training:
         self.solver.snapshot(self.prefix)
         say("sgd_solver.cpp", f"Snapshotting solver state to binary proto file {name}.solverstate")
 
-    def test_all(self) -> None:
-        """Runs each test net for its test_iter batches, and logs the means of its outputs.
+    def test_all(self, is_stopping: Callable[[], bool]) -> None:
+        """Runs each test net for its test_iter batches, and logs the means of its outputs, unless it is to stop.
 
         Test data goes on from test to test, as in Caffe; what is drawn depends on the seed and the iteration alone.
         """
@@ -117,10 +113,14 @@ class Training:
         done = solver.iteration // param.test_interval - (not param.test_initialization)  # tests before this one
         for which, (net, batches) in enumerate(zip(self.test_nets, param.test_iter)):
             self._say("solver.cpp", f"Iteration {solver.iteration}, Testing net (#{which})")
-            torch.manual_seed(hash((solver.seed, solver.iteration, -1 - which)) & (2**63 - 1))
+            torch.manual_seed(hash((solver.seed, solver.iteration, -2 - which)) & (2**63 - 1))
             for source in net.sources():
                 source.go_to(max(0, done) * batches, solver.seed)
-            show_outputs(net, mean_outputs(net, batches, solver.casting), "Test")
+            outputs = mean_outputs(net, batches, solver.casting, is_stopping)
+            if outputs is None:
+                self._say("solver.cpp", "Test interrupted.")
+                return
+            show_outputs(net, outputs, "Test")
 
     def close(self) -> None:
         """Ends the processes that read data."""
@@ -131,6 +131,13 @@ class Training:
     def _say(self, source: str, message: str) -> None:
         if self.ranks.is_root:
             say(source, message)
+
+    def _follow(self, signals: Signals, snapshot: bool = False) -> bool:
+        """Snapshots where that is due or asked for; returns whether to stop."""
+        action = signals.requested()
+        if snapshot or action is Action.SNAPSHOT:
+            self.snapshot()
+        return action is Action.STOP
 
     def _is_due(self, interval: int) -> bool:
         return bool(interval) and self.solver.iteration % interval == 0
@@ -181,10 +188,14 @@ def open_net(path: str, phase: str, state: Message | None, workers: int | None =
 
 
 @torch.no_grad()
-def mean_outputs(net: Net, batches: int, casting: Callable) -> dict[str, Tensor]:
-    """The mean of each output over the next `batches` batches."""
+def mean_outputs(
+    net: Net, batches: int, casting: Callable, is_stopping: Callable[[], bool] = lambda: False
+) -> dict[str, Tensor] | None:
+    """The mean of each output over the next `batches` batches; None where it is to stop before."""
     sums: dict[str, Tensor] = {}
     for _ in range(batches):
+        if is_stopping():
+            return None
         with casting():
             blobs = net()
         for name in net.outputs:

@@ -25,8 +25,9 @@ class BatchNorm(Layer):
         self.uses_global = self.phase == "TEST" if unset else settings.use_global_stats
         if not (settings.eps > 0 or (settings.eps == 0 and self.uses_global)):
             raise self.refuse(f"eps {settings.eps:g}; it must be above 0")
-        channels = 1 if len(bottoms[0]) == 1 else bottoms[0][1]
-        for shape in ([channels], [channels], [1]):
+        if len(bottoms[0]) < 2:
+            raise self.refuse(f"works on N x C x ... alone, not on {tuple(bottoms[0])}")
+        for shape in ([bottoms[0][1]], [bottoms[0][1]], [1]):
             self.add_blob(shape, None, learned=False)
         for spec in self.param.param:
             if spec.lr_mult != 0:
@@ -58,8 +59,6 @@ class BatchNorm(Layer):
         return F.batch_norm(bottom, None, None, weight, bias, True, 0.0, settings.eps)
 
     def forward(self, bottom: Tensor) -> tuple[Tensor]:
-        if bottom.dim() == 1:
-            return (self.normalised(bottom[:, None], None, None)[:, 0],)
         return (self.normalised(bottom, None, None),)
 
 

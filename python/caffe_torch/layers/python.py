@@ -79,7 +79,9 @@ class UserLayer(Source):
         settings = self.param.python_param
         self.is_source = not bottoms
         self.caffe = stand_in()
-        self.bottoms, self.tops = [Blob(shape) for shape in bottoms], [Blob(()) for _ in self.param.top]
+        self.bottoms = [Blob(shape) for shape in bottoms]
+        named = dict(zip(self.param.bottom, self.bottoms))  # a top in place of a bottom is the same blob, as in Caffe
+        self.tops = [named.get(name) or Blob(()) for name in self.param.top]
         with self._calling("import"):
             self.user = self._made()
         self.user.param_str, self.user.phase = settings.param_str, ("TRAIN", "TEST").index(self.phase)
@@ -163,7 +165,6 @@ class _Call(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, layer: UserLayer, *inputs: Tensor) -> tuple[Tensor, ...]:
         context.layer, context.likes = layer, [(each.device, each.dtype) for each in inputs]
-        context.save_for_backward()
         return layer.compute(inputs[: len(layer.bottoms)])
 
     @staticmethod

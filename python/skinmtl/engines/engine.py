@@ -71,14 +71,16 @@ class Engine:
 
             return caffe_engine
         try:
-            from skinmtl.engines import torch_engine
+            import torch  # noqa: F401  (by itself, so that no fault of ours is taken for one of PyTorch's)
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != "torch":
+            if error.name != "torch":
                 raise
             raise InputError(NEEDS_TORCH) from None
         except (ImportError, OSError) as error:
             said = (str(error).splitlines() or [""])[0]
             raise InputError(f"--engine torch: PyTorch cannot be loaded ({said}); install it anew") from None
+        from skinmtl.engines import torch_engine
+
         return torch_engine
 
 

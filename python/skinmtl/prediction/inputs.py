@@ -31,17 +31,17 @@ class Item:
         return images.Loaded(image.pixels, image.had_short_side, "")
 
 
-def gather(given: Sequence[str], standard_input: IO[bytes]) -> tuple[list[Item], list[str]]:
+def gather(given: Sequence[str], standard_input: IO[bytes] | None) -> tuple[list[Item], list[str]]:
     """The images in the order given, those of a folder by name; and a line for each folder with other files in it.
 
-    InputError where a folder has no image. A file that is missing is an Item: it is told with the other bad ones.
+    `standard_input` is None where it is closed. InputError where it cannot be read, and where a folder has no image. A
+    file that is missing is an Item: it is told with the other bad ones.
     """
     items, told = [], []
     for each in given:
         path = Path(each)
         if each == STANDARD_INPUT:
-            data = standard_input.read(images.LARGEST_FILE + 1)
-            items.append(Item("standard input", None, "standard_input", data))
+            items.append(Item("standard input", None, "standard_input", _all_of(standard_input)))
         elif path.is_dir():
             names = Files(path).names
             found = [name for name in names if PurePosixPath(name).suffix.lower() in IMAGE_ENDINGS]
@@ -68,6 +68,16 @@ def check_overlay_names(items: Sequence[Item]) -> None:
             raise InputError(
                 f"{item.name}: {other.name} would have overlays of the same name; give them in two commands"
             )
+
+
+def _all_of(standard_input: IO[bytes] | None) -> bytes:
+    try:
+        if standard_input is not None:
+            return standard_input.read(images.LARGEST_FILE + 1)
+        reason = "closed"
+    except OSError as error:
+        reason = error.strerror
+    raise InputError(f"standard input: cannot be read ({reason}); send an image there, or name files")
 
 
 def _left_out(count: int) -> str:

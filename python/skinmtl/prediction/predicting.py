@@ -107,7 +107,8 @@ def predict(
         assert predictor.attention is not None
         how = {**predictor.attention.record(), "display": DISPLAY}
         text = json.dumps({"images": described, "protocol": how, **made_by(arguments)}, indent=2, ensure_ascii=False)
-        (folder / "attention.json").write_text(text + "\n", encoding="utf-8")
+        # a name of bytes that are no UTF-8 becomes \\udc.., which JSON reads
+        (folder / "attention.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 class _NothingDrawnError(Exception):

@@ -32,7 +32,7 @@ def as_text(prediction: Prediction, labels: dict[str, list[str]], threshold: flo
 
 
 def as_json(prediction: Prediction, labels: dict[str, list[str]], threshold: float, made: dict[str, Any]) -> str:
-    """One line of JSON Lines.
+    """One line of JSON Lines, in ASCII: it is JSON in every locale, and one line to those who end one at U+2028 too.
 
     `image`; `lesions` from the threshold on and the three likeliest `locations`, each a `label` and a `probability`,
     the likeliest first; `probabilities` of all labels by head; `attention` with the overlays' paths; `model` says what
@@ -40,7 +40,7 @@ def as_json(prediction: Prediction, labels: dict[str, list[str]], threshold: flo
     """
     record: dict[str, Any] = {"image": prediction.item.name}
     if prediction.problem:
-        return json.dumps({**record, "error": prediction.problem, "model": made}, ensure_ascii=False)
+        return json.dumps({**record, "error": prediction.problem, "model": made})
     for head, values in prediction.probabilities.items():
         told = _told(head, values, labels[head], threshold)
         record[f"{head}s"] = [{"label": name, "probability": _short(value)} for name, value in told]
@@ -50,7 +50,7 @@ def as_json(prediction: Prediction, labels: dict[str, list[str]], threshold: flo
     }
     if prediction.overlays:
         record["attention"] = {head: str(path) for head, path in prediction.overlays.items()}
-    return json.dumps({**record, "model": made}, ensure_ascii=False)
+    return json.dumps({**record, "model": made})
 
 
 def tell(text: str) -> None:

@@ -19,6 +19,7 @@ ENTRIES = ("state_dict_ema", "model_ema", "state_dict", "model")
 # before, weights_only=True could be made to run code (CVE-2025-32434, to 2.5) or to write where it must not
 # (CVE-2026-24747, to 2.9)
 SAFE_TORCH = (2, 10)
+DEEPEST = 3  # entries within entries; a pickle can hold itself
 TENSOR_FILES = (b"PK", b"\x80")  # a zip archive; a pickle, as PyTorch saved before 1.6
 
 
@@ -35,13 +36,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
         with open(str(path), "rb") as file:
             start = file.read(LENGTH + 1)
         if start[LENGTH:] == b"{":
-            return Checkpoint(read_safetensors(path), "")
+            return _named(path, Checkpoint(read_safetensors(path), ""))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     if not start.startswith(TENSOR_FILES):
         what = "is empty" if not start else "is no checkpoint"
         raise InputError(f"{path}: {what}; give a .safetensors or .pth file of PyTorch weights")
-    return _unwrapped(path, _load(path))
+    return _named(path, _unwrapped(path, _load(path)))
 
 
 def _load(path: Path) -> Any:
@@ -78,7 +79,7 @@ def _load(path: Path) -> Any:
 def _unwrapped(path: Path, loaded: Any) -> Checkpoint:
     """The state dict itself, or within what a training script saved."""
     entry: list[str] = []
-    while isinstance(loaded, dict) and not any(map(_is_tensor, loaded.values())):
+    while isinstance(loaded, dict) and len(entry) < DEEPEST:
         name = next((name for name in ENTRIES if isinstance(loaded.get(name), dict)), None)
         if name is None:
             break
@@ -89,6 +90,14 @@ def _unwrapped(path: Path, loaded: Any) -> Checkpoint:
     if not arrays:
         raise InputError(f"{path}: holds no weights by name, alone or in {', '.join(ENTRIES)}; save a state_dict()")
     return Checkpoint(arrays, ".".join(entry))
+
+
+def _named(path: Path, checkpoint: Checkpoint) -> Checkpoint:
+    """The same; InputError where a name could not be shown to anybody: it goes into messages and records."""
+    for name in checkpoint.tensors:
+        if not name.isprintable():
+            raise InputError(f"{path}: {name!r} is no name of a tensor; give another checkpoint")
+    return checkpoint
 
 
 def _is_tensor(value: Any) -> bool:

@@ -10,9 +10,10 @@ import socket
 import ssl
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import IO, Iterator, NamedTuple
+from typing import IO, Any, Iterator, NamedTuple
 
 from tqdm import tqdm
 
@@ -59,8 +60,8 @@ def download(url: str, part: Path, size: int | None, patience: Patience) -> None
         finally:
             if not _length(file):
                 part.unlink()
-    if tag.exists():
-        tag.unlink()
+                _forget(tag)
+    _forget(tag)
 
 
 def _fetch_patiently(url: str, file: IO[bytes], tag: Path, size: int | None, patience: Patience, bar: tqdm) -> None:
@@ -114,10 +115,19 @@ def _fetch(url: str, file: IO[bytes], tag: Path, size: int | None, timeout: floa
         raise _TryAgainError("cut the connection")
 
 
+class _WebOnly(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another address of http or https: urllib would go to FTP too."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
+            raise DownloadError(f"sends on to {newurl!r}, which is no http or https address")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _open(request: urllib.request.Request, timeout: float, file: IO[bytes]) -> http.client.HTTPResponse | None:
     """The answer to a request; None where nothing is missing."""
     try:
-        return urllib.request.urlopen(request, timeout=timeout)
+        return urllib.request.build_opener(_WebOnly).open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
         length = _length(file)
@@ -176,7 +186,12 @@ def _write_tag(response: http.client.HTTPResponse, tag: Path) -> None:
         mark = response.headers.get("Last-Modified", "")
     if mark:
         tag.write_text(mark, encoding="latin-1")
-    elif tag.exists():
+    else:
+        _forget(tag)
+
+
+def _forget(tag: Path) -> None:
+    if tag.exists():
         tag.unlink()
 
 

@@ -129,7 +129,7 @@ def _record(published: Published, path: Path, checked: Checked, arguments: dict[
         "made_by": made_by(arguments or {}),
     }
     record = path.with_name(path.name + ".json")
-    if record.exists() and f'"name": "{published.name}"' not in record.read_text(encoding="utf-8", errors="replace"):
+    if record.is_file() and f'"name": "{published.name}"' not in record.read_text(encoding="utf-8", errors="replace"):
         raise InputError(f"{record}: says that {path.name} is something else; move it away where that is wrong")
     with new_file(record) as partial:
         partial.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")

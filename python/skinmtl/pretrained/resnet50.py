@@ -92,6 +92,8 @@ def trunk_tensors(tensors: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray]
     if [own[name].shape if name in own else None for name in ("fc.weight", "fc.bias")] == [(CLASSES, 2048), (CLASSES,)]:
         taken.update((name, own[name]) for name in ("fc.weight", "fc.bias"))
     for name, values in taken.items():
+        if values.dtype.kind != "f":
+            raise InputError(f"{prefix}{name} has {values.dtype} values, not fractions; give another checkpoint")
         if not np.isfinite(values).all():
             raise InputError(f"{prefix}{name} has NaN or infinite values; give another checkpoint")
         if name.endswith("running_var") and (values < 0).any():

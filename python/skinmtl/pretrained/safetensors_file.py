@@ -44,7 +44,15 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
         raise _damaged(path, "its header is no table of tensors")
     header.pop("__metadata__", None)
     data = memoryview(raw)[start:]
-    return {name: _tensor(path, name, entry, data) for name, entry in header.items()}
+    tensors = {name: _tensor(path, name, entry, data) for name, entry in header.items()}
+    reached = 0
+    for begin, end in sorted(tuple(entry["data_offsets"]) for entry in header.values()):
+        if begin != reached:
+            raise _damaged(path, "its tensors do not lie one behind the other")
+        reached = end
+    if reached != len(data):
+        raise _damaged(path, "there is more in it than its tensors")
+    return tensors
 
 
 def _tensor(path: Path, name: str, entry: Any, data: memoryview) -> np.ndarray:
@@ -55,14 +63,17 @@ def _tensor(path: Path, name: str, entry: Any, data: memoryview) -> np.ndarray:
         whole = False
     if not whole:
         raise _damaged(path, f"of the tensor {name!r} it does not say dtype, shape and place")
-    if kind not in DTYPES:
+    if not isinstance(kind, str) or kind not in DTYPES:
         raise InputError(f"{path}: the tensor {name!r} is of the type {kind}; save the weights as float32 or float16")
     count = 1
     for side in shape:
         count *= side
     if end > len(data) or end - begin != count * DTYPES[kind].itemsize:
         raise _damaged(path, f"the tensor {name!r} is not where and as long as the header says")
-    values = np.frombuffer(data[begin:end], DTYPES[kind]).reshape(shape)
+    try:
+        values = np.frombuffer(data[begin:end], DTYPES[kind]).reshape(shape)
+    except ValueError:  # more axes, or with an empty one longer others, than numpy can have
+        raise _damaged(path, f"the tensor {name!r} has an impossible shape") from None
     if kind == "BF16":
         return (values.astype(np.uint32) << 16).view(np.float32)
     return values.astype(np.float32) if values.dtype.kind == "f" else values

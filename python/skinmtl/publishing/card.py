@@ -19,7 +19,7 @@ from skinmtl.publishing.onnx_file import OPSET
 from skinmtl.publishing.state_dict import is_resnet
 
 TEMPLATE = Path(__file__).with_name("card.md")
-SPECIAL = re.compile(r"([\\`*\[\]<>|#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+SPECIAL = re.compile(r"([\\`*\[\]<>|#&~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
 @dataclass(frozen=True)

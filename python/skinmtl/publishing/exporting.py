@@ -14,12 +14,24 @@ from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
 from skinmtl.common.outputs import new_folder
 from skinmtl.common.provenance import made_by, sha256
+from skinmtl.data.image_size import MAX_PIXELS
 from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.engines.engine import Engine, OpenNet
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot, mean_of
 from skinmtl.publishing.card import Facts, card
+from skinmtl.publishing.libraries import import_or_refuse
 from skinmtl.publishing.metrics_files import Metrics, read_metrics, setting_of
-from skinmtl.publishing.model_folder import CARD, DEPLOY, FORMAT, LABELS, OUTPUTS, RECORD, WEIGHTS
+from skinmtl.publishing.model_folder import (
+    CARD,
+    DEPLOY,
+    FORMAT,
+    LABELS,
+    LARGEST_MEAN,
+    OUTPUTS,
+    RECORD,
+    WEIGHTS,
+    write_labels,
+)
 from skinmtl.publishing.onnx_file import OPSET, check_onnx, onnx_graph, onnx_model, write_onnx
 from skinmtl.publishing.sources import Source, label_names
 from skinmtl.publishing.state_dict import is_resnet, state_dict, write_state_dict
@@ -51,16 +63,18 @@ class Request:
 def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
     """Writes the new folder `out`; returns what to tell, a line each: what is in it, and what was checked."""
     source = request.source
-    with new_folder(out) as folder:  # first: a folder that is there is refused before the net is built
+    with new_folder(out) as folder:  # what takes no time is refused before the net is built
+        for library in _libraries(request):
+            import_or_refuse(library)
         manifest = None if request.manifest is None else read_manifest(request.manifest)
-        snapshot = checked_snapshot(source.deploy, source.weights, request.engine)
         metrics = read_metrics(request.metrics, source.weights)
+        snapshot = checked_snapshot(source.deploy, source.weights, request.engine)
         labels = label_names(source, snapshot, manifest)
         record = _record(request, snapshot, labels, metrics)
         shutil.copyfile(str(source.deploy), str(folder / DEPLOY))
         shutil.copyfile(str(source.weights), str(folder / WEIGHTS))
         for head, names in labels.items():
-            (folder / LABELS[head]).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+            write_labels(folder / LABELS[head], names)
         told = _converted(request, snapshot, labels, record, folder) if request.onnx or request.state_dict else []
         sums = {path.name: sha256(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
         (folder / f"{WEIGHTS}.sha256").write_text(f"{sums[WEIGHTS]}  {WEIGHTS}\n", encoding="utf-8")
@@ -68,9 +82,16 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         (folder / CARD).write_text(card(facts), encoding="utf-8")
         record.update(sha256=sums, inputs_sha256=_inputs(request), **made_by(_without_folders(arguments)))
         text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-        (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+        # a path of bytes that are no UTF-8 becomes \\udc.., which JSON reads
+        (folder / RECORD).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     counts = ", ".join(f"{len(names)} {head}s" for head, names in labels.items())
     return [f"{out}: {record['name']}, {counts}", *told, *_lacking(request, metrics)]
+
+
+def _libraries(request: Request) -> list[str]:
+    """What the files that are wanted are written with."""
+    of_state_dict = {"pth": "torch", "safetensors": "safetensors", None: None}[request.state_dict]
+    return [name for name in ("onnx" if request.onnx else None, of_state_dict) if name]
 
 
 def _record(
@@ -87,11 +108,18 @@ def _record(
         raise InputError(f"--mean: {list(mean)}, the metrics are of {tested['mean']}; give those of one test")
     if short_side < snapshot.side:
         raise InputError(f"{snapshot.deploy}: takes {snapshot.side} pixels; give a --short-side of at least that")
+    if short_side**2 > MAX_PIXELS:
+        raise InputError(f"--short-side {short_side}: no image could be resized to that; give a smaller one")
+    if not all(abs(value) <= LARGEST_MEAN for value in mean):
+        raise InputError(f"{snapshot.deploy}: a mean of {list(mean)} is not one of pixels; give another --mean")
     net = read_net(snapshot.deploy).name
+    name = request.name or net
+    if not name.isprintable() or not name.strip():
+        raise InputError(f"{snapshot.deploy}: its net's name is {net!r}; give another --name")
     mean_words = " ".join(f"{value:.7g}" for value in mean)
     return {
         "format": FORMAT,
-        "name": request.name or net,
+        "name": name,
         "net": net,
         "mean": list(mean),
         "short_side": short_side,

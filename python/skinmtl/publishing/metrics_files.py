@@ -55,13 +55,12 @@ def read_metrics(paths: Sequence[Path], weights: Path) -> list[Metrics]:
             figures = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); check --metrics") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             figures = None
         if not isinstance(figures, dict) or not _is_whole(figures):
             raise InputError(f"{path}: not metrics; give a file of evaluate.py --json")
-        protocol = figures["protocol"]
-        these = isinstance(protocol, dict) and protocol.get("weights_sha256") == of_weights
-        found.append(Metrics(path, figures, these))
+        protocol = figures["protocol"] or {}
+        found.append(Metrics(path, figures, protocol.get("weights_sha256") == of_weights))
     return found
 
 
@@ -81,16 +80,27 @@ def _is_whole(figures: dict[str, Any]) -> bool:
     """Whether all that a card shows is there, and of the right kind."""
     if not {"n_images", "protocol", "average_precision", "support", *FIGURES} <= set(figures):
         return False
+    protocol = figures["protocol"]
+    if protocol is not None and not (
+        isinstance(protocol, dict) and isinstance(protocol.get("arguments"), (dict, type(None)))
+    ):
+        return False
     of_lesions, support = figures["average_precision"], figures["support"]
-    values = [figures[figure] for figure in FIGURES]
+    values = [figures["n_images"], *(figures[figure] for figure in FIGURES)]
     if of_lesions is not None:
         if not (isinstance(of_lesions, dict) and isinstance(support, dict) and set(of_lesions) <= set(support)):
             return False
-        values += of_lesions.values()
+        values += [*of_lesions.values(), *(support[name] for name in of_lesions)]
     intervals, made = figures.get("intervals"), figures.get("bootstrap")
     if intervals is not None:
         if not (isinstance(intervals, dict) and isinstance(made, dict)):
             return False
-        if not {"level", "resamples", "n_groups"} <= set(made):
+        values += [made.get(name, "missing") for name in ("level", "resamples", "n_groups")]
+        by_lesion = intervals.get("average_precision") or {}
+        if not isinstance(by_lesion, dict):
             return False
+        for ends in (*(intervals.get(figure) for figure in FIGURES), *by_lesion.values()):
+            if ends is not None and not (isinstance(ends, list) and len(ends) == 2):
+                return False
+            values += ends or []
     return all(value is None or type(value) in (int, float) for value in values)

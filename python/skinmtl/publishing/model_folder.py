@@ -14,11 +14,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
 from skinmtl.common.provenance import sha256
+from skinmtl.data.image_size import MAX_PIXELS
+from skinmtl.data.manifest import CONTROL
 from skinmtl.engines.snapshot import Snapshot
 from skinmtl.scores.crops import CUTS
 
@@ -26,6 +28,7 @@ FORMAT = "skinmtl model folder, version 1"
 DEPLOY, WEIGHTS, RECORD, CARD = "deploy.prototxt", "weights.caffemodel", "model.json", "README.md"
 OUTPUTS = {"lesion": "lesion_prob", "location": "location_prob"}
 LABELS = {"lesion": "lesions.txt", "location": "locations.txt"}
+LARGEST_MEAN = 255  # pixels have no more
 REMEDY = "fetch the folder again, or make it anew with export.py"
 NUMBERS = {"short_side": int, "crop": int, "crops": int, "mean": list, "outputs": dict, "sha256": dict, "name": str}
 
@@ -109,7 +112,7 @@ def check_widths(snapshot: Snapshot, labels: dict[str, list[str]], sources: dict
 
 
 def read_labels(path: Path) -> list[str]:
-    """Names, one a line. InputError where a line is empty or there twice."""
+    """Names, one a line. InputError where a line is empty, there twice or would do something to a terminal."""
     try:
         names = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
@@ -121,11 +124,20 @@ def read_labels(path: Path) -> list[str]:
     if names[-1] == "":  # after the last line's end
         names.pop()
     for line, name in enumerate(names, 1):
-        if not name.strip():
-            raise InputError(f"{path}:{line}: an empty name; {REMEDY}")
+        if not name.strip() or CONTROL.search(name):
+            what = "a control character" if name.strip() else "an empty name"
+            raise InputError(f"{path}:{line}: {what}; {REMEDY}")
         if names.index(name) + 1 < line:
             raise InputError(f"{path}:{line}: {name!r} stands on line {names.index(name) + 1} too; {REMEDY}")
     return names
+
+
+def write_labels(path: Path, names: Sequence[str]) -> None:
+    """Names, one a line. InputError where `read_labels` would not find the same ones."""
+    for name in names:
+        if not name.strip() or CONTROL.search(name) or names.count(name) > 1:
+            raise InputError(f"{path.name}: {name!r} cannot be a line of it, or stands there twice; name it otherwise")
+    path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -135,18 +147,20 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: missing; {path.parent} is no model folder of export.py") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{path}: not JSON; {REMEDY}") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise InputError(f"{path}: not the record of a {FORMAT}; {REMEDY}")
     for name, kind in NUMBERS.items():
-        if not isinstance(record.get(name), kind):
+        if type(record.get(name)) is not kind:  # True is no number of pixels
             raise InputError(f"{path}: no {name!r}, or none of the right kind; {REMEDY}")
-    means = [type(value) in (int, float) for value in record["mean"]]
+    means = [type(value) in (int, float) and abs(value) <= LARGEST_MEAN for value in record["mean"]]
     if means != [True] * 3:
-        raise InputError(f"{path}: mean is not three numbers, B, G and R; {REMEDY}")
+        raise InputError(f"{path}: mean is not three numbers of pixels, B, G and R; {REMEDY}")
     if record["crops"] not in CUTS or not 1 <= record["crop"] <= record["short_side"]:
         raise InputError(f"{path}: no image can be cut by its short_side, crop and crops; {REMEDY}")
+    if record["short_side"] ** 2 > MAX_PIXELS:
+        raise InputError(f"{path}: a short_side of {record['short_side']} would take up the memory; {REMEDY}")
     if not set(record["outputs"]) & set(OUTPUTS.values()):
         raise InputError(f"{path}: outputs has neither lesion_prob nor location_prob; {REMEDY}")
     return record

@@ -32,6 +32,8 @@ def of_run(run: Path) -> Source:
     folder = RunFolder(run)
     if not run.is_dir():
         raise InputError(f"{run}: no such folder; give a run of train.py")
+    if not folder.args.is_file():
+        raise InputError(f"{run}: no run of train.py, which leaves an {folder.args.name}; give another folder")
     record = folder.read_args()
     if not folder.final.is_file():
         raise InputError(
@@ -42,7 +44,10 @@ def of_run(run: Path) -> Source:
     net, data = (record.get(part, {}).get(name, "") for part, name in (("arguments", "net"), ("data", "training")))
     deploy = Path(str(net)) / "deploy.prototxt"
     if not deploy.is_file():
-        raise InputError(f"{folder.args}: names the net {net}, and {deploy} is not there; give --deploy and --weights")
+        raise InputError(
+            f"{folder.args}: names the net {net}, and {deploy} is not there; run this where train.py was run, or give "
+            "--deploy and --weights"
+        )
     train_data = Path(str(data)) if data and (Path(str(data)) / "dataset.json").is_file() else None
     return Source(deploy, folder.final, train_data, record["settings"])
 

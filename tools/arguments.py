@@ -1,0 +1,114 @@
+"""Groups of flags that several tools share, and what goes together in them."""
+
+import argparse
+from pathlib import Path
+
+from cli import finite, not_negative, positive, share, usable_cores
+from skinmtl.engines.engine import NAMES, PRECISIONS, Engine, unusable
+
+
+def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
+    """--folds, --fold and --subset, for tools that work on a part of the manifest."""
+    parser.add_argument(
+        "--folds", type=Path, help="the CSV that make_folds.py wrote (default: take the whole manifest)"
+    )
+    parser.add_argument("--fold", type=not_negative, metavar="K", help="which fold is the test fold, from 0")
+    parser.add_argument(
+        "--subset", choices=("train", "validation", "test"), help="the test fold, all others, or a part of the others"
+    )
+    parser.add_argument(
+        "--validation",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="set whole groups with this share of the images outside the test fold aside: --subset validation takes "
+        "them, --subset train leaves them out (default: none; example: 0.1)",
+    )
+
+
+def check_fold_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exits with a usage error unless --folds, --fold and --subset came all or none."""
+    given = [args.folds is not None, args.fold is not None, args.subset is not None]
+    if any(given) and not all(given):
+        parser.error("--folds, --fold and --subset go together")
+    if args.subset == "validation" and not args.validation:
+        parser.error("--subset validation needs --validation SHARE")
+    if args.validation and args.subset not in ("train", "validation"):
+        parser.error("--validation goes with --subset train or validation")
+
+
+def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
+    """How images are read and run, for tools that run a net: the fields of scores.forward.Protocol."""
+    parser.add_argument(
+        "--short-side", type=positive, default=256, metavar="PIXELS", help="of the resized image (default %(default)s)"
+    )
+    parser.add_argument(
+        "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
+    )
+    parser.add_argument("--batch-size", type=positive, default=10, help="crops a forward pass (default %(default)s)")
+    add_engine_arguments(parser)
+    parser.add_argument(
+        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
+    )
+
+
+def add_engine_arguments(parser: argparse._ActionsContainer) -> None:
+    """--engine, --precision and --gpu, for tools that run a net: the fields of engines.engine.Engine."""
+    parser.add_argument(
+        "--engine", choices=NAMES, default="caffe", help="BVLC Caffe, or its equal on PyTorch (default %(default)s)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="of the computation; less than fp32 is faster, for --engine torch (default %(default)s)",
+    )
+    parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
+
+
+def check_engine_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exits with a usage error where --engine, --precision and --gpu do not go together."""
+    fault = unusable(args.engine, args.gpu, args.precision)
+    if fault:
+        parser.error(fault)
+
+
+def engine_of(args: argparse.Namespace) -> Engine:
+    """The engine that is asked for."""
+    return Engine(args.engine, args.gpu, args.precision)
+
+
+def add_near_duplicate_arguments(parser: argparse.ArgumentParser, distance: int, correlation: float) -> None:
+    """--images, --near-duplicates, --least-correlation and --workers, with what is usual for the middle two."""
+    parser.add_argument("--images", type=Path, metavar="DIR", help="where the images are; for --near-duplicates")
+    parser.add_argument(
+        "--near-duplicates",
+        type=not_negative,
+        nargs="?",
+        const=distance,
+        metavar="DISTANCE",
+        help="look for images of different groups that are nearly the same, mirrored or not: their 64-bit hashes "
+        "differ in at most DISTANCE bits (%(const)s where none is given: it finds copies saved again, scaled or made "
+        "brighter and most that were cut by 1 %% a side; more finds heavier crops, and images that only look alike)",
+    )
+    parser.add_argument(
+        "--least-correlation",
+        type=finite,
+        default=correlation,
+        metavar="R",
+        help="of the grey images, shrunk to 32 x 32, for them to be near-duplicates (default %(default)s; less finds "
+        "more crops, -1 believes the hashes alone)",
+    )
+    parser.add_argument(
+        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
+    )
+
+
+def check_near_duplicate_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exits with a usage error unless --images and --near-duplicates came both or none, in their range."""
+    if (args.images is None) != (args.near_duplicates is None):
+        parser.error("--images and --near-duplicates go together")
+    if args.near_duplicates is not None and args.near_duplicates > 64:
+        parser.error("--near-duplicates: the hashes have 64 bits; give a number up to 64")
+    if not -1 <= args.least_correlation <= 1:
+        parser.error("--least-correlation: a correlation is a number from -1 to 1")
