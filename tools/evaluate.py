@@ -15,12 +15,12 @@ replacement; a lesion that has no positive in a resample has no AP there and lea
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from cli import finite, new_parser, positive, refuse_overwriting, run, seed
 from skinmtl.common.errors import InputError
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import read_manifest
@@ -132,7 +132,7 @@ def main() -> None:
             source["manifest_sha256"] = sha256(arguments.manifest)
         report = {**figures, **source, "made_by": made_by(vars(arguments))}
         with new_file(arguments.json) as partial:
-            partial.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            write_json(partial, report, allow_nan=False)
     print(evaluation_table(figures))
     failures = too_low(figures, arguments.at_least)
     if failures:

@@ -2,11 +2,11 @@
 """Finds the nearest training images of each query image, by the Euclidean distance of their features."""
 
 import argparse
-import json
 from pathlib import Path
 
 from arguments import add_engine_arguments, check_engine_arguments, engine_of
 from cli import new_parser, positive, refuse_overwriting, run
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.engines.engine import Engine
@@ -76,7 +76,7 @@ def main() -> None:
     if args.json:
         figures["sha256"] = {str(path): sha256(path) for path in (args.features, args.queries)}
         with new_file(args.json) as partial:
-            partial.write_text(json.dumps({**figures, **made_by(vars(args))}, indent=2) + "\n", encoding="utf-8")
+            write_json(partial, {**figures, **made_by(vars(args))})
     print(said)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
@@ -14,6 +13,7 @@ from skinmtl.attention.geometry import places
 from skinmtl.attention.network import AttentionNet
 from skinmtl.attention.tasks import Task, manifest_names, net_names, of_files, of_manifest
 from skinmtl.common.errors import InputError
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_folder
 from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by
@@ -89,9 +89,7 @@ def attend(
                 crops = len(places(*pixels.shape[:2], net.snapshot.side))
                 described.append({"image": task.name, "crops": crops, **_describe(heads, names, files)})
             file.finish(names, {**how, **made_by(arguments)})
-        record = {"images": described, "protocol": how, **made_by(arguments)}
-        text = json.dumps(record, indent=2, ensure_ascii=False)
-        (folder / "attention.json").write_text(text + "\n", encoding="utf-8")
+        write_json(folder / "attention.json", {"images": described, "protocol": how, **made_by(arguments)})
 
 
 def _attention(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from skinmtl.attention.attention_file import REMEDY, AttentionFile, HeadAttention
 from skinmtl.common.errors import InputError
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data import images
@@ -187,7 +187,7 @@ def draw(inputs: FigureInputs, queries: Sequence[str], outs: Sequence[Path], arg
         save_figure(figure, out)
     record = {"rows": inputs.described(queries), "inputs": inputs.sha256(), **made_by(arguments)}
     with new_file(outs[0].with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(partial, record)
 
 
 def _load_file(path: Path) -> np.ndarray:

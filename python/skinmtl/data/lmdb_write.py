@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import json
 import os
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from skinmtl.caffe_files.schema import caffe_messages
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_folder
 from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by, sha256
@@ -72,7 +72,7 @@ def write_lmdbs(
             "jpeg_quality": JPEG_QUALITY,
             **made_by(arguments),
         }
-        (folder / "dataset.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(folder / "dataset.json", summary)
         return summary
 
 

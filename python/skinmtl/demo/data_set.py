@@ -7,7 +7,6 @@ its own number, so neither depends on the number of workers.
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Iterable, NamedTuple
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_folder
 from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by
@@ -134,7 +134,7 @@ def make(out: Path, images: int = 1200, patients: int = 400, seed: int = 1, work
         _write_labels(folder, rows)
         arguments = {"images": images, "patients": patients, "seed": seed}  # workers change nothing
         record = {**made_by(arguments), "counts": counts(rows)}
-        (folder / "demo.json").write_text(json.dumps(record, indent=2) + "\n")
+        write_json(folder / "demo.json", record)
     return rows
 
 

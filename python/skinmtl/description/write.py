@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.folds import read_folds
@@ -61,9 +61,7 @@ def describe(request: Request, out: Path, arguments: dict[str, Any]) -> Descript
             str(path): sha256(path) for path in (request.manifest, request.folds) if path is not None
         }
         record = {**provenance, "findings": findings(description), **description.as_json()}
-        (folder / "description.json").write_text(
-            json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        write_json(folder / "description.json", record)
         (folder / "description.txt").write_text(text(description), encoding="utf-8")
         (folder / "index.html").write_text(page(description, provenance, request.seed, sizes), encoding="utf-8")
     return description

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, Iterable, Mapping
 
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import write_manifest
@@ -31,7 +31,6 @@ RULES = (
 def write_import(imported: Imported, out: Path, arguments: Mapping[str, Any]) -> None:
     """Makes the folder `out`: manifest.csv, lesions.txt, locations.txt, dropped.csv, import.json, import.md."""
     record = summary(imported)
-    text = json.dumps({**record, "made_by": made_by(dict(arguments))}, indent=1, ensure_ascii=False)
     with new_folder(out) as folder:
         write_manifest(folder, imported.manifest)
         write_csv(
@@ -39,7 +38,7 @@ def write_import(imported: Imported, out: Path, arguments: Mapping[str, Any]) ->
             ("file", "line", "image", "reason", "detail"),
             ((row.file, row.line, row.image, row.reason, row.detail) for row in imported.dropped),
         )
-        (folder / "import.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        write_json(folder / "import.json", {**record, "made_by": made_by(dict(arguments))})
         (folder / "import.md").write_text(_markdown(imported, record), encoding="utf-8", errors="backslashreplace")
 
 

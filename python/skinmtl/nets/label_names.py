@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Dict, Iterable, List
 
 from skinmtl.common.errors import InputError
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_file
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
@@ -42,7 +43,7 @@ def write_label_names(names: LabelNames | None, heads: Iterable[str], out: Path)
         return
     of_heads = {f"{head}_names": names[f"{head}_names"] for head in heads}
     with new_file(path) as partial:
-        partial.write_text(json.dumps(of_heads, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(partial, of_heads)
 
 
 def read_label_names(folder: Path) -> LabelNames:

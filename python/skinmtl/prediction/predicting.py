@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from tqdm import tqdm
 from skinmtl.attention.attending import OVERLAY_SIDE
 from skinmtl.attention.network import AttentionNet
 from skinmtl.common.errors import InputError
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_folder
 from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by
@@ -106,9 +106,7 @@ def predict(
             raise _NothingDrawnError
         assert predictor.attention is not None
         how = {**predictor.attention.record(), "display": DISPLAY}
-        text = json.dumps({"images": described, "protocol": how, **made_by(arguments)}, indent=2, ensure_ascii=False)
-        # a name of bytes that are no UTF-8 becomes \\udc.., which JSON reads
-        (folder / "attention.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        write_json(folder / "attention.json", {"images": described, "protocol": how, **made_by(arguments)})
 
 
 class _NothingDrawnError(Exception):

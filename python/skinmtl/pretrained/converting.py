@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
 from skinmtl.caffe_files.blobs import store_blob
 from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.common.errors import InputError
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.pretrained.checkpoint import read_checkpoint
@@ -56,7 +56,7 @@ def convert(
             "net": expected._asdict(),
             "made_by": made_by(arguments),
         }
-        record.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        write_json(record, said)
     return Converted(list(layers), found.entry, left)
 
 

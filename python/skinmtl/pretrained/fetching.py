@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from skinmtl.common.errors import InputError
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import disk_errors, new_file
 from skinmtl.common.provenance import made_by
 from skinmtl.nets.net_probe import NetShapes
@@ -132,4 +132,4 @@ def _record(published: Published, path: Path, checked: Checked, arguments: dict[
     if record.is_file() and f'"name": "{published.name}"' not in record.read_text(encoding="utf-8", errors="replace"):
         raise InputError(f"{record}: says that {path.name} is something else; move it away where that is wrong")
     with new_file(record) as partial:
-        partial.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        write_json(partial, said)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from skinmtl.caffe_files.prototxt import read_net
 from skinmtl.common.errors import InputError
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.image_size import MAX_PIXELS
@@ -81,9 +81,7 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         facts = _facts(request, snapshot, manifest, metrics, record, labels, sums)
         (folder / CARD).write_text(card(facts), encoding="utf-8")
         record.update(sha256=sums, inputs_sha256=_inputs(request), **made_by(_without_folders(arguments)))
-        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-        # a path of bytes that are no UTF-8 becomes \\udc.., which JSON reads
-        (folder / RECORD).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        write_json(folder / RECORD, record, allow_nan=False)
     counts = ", ".join(f"{len(names)} {head}s" for head, names in labels.items())
     return [f"{out}: {record['name']}, {counts}", *told, *_lacking(request, metrics)]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, Iterable, Mapping, Sequence
 
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import write_manifest
@@ -52,9 +52,7 @@ def write_refinement(out: Path, done: Refinement, maps: Sequence[LabelMap], argu
                 for lost in done.gone
             ),
         )
-        (folder / "refinement.json").write_text(
-            json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        write_json(folder / "refinement.json", record)
         (folder / "refinement.md").write_text(
             f"# Refined labels\n\n{summary(done)}\n{_each_label(done)}", encoding="utf-8"
         )

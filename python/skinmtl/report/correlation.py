@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any, Iterable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_file, new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.correlation import Strength, clustered_order, correlation, strength
@@ -34,7 +34,7 @@ def write_correlation(manifest: Manifest, out: Path, cluster: bool, arguments: d
         for suffix in (".png", ".svg"):
             save_figure(figure, folder / f"heat_map{suffix}")
         record = {**made_by(arguments), "manifest_sha256": sha256(manifest.path)}
-        (folder / "made_by.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / "made_by.json", record)
     return [name for name, images in zip(manifest.lesion_names, strengths.images) if not images]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import scipy
 
 from skinmtl.common.errors import InputError
+from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.correlation import correlation, strength
 from skinmtl.data.manifest import Manifest
@@ -67,7 +67,7 @@ def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, 
         provenance["paper_table_sha256"] = sha256(settings.paper_table)
         (folder / "index.html").write_text(page(parts, provenance), encoding="utf-8")
         record = {"kind": KIND, "missing": missing, **provenance, "files": list_of_files(folder)}
-        (folder / RECORD).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(folder / RECORD, record, allow_nan=False)
     lines = [] if parts.table is None else [as_text(parts.table), *parts.table_notes]
     return "\n".join([*lines, *(f"missing: {line}" for line in missing)])
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.folds import read_folds
@@ -51,7 +51,7 @@ def judge_folds(
         found = leakage(groups, folds, pairs)
         if partial:
             report.update(_record(manifest, found, folds.tolist()))
-            partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            write_json(partial, report)
     if len(set(groups)) == len(groups):
         said.append(f"no two images have the same {column}, so none can have a sibling; judge by another column?")
     return Judgement(int(found.either.sum()), [*said, *_table(found)])

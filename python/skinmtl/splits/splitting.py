@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from skinmtl.common.errors import InputError
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_file, new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.folds import write_folds
@@ -69,7 +69,7 @@ def write_split(manifest: Manifest, out: Path, split: Split, arguments: dict[str
                         f"{split.k} folds; lower --near-duplicates or the number of folds"
                     )
                 write_manifest(merged, manifest)
-                _write_json(merged / "made_by.json", {**made, "near_duplicates": near})
+                write_json(merged / "made_by.json", {**made, "near_duplicates": near})
         elif pairs_path(out).exists():
             said.append(f"{pairs_path(out)}: is of earlier folds, for which near-duplicates were looked for")
         folds = make_folds(manifest, split.k, split.seed, split.by, split.balance)
@@ -77,7 +77,7 @@ def write_split(manifest: Manifest, out: Path, split: Split, arguments: dict[str
         by_chance = None
         if split.balance != "none":
             by_chance = balance.balance_by_chance(manifest, split.k, split.seed, split.by)
-        _write_json(report_file, {**report, **balance.record(found, by_chance)})
+        write_json(report_file, {**report, **balance.record(found, by_chance)})
         write_folds(out, manifest, folds)
     return [*said, *balance.lines(found, by_chance, split.by)]
 
@@ -95,7 +95,3 @@ def _merge_line(before: Manifest, after: Manifest) -> str:
         f"merged: {n_before} groups became {len(of_group)}; most were joined in {largest!r}: "
         f"{len(of_group[largest])} groups, {sizes[largest]} images"
     )
-
-
-def _write_json(path: Path, record: dict[str, Any]) -> None:
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

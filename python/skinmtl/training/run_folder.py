@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from skinmtl.common.errors import InputError
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import disk_errors, new_file
 from skinmtl.training.snapshots import last_whole
 
@@ -66,7 +67,7 @@ class RunFolder:
     def write_args(self, record: dict[str, Any]) -> None:
         """Writes args.json, and makes the folder for snapshots."""
         with new_file(self.args) as partial:
-            partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            write_json(partial, record)
         self.snapshots.mkdir(exist_ok=True)
 
     def read_args(self) -> dict[str, Any]:

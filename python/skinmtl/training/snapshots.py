@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skinmtl.common.json_file import write_json
 from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import sha256
 
@@ -49,7 +50,7 @@ def write_record(stem: Path, iteration: int, record: dict[str, Any]) -> Snapshot
         files[suffix] = {"size": path.stat().st_size, "sha256": sha256(path)}
     record = {**record, "iteration": iteration, "files": files}
     with new_file(_with(stem, RECORD)) as partial:
-        partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(partial, record)
         _to_disk(partial)
     return Snapshot(stem, iteration, record)
 
