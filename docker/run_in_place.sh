@@ -3,7 +3,8 @@
 # usage: docker/run_in_place.sh TREE    (make_caffe.sh calls it)
 set -eu
 
-tree=$(cd "$1" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+tree=$(cd "$1" && pwd -P)
 programs="caffe convert_imageset compute_image_mean extract_features python3.9"
 libraries=usr/lib/x86_64-linux-gnu
 packages=usr/lib/python3/dist-packages
@@ -91,41 +92,13 @@ check() {
     done
     { "$tree/bin/extract_features" 2>&1 || true; } | grep '^Usage' || fail "extract_features does not start"
     PYTHONDONTWRITEBYTECODE="" "$tree/bin/pytest" --version || fail "pytest does not start"
-    PYTHONDONTWRITEBYTECODE="" MPLCONFIGDIR="$tree" "$tree/bin/python3" - <<'PYTHON' || fail "pycaffe does not work"
-import sys
-import caffe, cv2, google.protobuf, hypothesis, jinja2, lmdb, matplotlib, numpy, scipy.stats, sklearn.metrics, tqdm
-matplotlib.use("agg")
-import matplotlib.pyplot
-matplotlib.pyplot.figure().savefig("/dev/null", format="png")
-numpy.ones((64, 64)).dot(numpy.ones((64, 64)))
-loaded = {line.split(None, 5)[5].strip() for line in open("/proc/self/maps") if ".so" in line}
-root = sys.prefix[: -len("usr")]
-assert any("/libopenblas" in path for path in loaded), "OpenBLAS is not loaded"
-reference = [path for path in loaded if "/libblas" in path and "/openblas-pthread/" not in path]
-assert not reference, "the reference BLAS is loaded: %s" % reference
-strange = [path for path in loaded if not path.startswith(root)]
-assert not strange, "libraries of this machine are loaded: %s" % strange
-PYTHON
+    PYTHONDONTWRITEBYTECODE="" MPLCONFIGDIR="$tree" "$tree/bin/python3" "$here/check_libraries.py" check caffe \
+        --root "$tree/" || fail "pycaffe does not work"
     rm -f "$tree"/fontlist*.json*
-    check_layers
-}
-
-# a layer of type "Python" in the caffe program itself
-check_layers() {
-    cat >"$tree/probe.py" <<'PYTHON'
-import caffe, cv2, lmdb, numpy
-
-class Probe(caffe.Layer):
-    def setup(self, bottom, top): pass
-    def reshape(self, bottom, top): top[0].reshape(1)
-    def forward(self, bottom, top): pass
-    def backward(self, top, propagate_down, bottom): pass
-PYTHON
-    echo 'layer { name: "p" type: "Python" top: "p" python_param { module: "probe" layer: "Probe" } }' \
-        >"$tree/probe.prototxt"
-    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$tree "$tree/bin/caffe" time -model "$tree/probe.prototxt" -iterations 1 ||
+    # a layer of type "Python" in the caffe program itself
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/probes" \
+        "$tree/bin/caffe" time -model "$here/probes/python_layer.prototxt" -iterations 1 ||
         fail "layers in Python do not run in caffe"
-    rm "$tree/probe.py" "$tree/probe.prototxt"
 }
 
 trim
