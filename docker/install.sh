@@ -71,14 +71,15 @@ complete_the_base() {
         apt-get clean
         rm -rf /var/lib/apt/lists/*
     fi
+    constraints=$(mktemp)
     # not freeze, which names a place in place of the version where conda has installed; a distribution's own kinds of
     # version would stop pip
     python3 -m pip list --format=freeze |
-        grep -E '^[A-Za-z0-9._-]+==[0-9]+(\.[0-9]+)*((a|b|rc|\.post|\.dev)[0-9]+)*(\+[a-z0-9.]+)?$' >/tmp/constraints || true
+        grep -E '^[A-Za-z0-9._-]+==[0-9]+(\.[0-9]+)*((a|b|rc|\.post|\.dev)[0-9]+)*(\+[a-z0-9.]+)?$' >"$constraints" || true
     # shellcheck disable=SC2086  # several names
-    python3 -m pip install --constraint /tmp/constraints $missing ||
+    python3 -m pip install --constraint "$constraints" $missing ||
         fail "pip cannot add $missing to what the base has, as shown above: install them in the base first"
-    rm /tmp/constraints
+    rm "$constraints"
 }
 
 # The library where python3, and the Python inside caffe, look by themselves; whatever PYTHONPATH the base has stays.
