@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,12 @@ from skinmtl.nets.net_files import net_files, write_net_files
 
 ROOT = Path(__file__).resolve().parents[1]
 CAFFE = str(Path(sys.executable).with_name("caffe"))  # beside the Python that has pycaffe
+
+
+def pytest_configure():
+    """Where a script's `&` started the tests, SIGINT is ignored in all that they start: no test of Ctrl-C could pass."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
