@@ -28,7 +28,7 @@ CAFFE = str(Path(sys.executable).with_name("caffe"))  # beside the Python that h
 
 
 def pytest_configure():
-    """Where a script's `&` started the tests, SIGINT is ignored in all that they start: no test of Ctrl-C could pass."""
+    """Where a script's `&` started the tests, SIGINT is ignored in what they start: no test of Ctrl-C could pass."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
