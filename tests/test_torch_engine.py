@@ -13,7 +13,7 @@ import pytest
 from caffe_reference import PYTHON
 from conftest import ROOT
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
 from skinmtl.attention.attending import attend_manifest
 from skinmtl.attention.attention_file import AttentionFile
@@ -38,17 +38,6 @@ pytestmark = [
     pytest.mark.skipif(not PYTHON.exists(), reason="BVLC Caffe is not here: make caffe"),
 ]
 TORCH, BF16 = Engine("torch"), Engine("torch", None, "bf16")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tests run side by side, a core each."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        yield
-        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from caffe_reference import PYTHON
 from usage_errors import usage_errors
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
 from skinmtl.caffe_files.prototxt import read_caffemodel
 from skinmtl.common.errors import InputError
@@ -28,17 +28,6 @@ pytestmark = pytest.mark.torch
 pytest_plugins = ["toy_training"]
 NEEDS_CAFFE = pytest.mark.skipif(not PYTHON.exists(), reason="BVLC Caffe is not here: make caffe")
 TORCH = Engine("torch")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tests run side by side, a core each."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        yield
-        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def _is_tensor(value: Any) -> bool:
 def _array(path: Path, name: str, tensor: Any) -> np.ndarray:
     try:
         return (tensor.detach().float() if tensor.is_floating_point() else tensor.detach()).numpy()
-    except (RuntimeError, TypeError, NotImplementedError):
+    except (RuntimeError, TypeError):  # a NotImplementedError is a RuntimeError too
         raise InputError(
             f"{path}: the tensor {name!r} is no plain array of numbers; save the weights as float32"
         ) from None
