@@ -35,7 +35,7 @@ import scipy
 import sklearn
 from sklearn.metrics import average_precision_score
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.scores.bootstrap import resampled_lesions
 from skinmtl.scores.scores_file import Scores, write_scores
 

@@ -30,8 +30,8 @@ from engine_training import CAFFE, by_clock, has_bf16, show, timed
 from in_caffe import CaffeProcess
 from machine import described
 
+from caffe_files.prototxt import message_text
 from caffe_torch.inference import Inference
-from skinmtl.caffe_files.prototxt import message_text
 from skinmtl.nets.multi_task import make_net
 from skinmtl.scores.crops import CROPS
 

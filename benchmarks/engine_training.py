@@ -32,12 +32,12 @@ from in_caffe import CaffeProcess, clocks
 from machine import described
 from plain_resnet import BLOCKS, PlainResNet, plain_step
 
+from caffe_files.prototxt import message_text, read_net
+from caffe_files.schema import caffe_messages
 from caffe_torch.layers.convolution import Convolution
 from caffe_torch.model_files import copy_weights
 from caffe_torch.net import Net
 from caffe_torch.solver import Solver
-from skinmtl.caffe_files.prototxt import message_text, read_net
-from skinmtl.caffe_files.schema import caffe_messages
 
 FASTER = {"fp32": 1.7, "bf16": 3.3}  # times Caffe
 BY_HAND = 0.95

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What folds leak and how evenly they hold the labels, on the group sizes of HAM10000 and DermQuest; and how fast.
 
-The manifests are drawn (tests/made_groups.py says how): the group sizes are what matters. Folds are dealt by
+The manifests are drawn (tests/helpers/made_groups.py says how): the group sizes are what matters. Folds are dealt by
 tools/make_folds.py (by group, by group at random, by image) and by scikit-learn's GroupKFold and StratifiedGroupKFold,
 which takes one label an image: the first lesion. Leaks are counted by tools/leakage.py. The time is that of the whole
 command on 100,000 images with 60 labels. Exits 1 where group folds leak, image folds do not leak what is expected (39 %
@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 from cli import new_parser, run, seed  # first: from here on, what this Python lacks is said in a line
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
 
 # isort: split
 import numpy as np
@@ -32,7 +32,7 @@ import sklearn
 from made_groups import dermquest_like, expected_leak, ham_like, manifest_of
 from sklearn import model_selection
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.folds import write_folds
 from skinmtl.data.manifest import Manifest, write_manifest
 from skinmtl.splits.balance import balance

@@ -33,13 +33,13 @@ from jitter import photograph, write_images
 from machine import described
 from plain_resnet import PlainResNet, plain_step
 
+from caffe_files.errors import InputError
+from caffe_files.schema import caffe_messages
 from caffe_torch import PRECISIONS
 from caffe_torch.net import Net
 from caffe_torch.precision import numerics
 from caffe_torch.solver import Solver
 from caffe_torch.workers import share_workers, workers_here
-from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.common.errors import InputError
 from skinmtl.nets.multi_task import NetOptions, make_net
 
 LESIONS, LOCATIONS, ITERATIONS, AIM_MINUTES = 25, 23, 120_000, 15

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from caffe_files.prototxt import message_text, read_caffemodel
+from caffe_files.schema import caffe_messages
 from caffe_torch.model_files import write_caffemodel
 from caffe_torch.net import Net
 from caffe_torch.solver import Solver
-from skinmtl.caffe_files.prototxt import message_text, read_caffemodel
-from skinmtl.caffe_files.schema import caffe_messages
 from skinmtl.nets.multi_task import NetOptions, make_net
 
 CAFFE = Path(__file__).resolve().parents[1] / ".caffe/bin"

@@ -31,8 +31,8 @@ import numpy as np
 from google.protobuf.message import Message
 from machine import described
 
-from skinmtl.caffe_files.prototxt import message_text
-from skinmtl.caffe_files.schema import caffe_messages
+from caffe_files.prototxt import message_text
+from caffe_files.schema import caffe_messages
 from skinmtl.engines.caffe_engine import pycaffe
 from skinmtl.layers.jitter import crop_of, draw
 from skinmtl.layers.settings import JitterSettings, settings_text

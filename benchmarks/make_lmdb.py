@@ -34,8 +34,8 @@ from machine import described
 from photographs import draw_photographs
 from watched import Run, run_command
 
-from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.schema import caffe_messages
 from skinmtl.data import images
 from skinmtl.data.image_size import size_of
 from skinmtl.data.stored_image import image_datum

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Five nearest neighbours: skinmtl.retrieval against scikit-learn's brute force, and faiss-cpu where it is installed.
+"""Five nearest neighbours: skinmtl.explanation against scikit-learn's brute force, and faiss-cpu where it is installed.
 
 All in this process, in turn, on the same arrays: as many as one fold of the paper's data has. Exits 1 where ours is
 slower than scikit-learn (medians) or finds another neighbour that is no tie.
@@ -50,7 +50,7 @@ def draw(args: argparse.Namespace) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def methods(k: int) -> Dict[str, Callable[[np.ndarray, np.ndarray], Found]]:
-    from skinmtl.retrieval.neighbours import nearest
+    from skinmtl.explanation.neighbours import nearest
 
     def ours(features: np.ndarray, queries: np.ndarray) -> Found:
         return nearest(features, queries, k)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.common.parallel import ordered_map
 
 TEXTURES = 10

@@ -25,8 +25,8 @@ import cv2
 import numpy as np
 from machine import described
 
-from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.schema import caffe_messages
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.caffe_engine import pycaffe

@@ -29,8 +29,8 @@ import cv2
 import numpy as np
 from machine import described
 
-from skinmtl.caffe_files.prototxt import read_net
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_net
 from skinmtl.engines.caffe_engine import pycaffe_on
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import checked_snapshot, mean_of

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Iterator, NamedTuple
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 
 class Run(NamedTuple):

@@ -13,9 +13,11 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from caffe_reference import Reference
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "helpers"))
+
+from caffe_reference import Reference
 
 from skinmtl.data.folds import select
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
@@ -140,8 +142,8 @@ def known_net(tmp_path_factory):
     lesion 0 is the blue there, lesion 1 less of the red; location 0 the green, 1 and 2 nothing."""
     import caffe
 
-    from skinmtl.attention.network import AttentionNet
     from skinmtl.engines.engine import Engine
+    from skinmtl.explanation.network import AttentionNet
     from skinmtl.scores.forward import Protocol
 
     folder = tmp_path_factory.mktemp("known")
@@ -225,7 +227,7 @@ def read_lmdb():
     """Reads a whole LMDB: key -> message."""
 
     def read(folder):
-        from skinmtl.caffe_files.schema import caffe_messages
+        from caffe_files.schema import caffe_messages
 
         lmdb = pytest.importorskip("lmdb")
         with lmdb.open(str(folder), readonly=True, lock=False) as environment, environment.begin() as transaction:

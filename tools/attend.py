@@ -19,11 +19,11 @@ from arguments import (
     engine_of,
 )
 from cli import new_parser, positive, run, seed
-from skinmtl.attention.attending import attend_files, attend_manifest
-from skinmtl.attention.tasks import chosen
 from skinmtl.data.folds import select
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.snapshot import mean_of
+from skinmtl.explanation.attending import attend_files, attend_manifest
+from skinmtl.explanation.tasks import chosen
 from skinmtl.scores.forward import Protocol
 
 

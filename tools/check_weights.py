@@ -4,8 +4,8 @@
 import argparse
 from pathlib import Path
 
+from caffe_files.errors import InputError
 from cli import new_parser, run
-from skinmtl.common.errors import InputError
 from skinmtl.engines.engine import NAMES, Engine
 from skinmtl.nets.weights import compare_weights
 

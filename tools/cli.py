@@ -12,7 +12,7 @@ from typing import Any, Callable, NoReturn, Optional, TextIO, Type
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

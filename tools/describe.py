@@ -14,8 +14,8 @@ Every image file is read whole and decoded: one that is missing or damaged is li
 import argparse
 from pathlib import Path
 
+from caffe_files.errors import InputError
 from cli import new_parser, not_negative, positive, run, seed, usable_cores
-from skinmtl.common.errors import InputError
 from skinmtl.description.page import short_text
 from skinmtl.description.sheets import MOST_TILES
 from skinmtl.description.write import Request, describe

@@ -18,10 +18,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_file
 from cli import finite, new_parser, positive, refuse_overwriting, run, seed
-from skinmtl.common.errors import InputError
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import read_manifest
 from skinmtl.scores.bootstrap import intervals

@@ -11,10 +11,10 @@ import argparse
 from pathlib import Path
 
 from cli import new_parser, positive, refuse_overwriting, run
-from skinmtl.attention.attending import ATTENTION_FILE
-from skinmtl.attention.attention_file import AttentionFile
-from skinmtl.attention.retrieval_figure import FigureInputs, draw
 from skinmtl.data.manifest import read_manifest
+from skinmtl.explanation.attending import ATTENTION_FILE
+from skinmtl.explanation.attention_file import AttentionFile
+from skinmtl.explanation.retrieval_figure import FigureInputs, draw
 
 MOST_ROWS = 50  # a longer figure is more than a renderer takes
 

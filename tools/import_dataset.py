@@ -15,8 +15,8 @@ import shlex
 from pathlib import Path
 from typing import Any, Dict
 
+from caffe_files.errors import InputError
 from cli import new_parser, run
-from skinmtl.common.errors import InputError
 from skinmtl.importers.importer import Importer
 from skinmtl.importers.importing import Imported, import_dataset
 from skinmtl.importers.registry import importers

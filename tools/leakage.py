@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 
 from arguments import add_near_duplicate_arguments, check_near_duplicate_arguments
+from caffe_files.errors import InputError
 from cli import new_parser, refuse_overwriting, run
-from skinmtl.common.errors import InputError
 from skinmtl.data.manifest import read_manifest
 from skinmtl.splits.leakage_report import judge_folds
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from cli import new_parser, positive, run, seed, usable_cores
-from skinmtl.demo import data_set as demo_data
+from skinmtl.data.demo import data_set as demo_data
 
 
 def parse_args() -> argparse.Namespace:

@@ -5,8 +5,8 @@ import argparse
 import shlex
 from pathlib import Path
 
+from caffe_files.errors import InputError
 from cli import finite, new_parser, not_negative, positive, run
-from skinmtl.common.errors import InputError
 from skinmtl.nets.label_names import KINDS, names_of, write_label_names
 from skinmtl.nets.multi_task import MODELS, NetOptions
 from skinmtl.nets.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files

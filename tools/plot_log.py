@@ -4,8 +4,8 @@
 import argparse
 from pathlib import Path
 
+from caffe_files.caffe_log import read_caffe_log, write_csv
 from cli import new_parser, refuse_overwriting, run
-from skinmtl.caffe_files.caffe_log import read_caffe_log, write_csv
 from skinmtl.figures.curves import draw_caffe_log
 
 

@@ -15,12 +15,12 @@ import sys
 from pathlib import Path
 
 from arguments import add_engine_arguments, check_engine_arguments, engine_of
+from caffe_files.errors import InputError
 from cli import finite, new_parser, positive, run, usable_cores
-from skinmtl.common.errors import InputError
-from skinmtl.prediction.inputs import STANDARD_INPUT, gather
-from skinmtl.prediction.predicting import Predictor, predict
-from skinmtl.prediction.wording import as_json, as_text, tell
 from skinmtl.publishing.model_folder import read_model_folder
+from skinmtl.publishing.photographs import STANDARD_INPUT, gather
+from skinmtl.publishing.predicting import Predictor, predict
+from skinmtl.publishing.wording import as_json, as_text, tell
 from skinmtl.scores.crops import CROPS, CUTS
 from skinmtl.scores.forward import Protocol
 

@@ -5,13 +5,13 @@ import argparse
 from pathlib import Path
 
 from arguments import add_engine_arguments, check_engine_arguments, engine_of
+from caffe_files.outputs import new_file
 from cli import new_parser, positive, refuse_overwriting, run
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.engines.engine import Engine
-from skinmtl.retrieval.features_file import read_features
-from skinmtl.retrieval.retrieving import (
+from skinmtl.explanation.features_file import read_features
+from skinmtl.explanation.retrieving import (
     query_table,
     retrieve,
     retrieve_images,

@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
+from caffe_files.errors import InputError
 from caffe_torch import PRECISIONS
 from caffe_torch.stopping import Action
-from skinmtl.common.errors import InputError
 
 
 def parse_args(arguments: Sequence[str]) -> argparse.Namespace:

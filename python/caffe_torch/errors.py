@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 
 class NetError(InputError):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from caffe_files.prototxt import read_net
 from caffe_torch import PRECISIONS
 from caffe_torch.errors import NetError
 from caffe_torch.layers.activations import ReLU
@@ -24,7 +25,6 @@ from caffe_torch.model_files import copy_weights
 from caffe_torch.net import Net
 from caffe_torch.plan import Step, folded
 from caffe_torch.precision import numerics
-from skinmtl.caffe_files.prototxt import read_net
 
 # These may compute in bfloat16; the rest, which end in logits, probabilities or sums, stay in float32.
 LOW_PRECISION = (Concat, Convolution, Crop, Eltwise, Flatten, ReLU, Reshape, Slice, Split)

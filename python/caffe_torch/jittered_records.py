@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from caffe_files.errors import InputError
 from caffe_torch.errors import NetError
 from caffe_torch.records import Lmdb
-from skinmtl.common.errors import InputError
 from skinmtl.layers.jitter import crop_of, draw
 from skinmtl.layers.settings import JitterSettings
 

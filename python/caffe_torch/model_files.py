@@ -9,12 +9,12 @@ import torch
 from google.protobuf.message import Message
 from torch import Tensor
 
+from caffe_files import prototxt
+from caffe_files.blobs import blob_shape, blob_values, store_blob
+from caffe_files.outputs import new_file
+from caffe_files.schema import caffe_messages
 from caffe_torch.errors import NetError
 from caffe_torch.net import Net
-from skinmtl.caffe_files import prototxt
-from skinmtl.caffe_files.blobs import blob_shape, blob_values, store_blob
-from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.common.outputs import new_file
 
 
 def copy_weights(net: Net, path: Path) -> list[str]:

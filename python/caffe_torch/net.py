@@ -10,12 +10,12 @@ from google.protobuf.message import Message
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from caffe_files.schema import caffe_messages
 from caffe_torch.errors import NetError
 from caffe_torch.layers import LAYERS
 from caffe_torch.layers.layer import Layer
 from caffe_torch.layers.normalisation import BatchNorm
 from caffe_torch.plan import Step, make_plan
-from skinmtl.caffe_files.schema import caffe_messages
 
 
 @dataclass(frozen=True)

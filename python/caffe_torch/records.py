@@ -17,13 +17,13 @@ import lmdb
 import numpy as np
 from google.protobuf.message import DecodeError, Message
 
+from caffe_files.blobs import blob_shape, blob_values
+from caffe_files.errors import InputError
+from caffe_files.lmdb_open import open_lmdb
+from caffe_files.prototxt import read_blob
+from caffe_files.schema import caffe_messages
+from caffe_files.unknown_fields import unknown_field
 from caffe_torch.errors import NetError
-from skinmtl.caffe_files.blobs import blob_shape, blob_values
-from skinmtl.caffe_files.prototxt import read_blob
-from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.caffe_files.unknown_fields import unknown_field
-from skinmtl.common.errors import InputError
-from skinmtl.data.lmdb_open import open_lmdb
 
 
 @dataclass(frozen=True)

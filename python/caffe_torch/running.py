@@ -12,6 +12,9 @@ from typing import Sequence
 
 import torch
 
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_solver
+from caffe_files.schema import caffe_messages
 from caffe_torch.distributed import Ranks, ranks_here
 from caffe_torch.errors import NetError
 from caffe_torch.launching import launch
@@ -21,9 +24,6 @@ from caffe_torch.net import Net
 from caffe_torch.precision import casting, numerics
 from caffe_torch.stopping import Action, Signals
 from caffe_torch.training import Training, mean_outputs, open_net
-from skinmtl.caffe_files.prototxt import read_solver
-from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.common.errors import InputError
 
 
 def run_command(args: argparse.Namespace, arguments: Sequence[str]) -> int:

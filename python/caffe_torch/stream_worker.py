@@ -9,8 +9,8 @@ from typing import Any, Iterator
 
 import cv2
 
+from caffe_files.errors import InputError
 from caffe_torch.streams import DONE, mapped, put
-from skinmtl.common.errors import InputError
 
 STDIN, STDOUT = 0, 1
 

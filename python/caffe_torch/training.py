@@ -11,6 +11,8 @@ import torch
 from google.protobuf.message import Message
 from torch import Tensor
 
+from caffe_files.outputs import disk_errors
+from caffe_files.prototxt import read_net, read_solver
 from caffe_torch.distributed import Ranks
 from caffe_torch.errors import NetError
 from caffe_torch.log import number, say
@@ -18,8 +20,6 @@ from caffe_torch.net import Net
 from caffe_torch.solver import Solver
 from caffe_torch.stopping import Action, Signals
 from caffe_torch.workers import share_workers
-from skinmtl.caffe_files.prototxt import read_net, read_solver
-from skinmtl.common.outputs import disk_errors
 
 
 class Training:

@@ -17,10 +17,10 @@ import torch
 from google.protobuf.message import Message
 from torch import Tensor, distributed
 
+from caffe_files.errors import InputError
 from caffe_torch.layers.jittered import JitteredImageData
 from caffe_torch.layers.layer import Layer, Shape
 from caffe_torch.layers.sources import Source
-from skinmtl.common.errors import InputError
 
 NATIVE = {("skinmtl.layers", "JitteredImageData"): JitteredImageData}
 

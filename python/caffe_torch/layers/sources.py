@@ -7,12 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from caffe_files.schema import caffe_messages
 from caffe_torch.feeding import Feed
 from caffe_torch.fillers import fill
 from caffe_torch.layers.layer import Layer, Shape
 from caffe_torch.records import Transform, TransformedRecords
 from caffe_torch.streams import Plan, Reader, batches_of
-from skinmtl.caffe_files.schema import caffe_messages
 
 SMALLEST_AHEAD = 4096  # bytes of a sample
 

@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterable, Iterator, TypeVar
 
 import cv2
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 try:
     from multiprocessing import resource_tracker

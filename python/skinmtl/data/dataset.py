@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 LMDB_NAMES = ("image_lmdb", "lesion_lmdb", "location_lmdb")
 NEEDED = {

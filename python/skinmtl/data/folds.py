@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
-from skinmtl.common.outputs import new_file
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_file
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.table import read_csv
 

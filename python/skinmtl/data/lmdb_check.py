@@ -14,11 +14,11 @@ import numpy as np
 from google.protobuf.message import DecodeError, Message
 from tqdm import tqdm
 
-from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.lmdb_open import open_lmdb
+from caffe_files.schema import caffe_messages
 from skinmtl.data import images
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
-from skinmtl.data.lmdb_open import open_lmdb
 from skinmtl.data.manifest import Manifest, Row, read_manifest
 from skinmtl.data.table import read_csv
 

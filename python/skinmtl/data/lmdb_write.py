@@ -14,9 +14,9 @@ import lmdb
 import numpy as np
 from tqdm import tqdm
 
-from skinmtl.caffe_files.schema import caffe_messages
+from caffe_files.outputs import new_folder
+from caffe_files.schema import caffe_messages
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_folder
 from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images

@@ -9,7 +9,7 @@ from typing import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.table import read_csv, undecodable_line, write_csv
 
 COLUMNS = ("image", "lesions", "location")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from skinmtl.caffe_files.schema import caffe_messages
+from caffe_files.schema import caffe_messages
 from skinmtl.data import images, jpeg
 from skinmtl.data.exif import UPRIGHT
 

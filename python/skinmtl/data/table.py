@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Sequence
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 
 def read_csv(

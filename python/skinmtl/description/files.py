@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.common.parallel import ordered_map
 from skinmtl.data.images import LONGEST_SIDE, ImageError, encode_jpeg, resized
 from skinmtl.data.manifest import Manifest

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from caffe_files.outputs import new_folder
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.folds import read_folds
 from skinmtl.data.manifest import read_manifest

@@ -9,7 +9,7 @@ from typing import Sequence
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.engines.engine import Engine, OpenNet
 from skinmtl.nets.net_probe import NO_PYCAFFE, NetShapes, net_shapes
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Sequence
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skinmtl.caffe_files.prototxt import read_net
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import sha256
 from skinmtl.engines.engine import Engine, OpenNet
 from skinmtl.nets.data_layers import data_layer

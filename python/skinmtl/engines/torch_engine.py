@@ -8,11 +8,11 @@ from typing import Sequence
 import numpy as np
 import torch
 
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_net
 from caffe_torch.errors import NetError
 from caffe_torch.inference import Inference
 from caffe_torch.net import Net
-from skinmtl.caffe_files.prototxt import read_net
-from skinmtl.common.errors import InputError
 from skinmtl.engines.engine import Engine, OpenNet
 from skinmtl.nets.net_probe import NetShapes, without_data
 

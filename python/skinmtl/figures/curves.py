@@ -8,7 +8,7 @@ from typing import Any, Mapping, Sequence
 
 from matplotlib.ticker import MaxNLocator
 
-from skinmtl.caffe_files.caffe_log import CaffeLog
+from caffe_files.caffe_log import CaffeLog
 from skinmtl.figures.style import BLACK, BLUE, CYCLE, GREEN, ORANGE, RED, SKY, new_figure, save_figure
 
 MOST_MARKERS = 60  # beyond that they would cover the line

@@ -9,7 +9,7 @@ from typing import Any, Iterable, Mapping
 
 from tqdm import tqdm
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.manifest import KNOWN_COLUMNS, Manifest, Row, image_name_fault
 from skinmtl.importers.files import IMAGE_ENDINGS, Files, Images
 from skinmtl.importers.groups import Groups

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Iterable
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.manifest import CONTROL
 from skinmtl.data.table import read_csv
 

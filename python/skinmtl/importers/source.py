@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.common.provenance import sha256
 from skinmtl.data.table import read_csv, text_codec
 from skinmtl.importers.files import Files

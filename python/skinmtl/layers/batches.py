@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 import skinmtl
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.layers.jitter import crop_of, draw
 from skinmtl.layers.records import ImageRecords
 from skinmtl.layers.settings import JitterSettings

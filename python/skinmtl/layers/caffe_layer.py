@@ -12,7 +12,7 @@ from typing import Any, Iterator
 import caffe
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.layers.batches import BatchesAhead, BatchesHere, Preparation, batches_of
 from skinmtl.layers.settings import JitterSettings, read_settings
 

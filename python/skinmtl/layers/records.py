@@ -7,9 +7,9 @@ from pathlib import Path
 import lmdb
 from google.protobuf.message import DecodeError
 
-from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.common.errors import InputError
-from skinmtl.data.lmdb_open import open_lmdb
+from caffe_files.errors import InputError
+from caffe_files.lmdb_open import open_lmdb
+from caffe_files.schema import caffe_messages
 
 BUILD_AGAIN = "build the LMDBs with make_lmdb.py"
 

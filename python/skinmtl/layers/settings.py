@@ -9,7 +9,7 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 REMEDY = "correct the param_str, or make the net with make_prototxt.py --jitter online"
 

@@ -9,7 +9,7 @@ from typing import Any, Iterator
 
 import cv2
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.layers.batches import DONE, Preparation, mapped, memory_shape
 from skinmtl.layers.settings import JitterSettings
 

@@ -10,9 +10,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Dict, Iterable, List
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_file
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_file
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
 

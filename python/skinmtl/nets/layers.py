@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 
 class Layers:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from google.protobuf.message import Message
 
-from skinmtl.caffe_files.schema import caffe_messages
+from caffe_files.schema import caffe_messages
 from skinmtl.layers.settings import JitterSettings, settings_text
 from skinmtl.nets.data_layers import JITTERED
 from skinmtl.nets.resnet import ResNet

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skinmtl.caffe_files.prototxt import message_text
-from skinmtl.common.errors import InputError
-from skinmtl.common.outputs import new_file
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_file
+from caffe_files.prototxt import message_text
 from skinmtl.data.dataset import read_summary
 from skinmtl.nets.data_layers import check_stored
 from skinmtl.nets.label_names import KINDS, LABELS_FILE, read_label_names

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from google.protobuf.message import Message
 
-from skinmtl.caffe_files.blobs import blob_shape, blob_values
-from skinmtl.caffe_files.prototxt import read_caffemodel
-from skinmtl.common.errors import InputError
+from caffe_files.blobs import blob_shape, blob_values
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_caffemodel
 from skinmtl.nets.net_probe import NetShapes
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.pretrained.safetensors_file import LENGTH, read_safetensors
 
 # where training scripts keep the weights; timm and torchvision's own script average them too, and then mean those

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
-from skinmtl.caffe_files.blobs import store_blob
-from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.common.errors import InputError
+from caffe_files.blobs import store_blob
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_file
+from caffe_files.schema import caffe_messages
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.pretrained.checkpoint import read_checkpoint
 from skinmtl.pretrained.net_check import Preprocessing, check_net

@@ -18,7 +18,7 @@ from typing import IO, Any, Iterator, NamedTuple
 from tqdm import tqdm
 
 import skinmtl
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 BLOCK = 1 << 18
 TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)  # statuses of a server that may answer later

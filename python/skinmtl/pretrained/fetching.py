@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.outputs import disk_errors, new_file
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import disk_errors, new_file
 from skinmtl.common.provenance import made_by
 from skinmtl.nets.net_probe import NetShapes
 from skinmtl.nets.weights import compare_weights

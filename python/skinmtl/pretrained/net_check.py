@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skinmtl.caffe_files.prototxt import read_net
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_net
 from skinmtl.layers.settings import read_settings
 from skinmtl.nets.data_layers import JITTERED
 from skinmtl.nets.multi_task import SPLITS

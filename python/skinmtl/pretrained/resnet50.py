@@ -10,7 +10,7 @@ from typing import Iterator, NamedTuple, Sequence
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.nets.trunks import TRUNKS
 
 CLASSIFIER, CLASSES = "fc1000", 1000

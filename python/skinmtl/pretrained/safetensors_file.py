@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 LENGTH = 8  # bytes, the lowest first
 DTYPES = {

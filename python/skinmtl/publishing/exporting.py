@@ -9,10 +9,10 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from skinmtl.caffe_files.prototxt import read_net
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_folder
+from caffe_files.prototxt import read_net
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.image_size import MAX_PIXELS
 from skinmtl.data.manifest import Manifest, read_manifest

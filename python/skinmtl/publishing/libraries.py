@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 
 def import_or_refuse(name: str) -> ModuleType:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.common.provenance import sha256
 
 FIGURES = {

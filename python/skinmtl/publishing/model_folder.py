@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
 
-from skinmtl.caffe_files.prototxt import read_net
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import sha256
 from skinmtl.data.image_size import MAX_PIXELS
 from skinmtl.data.manifest import CONTROL

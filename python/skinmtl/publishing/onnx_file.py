@@ -9,7 +9,7 @@ from typing import Any, Callable, Sequence
 import numpy as np
 from google.protobuf.message import Message
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.publishing.libraries import import_or_refuse
 from skinmtl.publishing.onnx_layers import CONVERTERS, Graph, LayerView, batch_norm, is_scale_of_channels
 

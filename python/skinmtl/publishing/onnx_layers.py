@@ -8,7 +8,7 @@ from typing import Any, Callable, Sequence
 import numpy as np
 from google.protobuf.message import Message
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 
 
 @dataclass

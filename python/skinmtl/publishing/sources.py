@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
 from skinmtl.engines.snapshot import MAKE_ANOTHER, Snapshot

@@ -13,7 +13,7 @@ from typing import Any, Callable, Sequence
 import numpy as np
 from google.protobuf.message import Message
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.pretrained.resnet50 import units
 from skinmtl.publishing.libraries import import_or_refuse
 

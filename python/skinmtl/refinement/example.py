@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skinmtl.common.outputs import new_folder
+from caffe_files.outputs import new_folder
 from skinmtl.data.manifest import Manifest, Row, write_manifest
 from skinmtl.data.table import write_csv
 from skinmtl.refinement.rules import COLUMNS, LESION_FAMILY

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping, Sequence
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest, Row
 from skinmtl.refinement.families import end_of, merge_families
 from skinmtl.refinement.fates import Fate, fates

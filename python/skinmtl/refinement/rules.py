@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, Mapping
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.manifest import CONTROL
 from skinmtl.data.table import read_csv
 

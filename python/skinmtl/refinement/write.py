@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Iterable, Mapping, Sequence
 
+from caffe_files.outputs import new_folder
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import write_manifest
 from skinmtl.data.table import write_csv

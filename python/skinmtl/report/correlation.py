@@ -9,8 +9,8 @@ from typing import Any, Iterable, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from caffe_files.outputs import new_file, new_folder
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_file, new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.correlation import Strength, clustered_order, correlation, strength
 from skinmtl.data.manifest import Manifest

@@ -9,7 +9,7 @@ from typing import Sequence
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.folds import read_folds
 from skinmtl.data.manifest import Manifest
 from skinmtl.scores.pairing import aligned, heads_of, pooled, require_heads

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
-from skinmtl.common.errors import InputError
-from skinmtl.common.outputs import LOCK_NAME, disk_errors, new_folder
+from caffe_files.errors import InputError
+from caffe_files.outputs import LOCK_NAME, disk_errors, new_folder
 
 RECORD = "report.json"
 KIND = "skinmtl report"

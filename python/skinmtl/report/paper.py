@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.table import read_csv
 from skinmtl.report.experiment import ALEXNET, ENSEMBLE, MTL, RESNET
 

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 import scipy
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.correlation import correlation, strength

@@ -12,7 +12,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.scores.pairing import Named, aligned, heads_of
 from skinmtl.scores.scores_file import HEADS, Scores, read_scores, write_scores

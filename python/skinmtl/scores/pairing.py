@@ -10,7 +10,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest
 from skinmtl.scores.scores_file import HEADS, PARTS, Scores
 

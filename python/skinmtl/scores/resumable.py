@@ -10,8 +10,8 @@ from typing import IO, Any, Iterator
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
-from skinmtl.common.outputs import disk_errors
+from caffe_files.errors import InputError
+from caffe_files.outputs import disk_errors
 
 
 class ResumableRows:

@@ -15,8 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
-from skinmtl.common.outputs import new_file
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_file
 
 HEADS = ("lesion", "location")
 PARTS = ("scores", "labels", "names")

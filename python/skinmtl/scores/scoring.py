@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.common.provenance import made_by
 from skinmtl.data.manifest import Manifest
 from skinmtl.engines.snapshot import MAKE_ANOTHER, Snapshot, checked_snapshot

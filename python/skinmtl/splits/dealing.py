@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest
 from skinmtl.splits.exchange import even_out
 from skinmtl.splits.stratify import deal_at_random, stratify

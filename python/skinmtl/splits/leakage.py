@@ -8,7 +8,7 @@ from typing import Sequence
 
 import numpy as np
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest
 from skinmtl.splits.near_duplicates import Pair
 

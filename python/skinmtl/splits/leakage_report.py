@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 
+from caffe_files.outputs import new_file
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.folds import read_folds
 from skinmtl.data.manifest import Manifest

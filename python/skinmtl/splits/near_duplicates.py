@@ -12,7 +12,7 @@ from typing import Iterator, NamedTuple, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.common.parallel import ordered_map
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.images import load

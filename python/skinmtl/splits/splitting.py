@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_file, new_folder
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_file, new_folder
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.folds import write_folds
 from skinmtl.data.manifest import Manifest, write_manifest

@@ -20,9 +20,9 @@ import numpy as np
 from google.protobuf.message import DecodeError, Message
 from tqdm import tqdm
 
-from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.common.errors import InputError
-from skinmtl.common.outputs import new_file
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_file
+from caffe_files.schema import caffe_messages
 from skinmtl.engines.caffe_engine import pycaffe, pycaffe_on
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.snapshots import Snapshot

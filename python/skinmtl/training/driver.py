@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.figures.curves import draw_curves
 from skinmtl.training import snapshots
 from skinmtl.training.divergence import LossGuard, chance_loss

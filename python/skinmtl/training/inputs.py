@@ -15,10 +15,10 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from skinmtl.caffe_files.prototxt import read_net
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.lmdb_open import open_lmdb
+from caffe_files.prototxt import read_net
 from skinmtl.data.dataset import read_summary
-from skinmtl.data.lmdb_open import open_lmdb
 from skinmtl.data.table import read_csv
 from skinmtl.engines.engine import Engine
 from skinmtl.nets.data_layers import DataLayer, check_stored, data_layer

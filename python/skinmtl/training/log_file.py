@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Mapping
 
-from skinmtl.common.errors import InputError
-from skinmtl.common.outputs import disk_errors, new_file
+from caffe_files.errors import InputError
+from caffe_files.outputs import disk_errors, new_file
 
 COLUMNS = (
     "iteration",

@@ -11,9 +11,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Iterator
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.outputs import disk_errors, new_file
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import disk_errors, new_file
 from skinmtl.training.snapshots import last_whole
 
 LOCK = ".lock"

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from caffe_files.outputs import new_file
 from skinmtl.common.json_file import write_json
-from skinmtl.common.outputs import new_file
 from skinmtl.common.provenance import sha256
 
 MODEL, STATE, RECORD = ".caffemodel", ".solverstate", ".json"

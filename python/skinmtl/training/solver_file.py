@@ -6,9 +6,9 @@ from pathlib import Path
 
 from google.protobuf.message import Message
 
-from skinmtl.caffe_files.prototxt import message_text, read_solver
-from skinmtl.caffe_files.schema import caffe_messages
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.prototxt import message_text, read_solver
+from caffe_files.schema import caffe_messages
 
 # what the driver does itself, or sets anew
 REPLACED = (

@@ -14,11 +14,11 @@ import torch
 from google.protobuf.message import Message
 from torch import Tensor, nn
 
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_file
 from caffe_torch.errors import NetError
 from caffe_torch.solver import Solver, check_solver
 from caffe_torch.training import open_net
-from skinmtl.common.errors import InputError
-from skinmtl.common.outputs import new_file
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.torch_engine import device_of
 from skinmtl.training.inputs import TrainingInputs

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import Message
 from tqdm import tqdm
 
-from skinmtl.caffe_files.prototxt import read_net
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.engines.engine import Engine
 from skinmtl.layers.settings import without_pace

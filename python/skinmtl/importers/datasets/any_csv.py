@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Iterator, Mapping
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.importers.importer import Found, Importer, Option, known
 from skinmtl.importers.one_hot import labels_set, prefixed
 from skinmtl.importers.source import Source

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Iterator, Mapping
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.importers.importer import Found, Importer, Option, group_of
 from skinmtl.importers.source import Source
 

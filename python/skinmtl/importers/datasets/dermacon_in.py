@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 from typing import Iterator, Mapping
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.importers.importer import Found, Importer, Option, group_of
 from skinmtl.importers.one_hot import labels_set, prefixed
 from skinmtl.importers.source import Source

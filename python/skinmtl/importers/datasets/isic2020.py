@@ -17,7 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Iterator
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.importers.groups import Groups
 from skinmtl.importers.importer import Found, Importer, Option, group_of, known
 from skinmtl.importers.isic import image_key, kept

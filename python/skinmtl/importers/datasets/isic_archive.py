@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Iterator, Mapping, Sequence
 
-from skinmtl.common.errors import InputError
+from caffe_files.errors import InputError
 from skinmtl.common.provenance import sha256
 from skinmtl.data.table import read_csv
 from skinmtl.importers.importer import Found, Importer, Option, group_of, known

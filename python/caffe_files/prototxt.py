@@ -1,0 +1,137 @@
+"""Prototxts, caffemodels, solverstates and mean files: read and written as protobuf messages."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import warnings
+from pathlib import Path
+from typing import Any, Sequence
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError, Message
+
+from caffe_files.errors import InputError
+from caffe_files.schema import caffe_messages
+from caffe_files.unknown_fields import unknown_field
+from caffe_files.upgrade import upgrade_solver, upgraded_net
+
+
+def read_net(path: Path, strict: bool = False) -> Message:
+    """A prototxt's NetParameter, upgraded where it is of before 2014.
+
+    What the schema does not list is skipped, or with `strict` an error.
+    """
+    net = caffe_messages().NetParameter()
+    _parse(path, net, "not a net prototxt; check the file", {} if strict else _unknown_fields_pass())
+    return upgraded_net(net, path)
+
+
+def read_solver(path: Path) -> Message:
+    """A solver's SolverParameter. A field that the schema does not list is an error: none is dropped without a word."""
+    solver = caffe_messages().SolverParameter()
+    _parse(path, solver, "not a solver prototxt, or not in a form known here; correct it", {})
+    upgrade_solver(solver, path)
+    return solver
+
+
+def _parse(path: Path, message: Message, otherwise: str, settings: dict[str, bool]) -> None:
+    try:
+        text_format.Parse(Path(path).read_text(encoding="utf-8"), message, **settings)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}:{error}: {otherwise}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested deeper than any net; {otherwise}") from None
+    except ValueError as error:  # a path, from a file, that no path can be
+        raise InputError(f"{str(path)!r}: cannot be read ({error}); check the path") from None
+
+
+def _unknown_fields_pass() -> dict[str, bool]:
+    """protobuf before 3.8 cannot pass over fields: there a net may only have those of the schema."""
+    name = "allow_unknown_field"
+    return {name: True} if name in inspect.signature(text_format.Parse).parameters else {}
+
+
+def read_caffemodel(path: Path, strict: bool = False) -> Message:
+    """A caffemodel's NetParameter, with its blobs in `layer` also where it is of before 2014.
+
+    What the schema does not list is skipped, or with `strict` an error that names it.
+    """
+    net, raw = _read(path, "NetParameter", "not a caffemodel, or one cut short; make or fetch it again")
+    if not (net.layer or net.layers):
+        raise InputError(f"{path}: holds no layers; make or fetch it again")
+    if any(not isinstance(layer.name, str) for layer in (*net.layer, *net.layers)):  # bytes where they are no text
+        raise InputError(f"{path}: a layer's name is no UTF-8 text; make or fetch it again")
+    upgraded = upgraded_net(net, path)
+    if strict:
+        _refuse_unknown(path, raw, net)
+    return upgraded
+
+
+def read_solverstate(path: Path) -> Message:
+    """A solverstate's SolverState; what the schema does not list is an error."""
+    state, raw = _read(path, "SolverState", "not a solverstate, or one cut short; use an older one")
+    if not state.HasField("iter"):
+        raise InputError(f"{path}: holds no iteration, so it is no solverstate; use another")
+    _refuse_unknown(path, raw, state)
+    return state
+
+
+def read_blob(path: Path) -> Message:
+    """A file of one BlobProto, such as a mean file; what the schema does not list is an error."""
+    blob, raw = _read(path, "BlobProto", "not a BlobProto, or one cut short; make it again")
+    _refuse_unknown(path, raw, blob)
+    return blob
+
+
+def _read(path: Path, kind: str, otherwise: str) -> tuple[Message, bytes]:
+    message = getattr(caffe_messages(), kind)()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what protobuf has to say of a damaged file is said below
+            raw = Path(path).read_bytes()
+            message.ParseFromString(raw)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (DecodeError, UnicodeDecodeError):  # the second from protobuf's Python form
+        raise InputError(f"{path}: {otherwise}") from None
+    except ValueError as error:  # a path, from a file, that no path can be
+        raise InputError(f"{str(path)!r}: cannot be read ({error}); check the path") from None
+    return message, raw
+
+
+def _refuse_unknown(path: Path, raw: bytes, message: Message) -> None:
+    found = unknown_field(raw, message.DESCRIPTOR)
+    if found:
+        raise InputError(f"{path}: {found} is not known here; make the file with BVLC Caffe or caffe-torch")
+
+
+def message_text(message: Message, indent: str = "") -> str:
+    """The message as prototxt: fields by number, floats in the shortest form that float32 needs.
+
+    protobuf's own text differs between its versions in how it prints floats; generated files must not.
+    """
+    lines = []
+    for field, value in message.ListFields():
+        values = value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else [value]
+        for one in values:
+            if field.message_type:
+                lines.append(f"{indent}{field.name} {{\n{message_text(one, indent + '  ')}{indent}}}\n")
+            else:
+                lines.append(f"{indent}{field.name}: {_scalar_text(field, one)}\n")
+    return "".join(lines)
+
+
+def _scalar_text(field: Any, value: Any) -> str:
+    if field.enum_type:
+        return field.enum_type.values_by_number[value].name
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        quoted = json.dumps(value, ensure_ascii=False)
+        if '"' in value and "'" not in value and quoted.count("\\") == value.count('"'):
+            return f"'{value}'"  # JSON in a param_str stays readable
+        return quoted
+    return f"{value:.7g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,95 @@
+"""Features of images: what a net's pool5 gives, the input of its heads.
+
+The paper says no more than that retrieval takes "the features of pool5" and the Euclidean distance. Here an image is
+resized as for scoring, and its features are those of the centre crop: one pass an image, the plain reading. The mean
+over the ten crops is the other choice; it sees the image's ends too and costs ten times as much.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Sequence
+
+import numpy as np
+
+from caffe_files.errors import InputError
+from skinmtl.common.provenance import made_by
+from skinmtl.data.manifest import Manifest
+from skinmtl.engines.engine import Engine
+from skinmtl.engines.snapshot import Snapshot, checked_snapshot
+from skinmtl.explanation.features_file import Features, write_features
+from skinmtl.nets.label_names import check_manifest
+from skinmtl.scores.forward import Protocol, averaged_outputs, check_side, kept_outputs, record
+
+BLOB = "pool5"
+DECIDES = ("blob", "short_side", "crop", "crops", "mean", "net", "net_sha256", "weights_sha256", "precision")
+BEFORE = {"precision": "fp32"}  # of files from when there was no other
+
+
+def extract(
+    deploy: Path,
+    weights: Path,
+    manifest: Manifest,
+    image_folder: Path,
+    protocol: Protocol,
+    out: Path,
+    arguments: dict[str, Any],
+) -> Features:
+    """Writes to `out`, and returns, the features (N, C) of the manifest's images, in its order, with their labels.
+
+    What a stopped run has made for the file `out` is kept beside it, and used where everything is still the same.
+    """
+    check_manifest(manifest, deploy)
+    snapshot = feature_net(deploy, weights, protocol.engine)
+    made_how = feature_record(snapshot, protocol)
+    with kept_outputs(snapshot, [BLOB], manifest, image_folder, protocol, made_how, out, "extracting") as (values,):
+        features = Features(
+            image=[row.image for row in manifest.rows],
+            features=values,
+            lesion_labels=manifest.lesion_labels(),
+            lesion_names=list(manifest.lesion_names),
+            location_labels=manifest.location_labels(),
+            location_names=list(manifest.location_names),
+            protocol={**made_how, **made_by(arguments)},
+        )
+        write_features(out, features)
+    return features
+
+
+def features_of(snapshot: Snapshot, paths: Sequence[Path], protocol: Protocol) -> np.ndarray:
+    """(M, C) float32: the features of image files. InputError has a line for each that cannot be used."""
+
+    def refuse(faults: dict[int, str]) -> None:
+        raise InputError("\n".join(f"{paths[n]}: {fault}; give another image" for n, fault in sorted(faults.items())))
+
+    check_side(snapshot, protocol)
+    return np.stack(list(averaged_outputs(snapshot, [BLOB], paths, protocol, refuse, "extracting")))
+
+
+def feature_net(deploy: Path, weights: Path, engine: Engine) -> Snapshot:
+    """A snapshot whose net has a pool5 of (N, C, 1, 1). InputError where it has none, such as AlexNet's 256 x 6 x 6."""
+    snapshot = checked_snapshot(deploy, weights, engine)
+    shape = snapshot.shapes.tops.get(BLOB)
+    if shape is None:
+        raise InputError(f"{deploy}: has no {BLOB}; give a ResNet's deploy.prototxt of make_prototxt.py")
+    if len(shape) != 4 or shape[2:] != [1, 1]:
+        found = " x ".join(map(str, shape[1:]))
+        raise InputError(f"{deploy}: its {BLOB} is {found}, no C x 1 x 1; give a ResNet's deploy.prototxt")
+    return snapshot
+
+
+def feature_record(snapshot: Snapshot, protocol: Protocol) -> dict[str, Any]:
+    """What decides the features, for the file that they are written to."""
+    return {"blob": BLOB, **record(snapshot, protocol)}
+
+
+def difference(training: dict[str, Any], queries: dict[str, Any]) -> str:
+    """The first thing in two records for which features cannot be compared, in words; nothing where they can.
+
+    The engine is left out: the same net and weights in another engine of the same precision differ by rounding alone.
+    """
+    for key in DECIDES:
+        ours, theirs = (record.get(key, BEFORE.get(key)) for record in (training, queries))
+        if ours != theirs:
+            return f"{key} is {theirs}, where the training images have {ours}"
+    return ""

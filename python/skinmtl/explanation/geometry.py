@@ -1,0 +1,93 @@
+"""Where things lie: the crops that cover an image, and the pixels that a cell of a feature map looks at."""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_net
+
+
+class Cells(NamedTuple):
+    """Cell k of a feature map looks at pixels about `first` + k x `step` of the net's input."""
+
+    first: float
+    step: float
+
+    def weights(self, cells: int, side: int) -> np.ndarray:
+        """(side, cells) float64: what each cell adds to each of `side` pixels, by linear interpolation.
+
+        A pixel beyond the first or the last cell's centre takes that cell's value. Rows sum to 1.
+        """
+        centres = self.first + self.step * np.arange(cells)
+        return np.stack([np.interp(np.arange(side), centres, one) for one in np.eye(cells)], axis=1)
+
+
+def cells_of(deploy: Path, blob: str) -> Cells:
+    """Where the receptive fields of a blob's cells have their centres, from the kernels, strides and pads below it.
+
+    A cell is not the centre of its tile of the crop: the published ResNet-50's stride sits on unpadded 1x1
+    convolutions, so that cell k of res5c looks at pixel 32 k + 2, not at 32 k + 15.5 where a plain resize of 7 x 7
+    to 224 x 224 would put it, 13.5 pixels further down and to the right. Branches that meet again (Eltwise) must lie
+    alike, as a ResNet's do: the first bottom is followed. InputError where a kernel is not square.
+    """
+    path, wanted = [], blob
+    for layer in reversed(read_net(deploy).layer):
+        if wanted in layer.top:
+            path.append(layer)
+            wanted = layer.bottom[0] if layer.bottom else None
+    first, step = 0.0, 1.0
+    for layer in reversed(path):
+        if layer.type in ("Convolution", "Pooling"):
+            kernel, stride, pad = _window(deploy, layer)
+            first += step * ((kernel - 1) / 2 - pad)
+            step *= stride
+    return Cells(first, step)
+
+
+def _window(deploy: Path, layer: Any) -> tuple[int, int, int]:
+    """Kernel (with its dilation), stride and pad."""
+    settings = layer.convolution_param if layer.type == "Convolution" else layer.pooling_param
+    names = [f"{name}_{axis}" for name in ("kernel", "stride", "pad") for axis in "hw"]
+    if any(settings.HasField(name) for name in names) or getattr(settings, "global_pooling", False):
+        raise InputError(f"{deploy}: layer {layer.name!r} has no one kernel size, stride and pad for both axes")
+    if layer.type == "Pooling":
+        return settings.kernel_size, settings.stride, settings.pad
+    values = []
+    for name, default in (("kernel_size", 1), ("stride", 1), ("pad", 0), ("dilation", 1)):
+        given = set(getattr(settings, name)) or {default}
+        if len(given) > 1:
+            raise InputError(f"{deploy}: layer {layer.name!r} has no one {name} for both axes")
+        values.append(given.pop())
+    kernel, stride, pad, dilation = values
+    return dilation * (kernel - 1) + 1, stride, pad
+
+
+class Place(NamedTuple):
+    """Where a crop lies in its image; a mirrored one shows the same pixels."""
+
+    top: int
+    left: int
+    mirrored: bool
+
+
+def places(height: int, width: int, crop: int) -> list[Place]:
+    """Crops that together show every pixel, each as it is and mirrored.
+
+    The first ten are the ten-crop test's, in its order. They leave nothing out where neither side is more than twice
+    the crop; a longer image gets, after them, the other windows of the evenly spaced grid that has no gap.
+    """
+    bottom, right = height - crop, width - crop
+    of_test = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
+    grid = [(top, left) for top in _starts(height, crop) for left in _starts(width, crop)]
+    others = [window for window in grid if window not in of_test]
+    return [Place(*window, mirrored) for part in (of_test, others) for mirrored in (False, True) for window in part]
+
+
+def _starts(length: int, crop: int) -> list[int]:
+    count = max(2, ceil(length / crop))
+    return [n * (length - crop) // (count - 1) for n in range(count)]

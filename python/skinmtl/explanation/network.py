@@ -1,0 +1,107 @@
+"""A snapshot whose heads stand on a global average pooling: what class activation maps can be made of."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_net
+from skinmtl.engines.snapshot import Snapshot, checked_snapshot
+from skinmtl.explanation.attention_file import HEADS
+from skinmtl.explanation.geometry import cells_of, places
+from skinmtl.explanation.maps import class_maps, cut, merge
+from skinmtl.scores.crops import CROPS
+from skinmtl.scores.forward import Protocol, check_side, record
+
+FEATURES, POOLED = "res5c", "pool5"
+METHOD = (
+    "class activation map: res5c times the head's weights for a label, without the bias, in units of the logit; "
+    "linear between the centres of the cells' receptive fields (first + k x step pixels of a crop); "
+    "the mean of all crops that show a pixel, mirrored ones turned back"
+)
+
+
+class CropMaps(NamedTuple):
+    """What a head makes of an image: the test's `probabilities` (L,), and of its N crops the `maps` (N, L, h, w)."""
+
+    probabilities: np.ndarray
+    maps: np.ndarray
+
+
+class AttentionNet:
+    """A net, open, with `heads` (name -> number of labels). InputError unless maps can be made of it."""
+
+    def __init__(self, deploy: Path, weights: Path, protocol: Protocol) -> None:
+        self.snapshot = checked_snapshot(deploy, weights, protocol.engine)
+        self.heads = _heads(self.snapshot)
+        check_side(self.snapshot, protocol)
+        self.protocol = protocol
+        self.cells = cells_of(deploy, FEATURES)
+        self._net = self.snapshot.open()
+
+    def record(self) -> dict[str, Any]:
+        """What decides the maps."""
+        return {**record(self.snapshot, self.protocol), "cells": self.cells._asdict(), "method": METHOD}
+
+    def crop_maps(self, image: np.ndarray) -> dict[str, CropMaps]:
+        """Of an (H, W, 3) BGR image, resized, each head's answer. More crops than the test's ten only add maps."""
+        blobs = [FEATURES, *(f"{head}_prob" for head in self.heads)]
+        weights = {head: self._net.parameters(f"fc_{head}")[0] for head in self.heads}
+        mean, side = np.array(self.protocol.mean), self.snapshot.side
+        crops = (cut(image, place, side, mean) for place in places(*image.shape[:2], side))
+        maps: dict[str, list[np.ndarray]] = {head: [] for head in self.heads}
+        outputs: dict[str, list[np.ndarray]] = {head: [] for head in self.heads}
+        while True:
+            batch = list(islice(crops, self.protocol.batch_size))
+            if not batch:
+                break
+            features, *probabilities = self._net.forward(batch, blobs)
+            for head, of_head in zip(self.heads, probabilities):
+                maps[head].extend(class_maps(features, weights[head]))
+                outputs[head].extend(of_head.copy())
+        found = {}
+        for head in self.heads:
+            found[head] = CropMaps(np.mean(outputs[head][:CROPS], axis=0), np.stack(maps[head]))
+            if not (np.isfinite(found[head].probabilities).all() and np.isfinite(found[head].maps).all()):
+                raise InputError(
+                    f"{self.snapshot.weights}: its outputs are NaN or infinite; training diverged, "
+                    "use a snapshot before"
+                )
+        return found
+
+    def merged(self, maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """(K, H, W) float32: the crops' maps (N, K, h, w) over the whole image of `shape` (H, W)."""
+        side = self.snapshot.side
+        return merge(maps, places(*shape, side), shape, side, self.cells)
+
+
+def _heads(snapshot: Snapshot) -> dict[str, int]:
+    """The net's heads. A head's weights belong to the cells of res5c only where nothing but an average is between."""
+    shapes, layers = snapshot.shapes, {layer.name: layer for layer in read_net(snapshot.deploy).layer}
+    features, pooled = (shapes.tops.get(blob, []) for blob in (FEATURES, POOLED))
+    heads = {}
+    if len(features) == 4 and pooled == [*features[:2], 1, 1] and _averages(layers, features[2]):
+        for head in HEADS:
+            params = shapes.params.get(f"fc_{head}", [[]])
+            output = shapes.tops.get(f"{head}_prob", [])
+            on_pool = f"fc_{head}" in layers and list(layers[f"fc_{head}"].bottom) == [POOLED]
+            if on_pool and params[0] == [output[-1] if output else 0, features[1]]:
+                heads[head] = params[0][0]
+    if not heads:
+        raise InputError(
+            f"{snapshot.deploy}: attention needs {FEATURES}, its average {POOLED} and, on that, fc_lesion or "
+            "fc_location; give a deploy.prototxt of make_prototxt.py with a ResNet trunk"
+        )
+    return heads
+
+
+def _averages(layers: dict[str, Any], side: int) -> bool:
+    layer = layers.get(POOLED)
+    if layer is None or layer.type != "Pooling" or list(layer.bottom) != [FEATURES]:
+        return False
+    settings = layer.pooling_param
+    return settings.pool == settings.AVE and settings.kernel_size in (0, side)  # 0: global_pooling

@@ -1,1 +1,0 @@
-"""Predictions for images that have no labels, from a model folder."""

@@ -1,0 +1,85 @@
+"""Which images are to be predicted: files, all images below folders, and one on standard input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Sequence
+
+from caffe_files.errors import InputError
+from skinmtl.data import images
+from skinmtl.importers.files import IMAGE_ENDINGS, Files
+
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image: its name as the user knows it, its file (None: `data` has its bytes), what its overlays start with."""
+
+    name: str
+    path: Path | None
+    overlays: str
+    data: bytes = b""
+
+    def load(self, short_side: int) -> images.Loaded:
+        """The pixels, resized, of an image that came as bytes."""
+        try:
+            image = images.resized(self.data, short_side)
+        except images.ImageError as error:
+            return images.Loaded(None, 0, str(error))
+        return images.Loaded(image.pixels, image.had_short_side, "")
+
+
+def gather(given: Sequence[str], standard_input: IO[bytes] | None) -> tuple[list[Item], list[str]]:
+    """The images in the order given, those of a folder by name; and a line for each folder with other files in it.
+
+    `standard_input` is None where it is closed. InputError where it cannot be read, and where a folder has no image. A
+    file that is missing is an Item: it is told with the other bad ones.
+    """
+    items, told = [], []
+    for each in given:
+        path = Path(each)
+        if each == STANDARD_INPUT:
+            items.append(Item("standard input", None, "standard_input", _all_of(standard_input)))
+        elif path.is_dir():
+            names = Files(path).names
+            found = [name for name in names if PurePosixPath(name).suffix.lower() in IMAGE_ENDINGS]
+            if not found:
+                raise InputError(
+                    f"{path}: no image below it ({', '.join(IMAGE_ENDINGS)}); name another folder, or files"
+                )
+            if len(found) < len(names):
+                told.append(f"{path}: {_left_out(len(names) - len(found))}")
+            items += [Item(str(path / name), path / name, name) for name in found]
+        else:
+            items.append(Item(each, path, path.name))
+    return items, told
+
+
+def check_overlay_names(items: Sequence[Item]) -> None:
+    """InputError where the overlays of two images would have one name."""
+    named: dict[str, Item] = {}
+    for item in items:
+        other = named.setdefault(item.overlays, item)
+        if other.name == item.name and other is not item:
+            raise InputError(f"{item.name}: is given twice; give it once")
+        if other is not item:
+            raise InputError(
+                f"{item.name}: {other.name} would have overlays of the same name; give them in two commands"
+            )
+
+
+def _all_of(standard_input: IO[bytes] | None) -> bytes:
+    try:
+        if standard_input is not None:
+            return standard_input.read(images.LARGEST_FILE + 1)
+        reason = "closed"
+    except OSError as error:
+        reason = error.strerror
+    raise InputError(f"standard input: cannot be read ({reason}); send an image there, or name files")
+
+
+def _left_out(count: int) -> str:
+    one = count == 1
+    return f"{count} {'file has another ending and is' if one else 'files have other endings and are'} left out"

@@ -1,0 +1,144 @@
+"""Images through a model folder's net: probabilities, and overlays of attention where they are wanted."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Iterator, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_folder
+from skinmtl.common.json_file import write_json
+from skinmtl.common.parallel import ordered_map
+from skinmtl.common.provenance import made_by
+from skinmtl.data import images
+from skinmtl.engines.snapshot import Snapshot, checked_snapshot
+from skinmtl.explanation.attending import OVERLAY_SIDE
+from skinmtl.explanation.network import AttentionNet
+from skinmtl.figures.overlay import DISPLAY, overlay, png_bytes
+from skinmtl.publishing.model_folder import OUTPUTS, ModelFolder, check_net
+from skinmtl.publishing.photographs import Item, check_overlay_names
+from skinmtl.scores.crops import CUTS
+from skinmtl.scores.forward import Protocol
+
+FEW = 8  # images that one process has read before others would have started: our choice
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the net makes of an image: of each head the probabilities (P,) float32 and, where it was drawn, the overlay
+    of the likeliest label; or, in one line, why the image cannot be used."""
+
+    item: Item
+    probabilities: dict[str, np.ndarray] = field(default_factory=dict)
+    overlays: dict[str, Path] = field(default_factory=dict)
+    problem: str = ""
+
+
+class Predictor:
+    """A model folder, open: `snapshot` is its checked net. InputError where the folder's files do not fit together."""
+
+    def __init__(self, model: ModelFolder, protocol: Protocol, attends: bool) -> None:
+        self.model, self.protocol = model, protocol
+        self.attention: AttentionNet | None = None
+        if attends:
+            self.attention = AttentionNet(model.deploy, model.weights, protocol)
+            self.snapshot: Snapshot = self.attention.snapshot
+        else:
+            self.snapshot = checked_snapshot(model.deploy, model.weights, protocol.engine)
+        check_net(model, self.snapshot)
+        self._net = None if attends else self.snapshot.open()
+
+    def record(self) -> dict[str, Any]:
+        """What made the predictions, in short."""
+        return {
+            "name": self.model.name,
+            "weights_sha256": self.model.files[self.model.weights.name],
+            "crops": self.protocol.crops,
+            **self.protocol.engine.record(),
+        }
+
+    def probabilities(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Of an (H, W, 3) BGR image, resized: each head's (P,) float32, averaged over the crops as score.py does."""
+        assert self._net is not None
+        crops = CUTS[self.protocol.crops](pixels, self.snapshot.side, np.array(self.protocol.mean))
+        blobs = [OUTPUTS[head] for head in self.model.labels]
+        parts = []
+        for first in range(0, len(crops), self.protocol.batch_size):
+            batch = crops[first : first + self.protocol.batch_size]
+            tops = self._net.forward(list(batch), blobs)
+            parts.append([top.reshape(len(batch), -1).copy() for top in tops])
+        found = {head: np.concatenate(tops).mean(axis=0) for head, tops in zip(self.model.labels, zip(*parts))}
+        if not all(np.isfinite(values).all() for values in found.values()):
+            raise InputError(f"{self.model.weights}: its outputs are NaN or infinite; training diverged, use another")
+        return found
+
+
+def predict(
+    predictor: Predictor, items: Sequence[Item], overlays: Path | None, arguments: dict[str, Any]
+) -> Iterator[Prediction]:
+    """Yields a prediction for each item, in their order; one that cannot be used has a `problem`.
+
+    `overlays` is the new folder for IMAGE.lesion.png and IMAGE.location.png, the attention for the likeliest label of
+    each head, and attention.json, which says what made them. It is there after the last prediction, unless no image
+    could be used.
+    """
+    if overlays is None:
+        for item, one in _loaded(items, predictor.protocol):
+            probabilities = {} if one.problem else predictor.probabilities(one.pixels)
+            yield Prediction(item, probabilities, problem=one.problem)
+        return
+    check_overlay_names(items)
+    described = []
+    with suppress(_NothingDrawnError), new_folder(overlays) as folder:
+        for item, one in _loaded(items, predictor.protocol):
+            if one.problem:
+                yield Prediction(item, problem=one.problem)
+                continue
+            probabilities, drawn = _attend(predictor, item, one.pixels, folder)
+            described.append({"image": item.name, **drawn})
+            yield Prediction(item, probabilities, {head: overlays / each["overlay"] for head, each in drawn.items()})
+        if not described:
+            raise _NothingDrawnError
+        assert predictor.attention is not None
+        how = {**predictor.attention.record(), "display": DISPLAY}
+        write_json(folder / "attention.json", {"images": described, "protocol": how, **made_by(arguments)})
+
+
+class _NothingDrawnError(Exception):
+    """So that no empty folder appears."""
+
+
+def _loaded(items: Sequence[Item], protocol: Protocol) -> Iterator[tuple[Item, images.Loaded]]:
+    """Yields each image's pixels, resized, or what is wrong with it."""
+    workers = protocol.workers if len(items) > FEW else 1
+    tasks = ((item.path, protocol.short_side) for item in items if item.path is not None)
+    files = ordered_map(images.load, tasks, workers)
+    for item in tqdm(items, "predicting", unit="image", disable=None if len(items) > 1 else True):
+        yield item, next(files) if item.path is not None else item.load(protocol.short_side)
+
+
+def _attend(
+    predictor: Predictor, item: Item, pixels: np.ndarray, folder: Path
+) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+    """Draws the overlays; returns each head's probabilities, and which overlay shows which label."""
+    assert predictor.attention is not None
+    side = max(OVERLAY_SIDE, predictor.protocol.short_side)
+    large = item.load(side) if item.path is None else images.load((item.path, side))
+    if large.problem:
+        raise InputError(f"{item.name}: {large.problem}; an overlay cannot be drawn")
+    probabilities, drawn = {}, {}
+    for head, found in predictor.attention.crop_maps(pixels).items():
+        likeliest = int(found.probabilities.argmax())
+        merged = predictor.attention.merged(found.maps[:, [likeliest]], pixels.shape[:2])
+        name = f"{item.overlays}.{head}.png"
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png_bytes(overlay(large.pixels, merged[0])))
+        probabilities[head] = found.probabilities
+        drawn[head] = {"label": predictor.model.labels[head][likeliest], "overlay": name}
+    return probabilities, drawn

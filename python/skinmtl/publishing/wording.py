@@ -1,0 +1,70 @@
+"""Predictions in words, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from skinmtl.publishing.predicting import Prediction
+
+LIKELIEST = 3  # locations that are told: the paper's figure 4
+
+
+def as_text(prediction: Prediction, labels: dict[str, list[str]], threshold: float) -> str:
+    """The image's name, and below it the lesions from `threshold` on and the likeliest locations, a line each.
+
+    Where no lesion reaches the threshold, a line says so and which is the likeliest.
+    """
+    lines = [prediction.item.name]
+    for head, values in prediction.probabilities.items():
+        told = _told(head, values, labels[head], threshold)
+        rows = [f"{value:.3f}  {name}" for name, value in told]
+        if not told:
+            best = int(values.argmax())
+            rows = [f"none from {threshold:g} on; the likeliest: {values[best]:.3f}  {labels[head][best]}"]
+        lines += [f"  {head if number == 0 else '':10}{row}" for number, row in enumerate(rows)]
+        if head in prediction.overlays:
+            lines.append(f"  {'':10}attention: {prediction.overlays[head]}")
+    return "\n".join(lines)
+
+
+def as_json(prediction: Prediction, labels: dict[str, list[str]], threshold: float, made: dict[str, Any]) -> str:
+    """One line of JSON Lines, in ASCII: it is JSON in every locale, and one line to those who end one at U+2028 too.
+
+    `image`; `lesions` from the threshold on and the three likeliest `locations`, each a `label` and a `probability`,
+    the likeliest first; `probabilities` of all labels by head; `attention` with the overlays' paths; `model` says what
+    made it. An image that cannot be used has `image`, `error` and `model` alone.
+    """
+    record: dict[str, Any] = {"image": prediction.item.name}
+    if prediction.problem:
+        return json.dumps({**record, "error": prediction.problem, "model": made})
+    for head, values in prediction.probabilities.items():
+        told = _told(head, values, labels[head], threshold)
+        record[f"{head}s"] = [{"label": name, "probability": _short(value)} for name, value in told]
+    record["probabilities"] = {
+        head: {name: _short(value) for name, value in zip(labels[head], values)}
+        for head, values in prediction.probabilities.items()
+    }
+    if prediction.overlays:
+        record["attention"] = {head: str(path) for head, path in prediction.overlays.items()}
+    return json.dumps({**record, "model": made})
+
+
+def tell(text: str) -> None:
+    """Prints it above the progress bar, where there is one."""
+    tqdm.write(text)
+
+
+def _told(head: str, values: np.ndarray, names: list[str], threshold: float) -> list[tuple[str, float]]:
+    """The labels to tell, the likeliest first; equal ones in the order of their indices."""
+    order = np.argsort(-values, kind="stable")
+    told = [(names[each], float(values[each])) for each in order]  # a float32 would round the threshold too
+    return told[:LIKELIEST] if head == "location" else [one for one in told if one[1] >= threshold]
+
+
+def _short(value: float) -> float:
+    """All that a float32 holds, and no more."""
+    return float(f"{value:.8g}")

@@ -1,0 +1,203 @@
+"""tools/attend.py: overlays, maps and what made them; one line where a net or an image is at fault."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caffe_files.errors import InputError
+from skinmtl.data import images
+from skinmtl.data.manifest import read_manifest
+from skinmtl.engines.engine import Engine
+from skinmtl.explanation.attention_file import AttentionFile, HeadAttention
+from skinmtl.explanation.network import AttentionNet
+from skinmtl.explanation.tasks import chosen, net_names
+from skinmtl.figures.overlay import overlay, scaled
+from skinmtl.scores.forward import Protocol
+
+MEAN = np.array([103.0626, 115.9029, 123.1516])
+NO_MEAN = Protocol(32, (0.0, 0.0, 0.0), 10, Engine(), 1)
+BGR = (60, 120, 200)
+LABELS = {"lesion": ["crust", "nodule", "scar"], "location": ["back", "face", "hands", "scalp"]}  # of the small set
+
+
+@pytest.fixture(scope="module")
+def attend(run_on_test_fold):
+    return partial(run_on_test_fold, "attend.py", folds=None, fold=None, subset=None)
+
+
+@pytest.mark.caffe
+def test_the_folder_has_overlays_maps_of_the_true_labels_and_what_made_them(attend, tiny_model, tmp_path):
+    fold = ("--folds", tiny_model.data.folds, "--fold", 0, "--subset", "test")
+    done = attend(tmp_path / "out", *fold, "--image", "6.jpg", "--image", "2.jpg")
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path}/out: attention on 2 images\n"), done.stderr
+    file = AttentionFile(tmp_path / "out" / "attention.npz")
+    assert file.images == ["2.jpg", "6.jpg"]  # the manifest's order
+    assert file.read(0, "lesion").labels == ("crust", "nodule")
+    assert file.read(1, "lesion").labels == ("crust", "nodule", "scar")
+    assert file.read(1, "location").labels == ("hands",)
+    net = AttentionNet(tiny_model.deploy, tiny_model.snapshot, Protocol(72, tuple(MEAN), 10, Engine(), 1))
+    for row, name in enumerate(file.images):
+        pixels = images.load((tiny_model.data.images / name, 72)).pixels
+        found = net.crop_maps(pixels)
+        for head, names in LABELS.items():
+            attention = file.read(row, head)
+            of_labels = net.merged(found[head].maps, pixels.shape[:2])[[names.index(one) for one in attention.labels]]
+            assert np.allclose(attention.maps, of_labels, atol=1e-5)
+            assert np.allclose(attention.probabilities, found[head].probabilities, atol=1e-6)
+            drawn = cv2.imread(str(tmp_path / "out" / f"{name}.{head}.png"))
+            large = images.load((tiny_model.data.images / name, 256)).pixels
+            assert np.array_equal(drawn, overlay(large, attention.shown))
+    said = json.loads((tmp_path / "out" / "attention.json").read_text())
+    assert [one["image"] for one in said["images"]] == file.images
+    assert said["protocol"]["cells"] == {"first": 2, "step": 16}
+    assert said["protocol"]["weights_sha256"] == file.protocol["weights_sha256"]
+    assert said["arguments"]["image"] == ["6.jpg", "2.jpg"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        ["attention.npz", "attention.json", *(f"{n}.jpg.{head}.png" for n in (2, 6) for head in ("lesion", "location"))]
+    )
+
+
+@pytest.mark.caffe
+def test_predicted_labels_are_the_likeliest(attend, tmp_path):
+    done = attend(tmp_path / "out", "--sample", 3, "--seed", 5, "--labels", "predicted")
+    assert done.returncode == 0, done.stderr
+    file = AttentionFile(tmp_path / "out" / "attention.npz")
+    assert len(file.images) == 3
+    for row in range(3):
+        for head, names in LABELS.items():
+            attention = file.read(row, head)
+            assert attention.labels == (names[int(attention.probabilities.argmax())],)
+
+
+def test_a_sample_depends_on_its_seed_and_keeps_the_manifests_order(make_dataset):
+    manifest = read_manifest(make_dataset(20).manifest)
+    order = [row.image for row in manifest.rows]
+
+    def sample(count, seed):
+        return [row.image for row in chosen(manifest, (), count, seed).rows]
+
+    assert sample(5, 1) == sample(5, 1) != sample(5, 2)
+    assert len(set(sample(5, 1))) == 5
+    assert sample(5, 1) == sorted(sample(5, 1), key=order.index)
+    assert sample(20, 1) == sample(None, 1) == order
+    with pytest.raises(InputError, match="20 images, 21 wanted"):
+        sample(21, 1)
+    with pytest.raises(InputError, match="no image 'other'"):
+        chosen(manifest, ["other"], None, 1)
+
+
+@pytest.mark.caffe
+def test_a_file_without_labels_gets_the_likeliest_named_by_the_net(tool, known_net, tmp_path):
+    """The net knows nothing of names at first: labels are indices. One image is smaller than a crop, one long."""
+    (tmp_path / "net").mkdir()
+    deploy = tmp_path / "net" / "deploy.prototxt"
+    deploy.write_text(known_net.deploy.read_text())
+    bright, dark = np.full((10, 12, 3), (250, 250, 0), np.uint8), np.zeros((30, 200, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "bright.png"), bright)
+    cv2.imwrite(str(tmp_path / "dark.png"), dark)
+    command = ["--deploy", deploy, "--weights", known_net.weights, "--mean", 0, 0, 0, "--short-side", 32]
+    queries = ["--query", tmp_path / "bright.png", "--query", tmp_path / "dark.png"]
+    done = tool("attend.py", *command, *queries, "--out", tmp_path / "a")
+    assert done.returncode == 0, done.stderr
+    file = AttentionFile(tmp_path / "a" / "attention.npz")
+    assert file.images == [str(tmp_path / "bright.png"), str(tmp_path / "dark.png")]
+    assert [file.read(row, "lesion").labels for row in (0, 1)] == [("0",), ("1",)]
+    assert np.allclose(file.read(0, "lesion").maps, 250, atol=1e-3)
+    assert file.read(1, "lesion").maps.shape == (1, 32, 213)
+    assert (tmp_path / "a" / "bright.png.lesion.png").is_file()
+
+
+def test_labels_json_names_what_the_net_says(tmp_path):
+    names = {"lesion_names": ["blue", "not red"], "location_names": ["x", "y", "z"]}
+    (tmp_path / "labels.json").write_text(json.dumps(names))
+    deploy = tmp_path / "deploy.prototxt"
+    assert net_names({"lesion": 2, "location": 3}, deploy) == {"lesion": ["blue", "not red"], "location": list("xyz")}
+    with pytest.raises(InputError, match="names 3 for the 2 outputs of location_prob"):
+        net_names({"location": 2}, deploy)
+
+
+@pytest.mark.caffe
+def test_a_net_whose_heads_do_not_stand_on_res5cs_average_is_refused(known_net, tmp_path):
+    text = known_net.deploy.read_text()
+    for name, wrong in {
+        "no pool5": text.replace("pool5", "other"),
+        "largest": text.replace("pool: AVE kernel_size: 4", "pool: MAX kernel_size: 4"),
+    }.items():
+        deploy = tmp_path / f"{name}.prototxt"
+        deploy.write_text(wrong)
+        with pytest.raises(InputError, match="attention needs res5c"):
+            AttentionNet(deploy, known_net.weights, NO_MEAN)
+
+
+@pytest.mark.caffe
+def test_a_net_with_one_head_has_the_attention_of_one(known_net, tmp_path):
+    text = known_net.deploy.read_text()
+    lines = [line for line in text.splitlines() if "location" not in line]
+    (tmp_path / "deploy.prototxt").write_text("\n".join(lines))
+    net = AttentionNet(tmp_path / "deploy.prototxt", known_net.weights, NO_MEAN)
+    assert net.heads == {"lesion": 2}
+
+
+@pytest.mark.caffe
+def test_bad_input_is_one_line_and_leaves_nothing(attend, tiny_model, refused, tmp_path):
+    out = tmp_path / "out"
+    bad = tmp_path / "images"
+    bad.mkdir()
+    (bad / "0.jpg").write_bytes((tiny_model.data.images / "0.jpg").read_bytes()[:500])
+    refused(attend(out, "--image", "0.jpg", images=bad), "0.jpg", "truncated")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images"]
+    out.mkdir()
+    refused(attend(out, "--image", "0.jpg"), "exists already")
+    assert not list(out.iterdir())
+
+
+def test_wrong_flags_are_usage_errors(tool, tmp_path):
+    command = ("attend.py", "--deploy", "d", "--weights", "w", "--out", tmp_path / "out")
+    for flags in (
+        (),
+        ("--manifest", "m", "--query", "q", "--images", "i"),
+        ("--query", "q", "--image", "a"),
+    ):
+        assert tool(*command, *flags).returncode == 2
+
+
+# overlays
+
+
+def test_an_overlay_is_brightest_where_the_map_is_highest_and_as_large_as_its_image():
+    attention = np.full((4, 4), -3.0)
+    attention[3, 0] = 2
+    drawn = overlay(np.full((40, 60, 3), 128, np.uint8), attention)
+    assert drawn.shape == (40, 60, 3)
+    assert drawn.dtype == np.uint8
+    blue, green, red = drawn[39, 0]
+    assert blue < red < green or blue < green < red  # yellow
+    light = drawn.astype(int).sum(axis=2)
+    row, column = np.unravel_index(light.argmax(), light.shape)
+    assert row >= 30
+    assert column < 15
+
+
+@pytest.mark.parametrize("value", [0.0, -7.0, 1e-30, 1e30])
+def test_a_constant_map_is_drawn_dark_everywhere(value):
+    assert not scaled(np.full((3, 5), value, np.float32)).any()
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=50, deadline=None)
+def test_maps_are_shown_from_0_to_1_in_their_own_order(seed):
+    values = np.random.RandomState(seed).randn(4, 5) * 10.0 ** (seed % 7 - 3) + seed - 500
+    shown = scaled(values)
+    assert (shown.min(), shown.max()) == (0, 1)
+    assert np.array_equal(shown.ravel().argsort(kind="stable"), values.ravel().argsort(kind="stable"))
+
+
+def test_of_several_lesions_the_mean_is_shown():
+    assert np.array_equal(HeadAttention(("a", "b"), np.array([[[1.0, 2]], [[3.0, -2]]]), np.ones(2)).shown, [[2, 0]])
