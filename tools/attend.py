@@ -27,7 +27,7 @@ from skinmtl.explanation.tasks import chosen
 from skinmtl.scores.forward import Protocol
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--deploy", type=Path, required=True, help="the model's deploy.prototxt; a ResNet's")
     parser.add_argument("--weights", type=Path, required=True, help="a snapshot's caffemodel")
@@ -51,6 +51,11 @@ def parse_args() -> argparse.Namespace:
         help="whose maps to make: the manifest's lesions and location, or the likeliest one of each (default: true)",
     )
     add_protocol_arguments(parser)
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     check_fold_arguments(parser, args)
     check_engine_arguments(parser, args)

@@ -8,7 +8,7 @@ from cli import new_parser, not_negative, positive, run
 from skinmtl.data.lmdb_check import check_lmdbs
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("out", type=Path, help="the folder that make_lmdb.py made")
     parser.add_argument("--crop", type=positive, default=224, help="what the net crops (default %(default)s)")
@@ -21,7 +21,11 @@ def parse_args() -> argparse.Namespace:
         metavar="N",
         help="records to hold against their source files, evenly spread (default %(default)s; 0 needs no images)",
     )
-    return parser.parse_args()
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    return make_parser().parse_args()
 
 
 def main() -> None:

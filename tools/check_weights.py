@@ -12,7 +12,7 @@ from skinmtl.nets.weights import compare_weights
 HEADS = ["fc_lesion", "fc_location"]
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--net", type=Path, required=True, help="train, test or deploy prototxt; no LMDB is read")
     parser.add_argument("--weights", type=Path, required=True, help="a caffemodel")
@@ -26,7 +26,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--engine", choices=NAMES, default="caffe", help="which builds the net to know its shapes (default %(default)s)"
     )
-    return parser.parse_args()
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    return make_parser().parse_args()
 
 
 def main() -> int:

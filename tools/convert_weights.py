@@ -17,7 +17,7 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 RGB = ("R", "G", "B")
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument(
         "--checkpoint",
@@ -57,6 +57,11 @@ def parse_args() -> argparse.Namespace:
         default="padded",
         help="how its first pooling lies, which they do not tell either (default: padded, as PyTorch)",
     )
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if not all(0 <= value <= 1 for value in args.mean) or not all(0 < value <= 1 for value in args.std):
         parser.error("--mean and --std are of pixels of 0 to 1")

@@ -18,7 +18,7 @@ from skinmtl.data.manifest import read_manifest
 from skinmtl.report.correlation import write_correlation
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make; it must not exist")
@@ -27,7 +27,11 @@ def parse_args() -> argparse.Namespace:
         action="store_true",
         help="put lesions with similar locations side by side (default: as listed in lesions.txt)",
     )
-    return parser.parse_args()
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    return make_parser().parse_args()
 
 
 def main() -> None:

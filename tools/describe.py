@@ -21,7 +21,7 @@ from skinmtl.description.sheets import MOST_TILES
 from skinmtl.description.write import Request, describe
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="the CSV: image,lesions,location and group")
     parser.add_argument(
@@ -41,6 +41,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--strict", action="store_true", help="exit with status 1, the description made, where a file cannot be used"
     )
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if args.sheet > MOST_TILES:
         parser.error(f"--sheet: at most {MOST_TILES} images fit on a contact sheet")

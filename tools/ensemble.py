@@ -14,7 +14,7 @@ from cli import new_parser, refuse_overwriting, run
 from skinmtl.scores.ensemble import RULES, combine_files
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("scores", type=Path, nargs="+", metavar="S.npz", help="two or more files of tools/score.py")
     parser.add_argument("--out", type=Path, required=True, metavar="E.npz", help="the scores file to write")
@@ -24,6 +24,11 @@ def parse_args() -> argparse.Namespace:
         default="maximum",
         help="of the scores of an image and class; maximum is the paper's (default: %(default)s)",
     )
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if len(args.scores) < 2:
         parser.error("name two or more scores files")

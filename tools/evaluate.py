@@ -34,7 +34,7 @@ OF_BOOTSTRAP = {"seed": 1, "manifest": None, "level": 0.95}  # flags that go wit
 FIGURES = ("map_class", "map_image", "location_top1", "location_top3")
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("scores", type=Path, metavar="S.npz", help="a scores file of tools/score.py")
     parser.add_argument(
@@ -69,6 +69,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--level", type=level, metavar="SHARE", help="of the resamples, inside the interval (default: 0.95)"
     )
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     arguments = parser.parse_args()
     for name, default in OF_BOOTSTRAP.items():
         if getattr(arguments, name) is None:

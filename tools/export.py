@@ -22,7 +22,7 @@ from skinmtl.publishing.sources import Source, of_run
 from skinmtl.publishing.state_dict import ENDINGS
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument(
         "--run", type=Path, metavar="RUN", help="a finished run of train.py; in place of the next three"
@@ -60,6 +60,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--engine", choices=NAMES, help="that the net is checked with (default: caffe where this Python has it)"
     )
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if args.run is None and (args.deploy is None or args.weights is None):
         parser.error("give --run, or --deploy and --weights")

@@ -19,7 +19,7 @@ from skinmtl.explanation.extraction import extract
 from skinmtl.scores.forward import Protocol
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--deploy", type=Path, required=True, help="the model's deploy.prototxt")
     parser.add_argument("--weights", type=Path, required=True, help="a snapshot's caffemodel")
@@ -35,6 +35,11 @@ def parse_args() -> argparse.Namespace:
         help="1: of the centre crop; 10: the mean over the ten crops, ten times the work (default %(default)s)",
     )
     add_protocol_arguments(parser)
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     check_fold_arguments(parser, args)
     check_engine_arguments(parser, args)

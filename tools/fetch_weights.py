@@ -19,7 +19,7 @@ def address(text: str) -> str:
     return text
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("name", nargs="?", choices=sorted(PUBLISHED), metavar="NAME", help="one that --list lists")
     parser.add_argument("--list", action="store_true", help="list the weights that are known, and end")
@@ -31,6 +31,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--url", type=address, help="another address of the same file; its checksum decides as well")
     parser.add_argument("--file", type=Path, metavar="COPY", help="check this file and fetch none; writes COPY.json")
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if args.list == (args.name is not None):
         parser.error("give a NAME, or --list to see them")

@@ -19,7 +19,7 @@ from skinmtl.explanation.retrieval_figure import FigureInputs, draw
 MOST_ROWS = 50  # a longer figure is more than a renderer takes
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--attention", type=Path, required=True, metavar="DIR", help="the folder that attend.py wrote")
     parser.add_argument("--neighbours", type=Path, required=True, help="the CSV that retrieve.py wrote")
@@ -37,6 +37,11 @@ def parse_args() -> argparse.Namespace:
         help="the first images of the attention that have neighbours (default %(default)s)",
     )
     which.add_argument("--query", action="append", metavar="NAME", help="an image to show; may be repeated")
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     for out in args.out:
         if out.suffix not in (".png", ".svg"):

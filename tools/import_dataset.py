@@ -13,7 +13,7 @@ DIR/dropped.csv                 each dropped row: file, line, image, reason
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 from caffe_files.errors import InputError
 from cli import new_parser, run
@@ -26,14 +26,20 @@ from skinmtl.refinement.rules import ready_maps
 UNUSED_SHOWN = 10  # of the site map's names that no row has; import.json has all
 
 
-def parse_args(known: Dict[str, Importer]) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument(
         "--list", action="store_true", help="show the data sets, their home pages and licences, and stop"
     )
+    known = importers()
     names = parser.add_subparsers(dest="name", metavar="NAME", help=f"the data set: {', '.join(known)}")
     for importer in known.values():
         add_importer(names, importer)
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if not args.list and args.name is None:
         parser.error("which data set? Give its NAME, or --list")
@@ -92,8 +98,8 @@ def map_path(name: str) -> Path:
 
 
 def main() -> None:
+    args = parse_args()
     known = importers()
-    args = parse_args(known)
     if args.list:
         for importer in known.values():
             print(f"{importer.name}: {importer.title}\n  {importer.home_page}\n  licence: {importer.licence}")

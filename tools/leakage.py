@@ -15,7 +15,7 @@ from skinmtl.splits.leakage_report import judge_folds
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
     parser.add_argument("--folds", type=Path, required=True, help="the CSV of its folds: image,fold")
@@ -28,6 +28,11 @@ def parse_args() -> argparse.Namespace:
     add_near_duplicate_arguments(parser, USUAL_DISTANCE, USUAL_CORRELATION)
     parser.add_argument("--json", type=Path, help="write the counts, the groups and the pairs that leak to this file")
     parser.add_argument("--fail-on-leak", action="store_true", help="exit with status 1 where an image leaks")
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     check_near_duplicate_arguments(parser, args)
     if args.json:

@@ -8,13 +8,18 @@ from cli import new_parser, positive, run, seed, usable_cores
 from skinmtl.data.demo import data_set as demo_data
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for images and manifest.csv")
     parser.add_argument("--images", type=positive, default=1200, metavar="N", help="default: 1200")
     parser.add_argument("--patients", type=positive, metavar="N", help="default: a third of the images")
     parser.add_argument("--seed", type=seed, default=1, metavar="S", help="default: 1")
     parser.add_argument("--workers", type=positive, default=usable_cores(), metavar="N", help="default: one a core")
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if args.patients is None:
         args.patients = max(1, args.images // 3)

@@ -18,7 +18,7 @@ from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Se
 from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write: image,fold")
@@ -44,6 +44,11 @@ def parse_args() -> argparse.Namespace:
         help="deal the groups that near-duplicates link as one, and make DIR with the manifest of these groups, for "
         "the tools that come after; its column original_group keeps the groups that were",
     )
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     check_near_duplicate_arguments(parser, args)
     if args.k == 1:

@@ -11,7 +11,7 @@ from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
     parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
@@ -31,6 +31,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--copies", type=positive, default=1, help="records an image, with --jitter (default 1)")
     parser.add_argument("--seed", type=seed, default=1, help="of order and jitter (default %(default)s)")
     parser.add_argument("--workers", type=positive, default=usable_cores(), help="processes (default: one a core)")
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     check_fold_arguments(parser, args)
     if args.copies > 1 and not args.jitter:

@@ -4,6 +4,7 @@
 import argparse
 import shlex
 from pathlib import Path
+from typing import Tuple
 
 from caffe_files.errors import InputError
 from cli import finite, new_parser, not_negative, positive, run
@@ -110,12 +111,18 @@ def command_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str
     return " ".join(map(shlex.quote, words))
 
 
-def main() -> None:
+def parse_args() -> Tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """The arguments, and the parser, which now knows the defaults of the model that they name."""
     parser = make_parser()
     args = parser.parse_args()
     set_defaults(parser, args)
     if (args.lesions is None) != (args.locations is None):
         parser.error("--lesions and --locations go together")
+    return parser, args
+
+
+def main() -> None:
+    parser, args = parse_args()
     counted = args.lesions is not None
     # a check of what the flags say in full must not depend on the data that happens to be there
     names = None if args.check and counted else names_of(args.train_data, args.test_data)

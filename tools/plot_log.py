@@ -9,11 +9,16 @@ from cli import new_parser, refuse_overwriting, run
 from skinmtl.figures.curves import draw_caffe_log
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("log", type=Path, metavar="LOG", help="what `caffe train` wrote to stderr")
     parser.add_argument("--csv", type=Path, help="the table to write: a row an iteration that is logged")
     parser.add_argument("--out", type=Path, help="the plot to write, .png or .svg")
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if not (args.csv or args.out):
         parser.error("give --csv, --out or both")

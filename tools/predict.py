@@ -33,7 +33,7 @@ def probability(text: str) -> float:
     return value
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="a file, a folder of images, or - for standard input"
@@ -68,6 +68,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
     )
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     check_engine_arguments(parser, args)
     if args.images.count(STANDARD_INPUT) > 1:

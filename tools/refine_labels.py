@@ -29,7 +29,7 @@ from skinmtl.refinement.rules import READY_MAPS, kinds_of, read_label_map, ready
 from skinmtl.refinement.write import summary, write_refinement
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--manifest", type=Path, help="the CSV: image,lesions,location and group")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the folder to make; it must not exist")
@@ -64,6 +64,11 @@ def parse_args() -> argparse.Namespace:
         metavar="DIR",
         help="make a folder with a made-up table of 180 lesions and a map for it, to try this tool on, and end",
     )
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if not args.list_maps and args.make_example is None:
         missing = [flag for flag, value in (("--manifest", args.manifest), ("--out", args.out)) if value is None]

@@ -17,7 +17,7 @@ from skinmtl.report.paper import BUNDLED
 from skinmtl.report.write import Settings, write_report
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--experiment", type=Path, required=True, metavar="EXP", help="the folder of the experiment")
     parser.add_argument("--manifest", type=Path, required=True, help="the CSV that it was made from")
@@ -38,6 +38,11 @@ def parse_args() -> argparse.Namespace:
         action="store_true",
         help="make no report but exit with status 1 where scores of a model on a fold are missing",
     )
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if args.out is None:
         args.out = args.experiment / "report"

@@ -21,7 +21,7 @@ from skinmtl.explanation.retrieving import (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument(
         "--features", type=Path, required=True, metavar="TRAIN.npz", help="the training images, by extract_features.py"
@@ -41,6 +41,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--k", type=positive, default=5, help="neighbours a query (default %(default)s)")
     parser.add_argument("--out", type=Path, metavar="CSV", help="the table to write; with --query it may be left out")
     parser.add_argument("--json", type=Path, help="with --queries: the summary, what made it and from what")
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if args.query and not (args.deploy and args.weights):
         parser.error("--query needs --deploy and --weights")

@@ -19,7 +19,7 @@ from skinmtl.scores.forward import Protocol
 from skinmtl.scores.scoring import score
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--deploy", type=Path, required=True, help="the model's deploy.prototxt")
     parser.add_argument("--weights", type=Path, required=True, help="a snapshot's caffemodel")
@@ -28,6 +28,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
     add_fold_arguments(parser)
     add_protocol_arguments(parser)
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     check_fold_arguments(parser, args)
     check_engine_arguments(parser, args)

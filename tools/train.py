@@ -49,7 +49,7 @@ def several_paths(text: str) -> List[Path]:
     return [Path(each) for each in text.split(",") if each]
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--solver", type=Path, required=True, help="hyper-parameters; its nets and policy are replaced")
     parser.add_argument("--net", type=Path, required=True, metavar="DIR", help="with train.prototxt and test.prototxt")
@@ -148,6 +148,11 @@ def parse_args() -> argparse.Namespace:
         default="auto",
         help="in memory, or by a snapshot that is restored with another solver (default: as this Caffe can)",
     )
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args()
     if args.set_aside and not args.resume:
         parser.error("--set-aside goes with --resume")
