@@ -59,7 +59,7 @@ torch: .venv/ready ## caffe-torch, the engine on PyTorch, in .venv
 prototxt: .venv/ready ## generates the committed nets anew
 	$(NETS) | while read -r command; do eval ".venv/bin/python $$command" || exit 1; done
 
-.venv/ready: pyproject.toml
+.venv/ready: pyproject.toml setup.py
 	$(HOST) python3 -m venv --clear .venv
 	.venv/bin/pip install --quiet --editable '.[test,check,workflow]'
 	touch .venv/ready

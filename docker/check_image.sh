@@ -39,6 +39,7 @@ given=
 [ ! -e "$here/base_is_given" ] || given=--any-blas
 net="time -model $here/probes/small_net.prototxt -iterations 1"
 
+skinmtl --version || fail "the tools' entry point, skinmtl, does not start"
 # shellcheck disable=SC2086  # nothing, or one word
 python3 "$here/check_libraries.py" check $engine $given
 if [ $engine = caffe ]; then

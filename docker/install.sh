@@ -89,6 +89,8 @@ put_on_path() {
     echo /opt/skinmtl/python >"$packages/skinmtl.pth"
     mkdir -p /usr/local/bin
     ln -sf /opt/skinmtl/docker/check_image.sh /usr/local/bin/
+    printf '#!/bin/sh\nexec python3 /opt/skinmtl/tools/commands.py "$@"\n' >/usr/local/bin/skinmtl
+    chmod 755 /usr/local/bin/skinmtl
     if [ $engine = torch ]; then
         printf '#!/bin/sh\nexec python3 -m caffe_torch.command "$@"\n' >/usr/local/bin/caffe-torch
         chmod 755 /usr/local/bin/caffe-torch

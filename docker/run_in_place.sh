@@ -108,5 +108,8 @@ for program in caffe convert_imageset compute_image_mean extract_features; do
 done
 launcher python3 python3.9 -s
 launcher pytest python3.9 -s -m pytest
+# the tools' entry point, of the clone that TREE stands in
+# shellcheck disable=SC2016  # the launcher's own variable
+launcher skinmtl python3.9 -s '"$caffe_root/../tools/commands.py"'
 configure_python
 check

@@ -15,6 +15,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 from caffe_files.errors import InputError
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# set by the entry point, skinmtl; not for the programs that this one starts
+_COMMAND = os.environ.pop("SKINMTL_COMMAND", None)
+
+
+def program() -> str:
+    """What the user has typed to start this tool, without its arguments: `skinmtl make-lmdb`, or make_lmdb.py."""
+    return _COMMAND or Path(sys.argv[0]).name
 
 
 def _quit(number: int, frame: Optional[FrameType]) -> NoReturn:
@@ -24,7 +31,7 @@ def _quit(number: int, frame: Optional[FrameType]) -> NoReturn:
 def _explain_missing_package(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
     if isinstance(error, ModuleNotFoundError):
         remedy = "put .caffe/bin first on PATH (make caffe), use the Docker image, or pip install ."
-        print(f"{Path(sys.argv[0]).name}: this Python has no {error.name}: {remedy}", file=sys.stderr)
+        print(f"{program()}: this Python has no {error.name}: {remedy}", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
 
@@ -40,7 +47,10 @@ sys.excepthook = _explain_missing_package
 def new_parser(description: str) -> argparse.ArgumentParser:
     """A parser that takes flags by their whole names only: a mistyped one is an error."""
     return argparse.ArgumentParser(
-        description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=program(),
+        description=description,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
@@ -148,11 +158,11 @@ def run(main: Callable[[], Optional[int]]) -> NoReturn:
         sys.stdout.flush()
     except InputError as error:
         for line in str(error).splitlines():
-            print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr)
+            print(f"{program()}: {line}", file=sys.stderr)
         status = 1
     except Stopped as stop:
         number = stop.args[0]
-        print(f"{Path(sys.argv[0]).name}: stopped by {number.name}", file=sys.stderr)
+        print(f"{program()}: stopped by {number.name}", file=sys.stderr)
         status = 128 + number
     with contextlib.suppress(InputError):  # what a failed tool has printed so far
         sys.stdout.flush()

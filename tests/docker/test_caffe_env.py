@@ -18,7 +18,7 @@ import skinmtl
 SCRIPT = ROOT / "docker" / "make_caffe.sh"
 PACKAGES = ROOT / "docker" / "packages.txt"
 MADE_FROM = [PACKAGES, ROOT / "docker" / "run_in_place.sh"]
-PROGRAMS = ["caffe", "python3", "convert_imageset", "compute_image_mean", "extract_features", "pytest"]
+PROGRAMS = ["caffe", "python3", "convert_imageset", "compute_image_mean", "extract_features", "pytest", "skinmtl"]
 ORDINARY = "cat cmp cp cut dirname du env grep id mkdir mv paste rm sed setsid sh sleep tail touch tr"
 
 
@@ -62,6 +62,13 @@ class TestLaunchers:
         assert run(moved / "bin" / "caffe", "--version").stdout == "caffe version 1.0.0\n"
         script = "import caffe, sys; print(sys.executable)"
         assert run(moved / "bin" / "python3", "-c", script).stdout == f"{moved}/bin/python3\n"
+
+    def test_skinmtl_runs_the_tools_of_the_clone_by_the_python_inside(self, home, tmp_path):
+        said = run(home / "bin" / "skinmtl", "--version", cwd=str(tmp_path)).stdout
+        assert said.startswith(f"skinmtl {skinmtl.__version__} ({home.parent}/tools; Python 3.9")
+        assert said.endswith(f", {home}/bin/python3)\n")
+        done = run(home / "bin" / "skinmtl", "correlate", "--manifest", "no such", "--out", "x y", cwd=str(tmp_path))
+        assert (done.returncode, done.stderr[:25]) == (1, "skinmtl correlate: no such"[:25])
 
     def test_it_names_release_1_of_caffe(self, home):
         assert run(home / "bin" / "caffe", "--version").stdout == "caffe version 1.0.0\n"

@@ -129,7 +129,7 @@ class TestPackages:
         packaging = pytest.importorskip("packaging.requirements")
         pins = dict(line.split("==") for line in listed(DOCKER / "requirements-torch.txt"))
         wanted = [packaging.Requirement(text) for text in re.findall(r'"([a-z][a-z0-9-]+>=[^"]+)"', PROJECT)]
-        in_image = [r for r in wanted if r.name not in ("setuptools", "snakemake")]
+        in_image = [r for r in wanted if r.name not in ("setuptools", "shtab", "snakemake")]
         assert {"numpy", "torch", "safetensors", "onnx", "onnxruntime", "pytest"} <= {r.name for r in in_image}
         for requirement in in_image:
             if requirement.marker is None or requirement.marker.evaluate({"python_version": "3.11"}):
@@ -151,7 +151,7 @@ def check_libraries():
 class TestLibraries:
     def test_it_asks_for_every_package_that_the_project_imports(self, check_libraries):
         names = {name.split("<")[0] for name in check_libraries.COMMON.values()}
-        wanted = set(re.findall(r'"([a-z][a-z0-9-]+)>=', PROJECT)) - {"setuptools", "snakemake"}
+        wanted = set(re.findall(r'"([a-z][a-z0-9-]+)>=', PROJECT)) - {"setuptools", "shtab", "snakemake"}
         engine = set(check_libraries.ENGINES["torch"].values())
         assert names | engine == wanted
 
@@ -205,7 +205,7 @@ class TestScripts:
         (tmp_path / "bin").mkdir()
 
         def run(script, image, *arguments, **programs):
-            for name, text in programs.items():
+            for name, text in {"skinmtl": "exit 0", **programs}.items():
                 path = tmp_path / "bin" / name.replace("_", "-")
                 path.write_text(f"#!/bin/sh\n{text}\n")
                 path.chmod(0o755)
@@ -241,6 +241,11 @@ class TestScripts:
         done = run("check_image.sh", "cpu", python3="exit 0", caffe='case "$*" in *python_layer*) exit 1 ;; esac')
         assert done.returncode == 0, done.stderr
         assert "--jitter online" in done.stdout
+
+    def test_an_image_whose_tools_do_not_start_is_not_finished(self, run):
+        done = run("check_image.sh", "cpu", python3="exit 0", caffe="exit 0", skinmtl="exit 1")
+        assert done.returncode == 1
+        assert "skinmtl, does not start" in done.stderr.splitlines()[-1]
 
     def test_a_net_that_does_not_run_is_a_fault(self, run):
         done = run("check_image.sh", "cpu", python3="exit 0", caffe='case "$*" in *small_net*) exit 1 ;; esac')

@@ -46,7 +46,7 @@ def test_the_default_user_is_not_root_and_works_in_work(container):
 
 
 def test_the_programs_have_the_names_they_have_outside_docker(container):
-    names = ["caffe", "python3", "convert_imageset", "compute_image_mean", "extract_features", "pytest"]
+    names = ["caffe", "python3", "convert_imageset", "compute_image_mean", "extract_features", "pytest", "skinmtl"]
     paths = container.run("sh", "-c", f"for name in {' '.join(names)}; do command -v $name; done").split()
     assert [path.split("/")[-1] for path in paths] == names
 
