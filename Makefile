@@ -14,11 +14,11 @@ demo: caffe ## images and labels to a mAP table through real Caffe
 	$(CAFFE) tools/demo.sh
 
 # what a killed run left is made again, so its lock is not needed: flock keeps two runs apart
-experiment: caffe .venv/ready ## the paper's folds x models on the drawn pictures: build/experiment/report
-	mkdir -p build
-	test -e build/experiment/data || $(CAFFE) tools/make_demo_data.py --images 600 --patients 200 --out build/experiment/data
-	flock --nonblock build/.experiment.lock .venv/bin/snakemake --cores $(CORES) --nolock --configfile workflow/demo.yaml
-	cat build/experiment/logs/report.log
+experiment: caffe .venv/ready ## the paper's folds x models on the drawn pictures: work/experiment/report
+	mkdir -p work
+	test -e work/experiment/data || $(CAFFE) tools/make_demo_data.py --images 600 --patients 200 --out work/experiment/data
+	flock --nonblock work/.experiment.lock .venv/bin/snakemake --cores $(CORES) --nolock --configfile workflow/demo.yaml
+	cat work/experiment/logs/report.log
 
 # FILES=tests/skinmtl/nets runs one room's; a room may have no test for one of the two Pythons (pytest's status 5)
 FILES =
@@ -35,7 +35,7 @@ bench: caffe torch ## each benchmark against its peer; some minutes each
 	$(CAFFE) benchmarks/bootstrap.py
 	$(CAFFE) benchmarks/folds.py
 	$(CAFFE) benchmarks/jitter.py
-	$(CAFFE) benchmarks/make_lmdb.py --data build/photographs
+	$(CAFFE) benchmarks/make_lmdb.py --data work/photographs
 	$(CAFFE) benchmarks/neighbours.py
 	$(CAFFE) benchmarks/resume.py
 	$(CAFFE) benchmarks/score.py

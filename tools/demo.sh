@@ -1,23 +1,23 @@
 #!/bin/sh
 # The whole way, from images and labels to a mAP table through real Caffe, on a small data set that is drawn here.
-# Everything it makes is in build/demo. Exits 1 where the result is below what the README promises.
+# Everything it makes is in work/demo. Exits 1 where the result is below what the README promises.
 # usage: [ENGINE=torch] tools/demo.sh [offline|online]
 # online: each training image is stored once, and a new scale is drawn whenever it is seen, as the paper says; in
-# build/demo_online, with its net and its solver.
+# work/demo_online, with its net and its solver.
 # ENGINE=torch: the same through caffe-torch, on a PATH that has it.
 set -eu
 cd "$(dirname "$0")/.."
 way=${1:-offline}
 case $way in
 offline)
-    out=build/demo
+    out=work/demo
     net_folder=prototxt/tiny_mtl
     solver=solvers/tiny_mtl.prototxt
     stored="--jitter 73 96 --copies 3"
     jitter=
     ;;
 online)
-    out=build/demo_online
+    out=work/demo_online
     net_folder=$out/net
     solver=$out/solver.prototxt
     stored="--short-side 96"
@@ -79,7 +79,7 @@ labels="--lesions 10 --locations 7"
     step tools/make_prototxt.py $net $labels --train-data $out/train --test-data $out/test \
         $jitter --out $net_folder
     if [ $way = online ]; then # the same solver for another net
-        sed -e "s|prototxt/tiny_mtl/|$net_folder/|" -e "s|build/demo/|$out/|" solvers/tiny_mtl.prototxt >$solver
+        sed -e "s|prototxt/tiny_mtl/|$net_folder/|" -e "s|work/demo/|$out/|" solvers/tiny_mtl.prototxt >$solver
     fi
     echo "\$ $caffe train -solver $solver"
     train -solver $solver

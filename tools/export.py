@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes a trained net ready for others: a folder with the net, weights, label names, sha256 and a model card.
 
-examples: tools/export.py --run build/mtl/run --metrics metrics.json --licence "CC BY 4.0" --out models/mtl
+examples: tools/export.py --run work/mtl/run --metrics metrics.json --licence "CC BY 4.0" --out models/mtl
           tools/export.py --deploy net/deploy.prototxt --weights final.caffemodel --onnx --out models/mtl
 
 predict.py, Caffe and OpenCV's dnn read the folder. Net and weights are copied byte by byte, so that their sha256 are

@@ -67,7 +67,7 @@ class TestDockerfile:
     @pytest.mark.parametrize(
         "path",
         [
-            *(".venv/bin/python", ".caffe/bin/caffe", ".git/config", "build/demo", "snapshots/a.caffemodel"),
+            *(".venv/bin/python", ".caffe/bin/caffe", ".git/config", "work/demo", "snapshots/a.caffemodel"),
             *("python/skinmtl/__pycache__/x.pyc", "python/skinmtl.egg-info/PKG-INFO", "ResNet-50-model.caffemodel"),
         ],
     )

@@ -114,7 +114,7 @@ make_prototxt.py --model resnet50_mtl --trunk tiny --crop 64 --batch-norm batch 
     --lesions 10 --locations 7 --train-data train --test-data test {
         "" if "torch" in train else "--jitter online --scales 73 96"
     } --out net
-sed -e 's|prototxt/tiny_mtl/|net/|' -e 's|build/demo/|./|' -e 's|^display: .*|display: 2|' \
+sed -e 's|prototxt/tiny_mtl/|net/|' -e 's|work/demo/|./|' -e 's|^display: .*|display: 2|' \
     -e 's|^test_iter: .*|test_iter: 1|' /opt/skinmtl/solvers/tiny_mtl.prototxt >solver.prototxt
 env --default-signal=INT {train} -solver solver.prototxt >log 2>&1 &
 trainer=$!
