@@ -7,7 +7,10 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Dict, List
+from typing import TYPE_CHECKING, Dict, List
+
+if TYPE_CHECKING:
+    import argparse
 
 HERE = Path(__file__).resolve().parent
 # tells cli.py what the user has typed
@@ -25,6 +28,7 @@ STEPS = {
     "score": ("score", "ensemble", "evaluate", "report"),
     "look": ("attend", "extract-features", "retrieve", "figure3"),
     "publish": ("export", "predict"),
+    "for your shell": ("completion",),
 }
 COMMANDS = [name for names in STEPS.values() for name in names]
 
@@ -59,6 +63,13 @@ def main() -> int:
 def path_of(command: str) -> Path:
     """The tool that a command runs."""
     return HERE / f"{command.replace('-', '_')}.py"
+
+
+def parser_of(command: str) -> "argparse.ArgumentParser":
+    """The parser of a command's tool, for what is made from all of them. The tools must be on sys.path."""
+    import importlib
+
+    return importlib.import_module(path_of(command).stem).make_parser()
 
 
 def start(command: str, arguments: List[str]) -> None:

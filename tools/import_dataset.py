@@ -50,6 +50,7 @@ def add_importer(names: Any, importer: Importer) -> None:
     """The sub-command of one data set: the flags that all have, and its own."""
     parser = names.add_parser(
         importer.name,
+        help=importer.title,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f"{importer.title}\n{importer.home_page}\nlicence: {importer.licence}; group: {importer.group}",
