@@ -8,7 +8,10 @@ SIDE_BY_SIDE = -n $(CORES) --dist loadfile
 # every committed net says in its first line which command makes it
 NETS = sed -n 's/^\# made by: //p' prototxt/*/train.prototxt
 
-.PHONY: demo experiment bench test image check caffe torch prototxt
+.PHONY: help demo experiment bench test image check caffe torch prototxt
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: caffe ## images and labels to a mAP table through real Caffe
 	$(CAFFE) tools/demo.sh
