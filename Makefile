@@ -8,13 +8,15 @@ SIDE_BY_SIDE = -n $(CORES) --dist loadfile
 # every committed net says in its first line which command makes it
 NETS = sed -n 's/^\# made by: //p' prototxt/*/train.prototxt
 
-.PHONY: help demo experiment bench test image check caffe torch prototxt
+.PHONY: help demo setup experiment bench test image check docs pictures caffe torch prototxt
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: caffe ## images and labels to a mAP table through real Caffe
 	$(CAFFE) tools/demo.sh
+
+setup: caffe .venv/ready ## all that the README needs: .caffe and .venv
 
 # what a killed run left is made again, so its lock is not needed: flock keeps two runs apart
 experiment: caffe .venv/ready ## the paper's folds x models on the drawn pictures: work/experiment/report
@@ -46,12 +48,19 @@ bench: caffe torch ## each benchmark against its peer; some minutes each
 	.venv/bin/python benchmarks/engine_scoring.py
 	.venv/bin/python benchmarks/same_probabilities.py
 
-check: .venv/ready ## style, shell scripts, Dockerfiles, generated files
+check: .venv/ready ## style, shell scripts, Dockerfile, documents, generated files
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/shellcheck docker/*.sh tools/*.sh .ci/run
+	.venv/bin/shellcheck docker/*.sh docs/images/*.sh tools/*.sh .ci/run
 	.venv/bin/hadolint docker/Dockerfile
+	.venv/bin/mkdocs build --quiet --strict
 	$(NETS) | while read -r command; do eval ".venv/bin/python $$command --check" || exit 1; done
+
+docs: .venv/ready ## the documents as a site: work/site/index.html
+	.venv/bin/mkdocs build --quiet --strict
+
+pictures: caffe ## docs/images anew, from what `make demo` and `make experiment` have left
+	$(CAFFE) docs/images/make.sh
 
 caffe: ## BVLC Caffe and its Python in .caffe, from Debian's packages
 	docker/make_caffe.sh .caffe
@@ -64,5 +73,5 @@ prototxt: .venv/ready ## generates the committed nets anew
 
 .venv/ready: pyproject.toml setup.py
 	$(HOST) python3 -m venv --clear .venv
-	.venv/bin/pip install --quiet --editable '.[test,check,workflow]'
+	.venv/bin/pip install --quiet --editable '.[test,check,docs,workflow]'
 	touch .venv/ready

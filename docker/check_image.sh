@@ -57,7 +57,7 @@ if [ "${SKINMTL_IMAGE:-cpu}" != cpu ] && gpu_is_given; then
         echo "$log" | sed -n 's/^.*] \(Name\|Major\|Minor\|Total global\)/\1/p'
     else
         python3 -c 'import torch; print(torch.cuda.get_device_name(0), torch.cuda.get_device_capability(0))' ||
-            fail "PyTorch cannot use GPU 0, as shown above: is the driver too old? (docker/README.md)"
+            fail "PyTorch cannot use GPU 0, as shown above: is the driver too old? (docs/docker.md)"
     fi
 elif [ "${SKINMTL_IMAGE:-cpu}" != cpu ]; then
     echo "no GPU was given to this container (docker run --gpus all): nothing was tried on one"

@@ -52,7 +52,7 @@ prepare_apt() {
 install_packages() { # LIST
     prepare_apt
     sed -e 's/#.*//' "$here/$1" | xargs apt-get install -y --no-install-recommends ||
-        fail "apt cannot install the packages of $1, as shown above: is the base of another release? (docker/README.md)"
+        fail "apt cannot install the packages of $1, as shown above: is the base of another release? (docs/docker.md)"
     apt-get clean
     rm -rf /var/lib/apt/lists/*
 }

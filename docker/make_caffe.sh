@@ -74,13 +74,13 @@ refuse_or_clear_other_runs() {
 install_mmdebstrap() {
     command -v mmdebstrap >/dev/null && [ -e "$keyring" ] && return
     command -v apt-get >/dev/null ||
-        fail "install $needed with this system's package manager, or use Docker: docker/README.md"
+        fail "install $needed with this system's package manager, or use Docker: docs/docker.md"
     [ "$(id -u)" = 0 ] ||
-        fail "run 'apt-get install mmdebstrap debian-archive-keyring' as root first, or use Docker: docker/README.md"
+        fail "run 'apt-get install mmdebstrap debian-archive-keyring' as root first, or use Docker: docs/docker.md"
     echo "Installing $needed ..."
     { run apt-get update && run env DEBIAN_FRONTEND=noninteractive \
         apt-get install --yes --no-install-recommends mmdebstrap debian-archive-keyring; } ||
-        show_and_fail "apt-get cannot install $needed as shown above: put that right, or use Docker: docker/README.md"
+        show_and_fail "apt-get cannot install $needed as shown above: put that right, or use Docker: docs/docker.md"
 }
 
 packages() {
@@ -131,8 +131,8 @@ if cmp -s "$target/packages.txt" "$here/packages.txt" && cmp -s "$target/run_in_
     exit 0
 fi
 [ "$(uname -sm)" = "Linux x86_64" ] ||
-    fail "Debian's Caffe runs in place on x86_64 Linux only, this is $(uname -sm): use Docker: docker/README.md"
-command -v setsid >/dev/null || fail "setsid is missing: install util-linux, or use Docker: docker/README.md"
+    fail "Debian's Caffe runs in place on x86_64 Linux only, this is $(uname -sm): use Docker: docs/docker.md"
+command -v setsid >/dev/null || fail "setsid is missing: install util-linux, or use Docker: docs/docker.md"
 refuse_or_clear_other_runs
 trap clean_up EXIT
 trap 'exit 129' HUP

@@ -81,7 +81,7 @@ class TestDockerfile:
         for name in names:
             read_by_pip = name.startswith("PIP_")
             assert read_by_pip or re.search(r"\$\{?" + name, programs), f"{name} is not used"
-            assert name in (DOCKER / "README.md").read_text(), f"docker/README.md says nothing of {name}"
+            assert name in (ROOT / "docs/docker.md").read_text(), f"docs/docker.md says nothing of {name}"
 
     def test_each_base_is_pinned(self):
         bases = [argument for argument in arguments_of("ARG") if "_BASE=" in argument]

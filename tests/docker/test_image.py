@@ -1,4 +1,4 @@
-"""The CPU image is built from docker/Dockerfile as it stands and does what docker/README.md says.
+"""The CPU image is built from docker/Dockerfile as it stands and does what docs/docker.md says.
 
 By hand, as root: pytest -m image tests/docker/test_image.py. It takes minutes and 5 GB below pytest's temporary folder
 (--basetemp names another).
