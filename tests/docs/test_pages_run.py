@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from documents import PAGES, commands_of
+from made_checkpoint import write_checkpoint
 
 pytestmark = [pytest.mark.caffe, pytest.mark.slow, pytest.mark.skip(reason="its flags come with the next changes")]
 
@@ -25,7 +26,7 @@ NOT_RUN = {
     r"^docker |^export USER_ID": "needs Docker; tests/docker builds and runs the image by buildah",
     r"^pip install ": "changes this Python; tests/tools/test_wheel.py installs the package",
     r"fetch_weights\.py \w+ --out|resnet50_published": "downloads, or checks a file that cannot be had here",
-    r"resnet50_a1\.caffemodel|resnet50\.a1_in1k": "needs the weights that the line before downloads",
+    r"--gpu 0": "days on a GPU",
     r"-weights ResNet-50-model\.caffemodel|-weights bvlc_alexnet": "days on a GPU, from weights that are not here",
     r"snapshots/resnet50_mtl_iter_120000": "needs the snapshot of days on a GPU",
     r"^tools/evaluate\.py scores\.npz": "needs the scores of that snapshot",
@@ -91,14 +92,20 @@ def type_in(clone: Path, lines: list[str]) -> None:
     assert typed.returncode == 0, f"{typed.stdout[-2000:]}\n{typed.stderr[-3000:]}"
 
 
+def bring_what_a_reader_has(page: str, clone: Path) -> None:
+    """What a page takes for granted, beside what the pages before it have made."""
+    if page == "docs/training.md":  # weights, as downloaded
+        write_checkpoint(clone / "work/weights/resnet50.a1_in1k.safetensors")
+    elif page == "README.md":  # photographs
+        shutil.copy(str(clone / "work/photos/manifest.csv"), str(clone))
+        shutil.copytree(str(clone / "work/photos/images"), str(clone / "images"))
+        shutil.copy(str(clone / "images/00000.jpg"), str(clone / "photo.jpg"))
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_run_after_those_of_the_pages_before(page, clone):
-    if page == "README.md":  # its reader has photographs
-        lines = ["cp work/photos/manifest.csv .", "cp -r work/photos/images .", "cp images/00000.jpg photo.jpg"]
-    else:
-        lines = []
-    lines += [command.line for command in commands_of(page) if reason_not_to_run(command.line) is None]
-    type_in(clone, lines)
+    bring_what_a_reader_has(page, clone)
+    type_in(clone, [command.line for command in commands_of(page) if reason_not_to_run(command.line) is None])
 
 
 def test_each_reason_is_of_a_command_that_is_there():
