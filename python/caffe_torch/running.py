@@ -15,6 +15,7 @@ import torch
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_solver
 from caffe_files.schema import caffe_messages
+from caffe_torch.devices import device_of_rank, devices_of
 from caffe_torch.distributed import Ranks, ranks_here
 from caffe_torch.errors import NetError
 from caffe_torch.launching import launch
@@ -55,33 +56,6 @@ def gpu_of(args: argparse.Namespace) -> str:
         if param.HasField("solver_mode") and param.solver_mode == param.GPU:
             return str(param.device_id)
     return args.gpu or "cpu"
-
-
-def devices_of(gpu: str) -> list[str]:
-    """PyTorch's names of the devices of -gpu."""
-    if gpu == "cpu":
-        return ["cpu"]
-    there = torch.cuda.device_count()
-    numbers = list(map(str, range(there))) if gpu == "all" else gpu.split(",")
-    for each in numbers:
-        if not each.isdecimal() or len(set(numbers)) < len(numbers):
-            raise NetError(f"-gpu {gpu}: give numbers joined by commas, each once; or all, or cpu")
-    if not there:
-        raise NetError(f"-gpu {gpu}: PyTorch finds no GPU on this machine; give -gpu cpu")
-    for each in numbers:
-        if int(each) >= there:
-            raise NetError(f"-gpu {gpu}: PyTorch finds {there} GPUs on this machine, numbered from 0")
-    return [f"cuda:{each}" for each in numbers]
-
-
-def device_of_rank(devices: list[str], gpu: str) -> str:
-    """That of a process which torchrun, or `launch`, has started beside others."""
-    rank, count = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if devices == ["cpu"]:
-        return "cpu"
-    if count > len(devices):
-        raise NetError(f"-gpu {gpu}: {count} processes on this machine; start as many as there are GPUs, with -gpu all")
-    return devices[rank]
 
 
 def train(args: argparse.Namespace, device: str) -> int:

@@ -20,8 +20,9 @@ from caffe_files.caffe_log import read_caffe_log
 from caffe_files.prototxt import message_text, read_net
 from caffe_files.schema import caffe_messages
 from caffe_torch.command import main, parse_args
+from caffe_torch.devices import device_of_rank
 from caffe_torch.errors import NetError
-from caffe_torch.running import device_of_rank, gpu_of
+from caffe_torch.running import gpu_of
 from caffe_torch.stopping import Action, Signals
 from skinmtl.nets.multi_task import NetOptions
 from skinmtl.nets.net_files import net_files, write_net_files
@@ -256,10 +257,10 @@ def test_a_damaged_solverstate_or_caffemodel_is_one_line(solver, tmp_path, damag
 @pytest.mark.parametrize(
     ("gpu", "there", "words"),
     [
-        ("0", 0, "PyTorch finds no GPU on this machine; give -gpu cpu"),
-        ("all", 0, "PyTorch finds no GPU on this machine; give -gpu cpu"),
-        ("2", 2, "PyTorch finds 2 GPUs on this machine, numbered from 0"),
-        ("0,2", 2, "PyTorch finds 2 GPUs on this machine, numbered from 0"),
+        ("0", 0, "; give -gpu cpu"),
+        ("all", 0, "; give -gpu cpu"),
+        ("2", 2, "PyTorch can use 2 GPUs here, numbered from 0"),
+        ("0,2", 2, "PyTorch can use 2 GPUs here, numbered from 0"),
         ("0,0", 2, "each once"),
         ("0;1", 2, "give numbers joined by commas"),
         ("-1", 2, "give numbers joined by commas"),

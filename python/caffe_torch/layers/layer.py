@@ -63,7 +63,7 @@ class Layer(nn.Module):
 
     def refuse(self, what: str) -> NetError:
         """The error that names this layer."""
-        return NetError(f"layer {self.name!r} ({self.param.type}): {what}")
+        return refusal(self.param, what)
 
     def check_size(self, shape: Shape) -> None:
         """NetError where a blob has no numbers, or more than Caffe can count (BVLC: Blob::Reshape)."""
@@ -84,3 +84,8 @@ class Layer(nn.Module):
         if not -dimensions <= axis < dimensions:
             raise self.refuse(f"axis {axis} of a blob with {dimensions} axes")
         return axis % dimensions if dimensions else 0
+
+
+def refusal(param: Message, what: str) -> NetError:
+    """The error that names a layer."""
+    return NetError(f"layer {param.name!r} ({param.type}): {what}")

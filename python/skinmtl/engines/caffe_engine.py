@@ -10,7 +10,7 @@ from typing import Sequence
 import numpy as np
 
 from caffe_files.errors import InputError
-from skinmtl.engines.engine import Engine, OpenNet
+from skinmtl.engines.open_net import OpenNet
 from skinmtl.nets.net_probe import NO_PYCAFFE, NetShapes, net_shapes
 
 LOG_LEVEL = "GLOG_minloglevel"  # of Caffe's log; 2: errors alone
@@ -35,14 +35,14 @@ class CaffeNet(OpenNet):
         return [blob.data for blob in self._net.params[layer]]
 
 
-def open_net(deploy: Path, weights: Path, engine: Engine) -> CaffeNet:
-    """The net, which Caffe is known to build: it ends the process where it cannot."""
-    return CaffeNet(deploy, weights, engine.gpu)
+def open_net(deploy: Path, weights: Path, gpu: int | None, precision: str) -> CaffeNet:
+    """The net, which Caffe is known to build: it ends the process where it cannot. It computes in fp32 alone."""
+    return CaffeNet(deploy, weights, gpu)
 
 
-def shapes_of(prototxt: Path, engine: Engine) -> NetShapes:
+def shapes_of(prototxt: Path, gpu: int | None) -> NetShapes:
     """The net's shapes, found in a process of its own."""
-    return net_shapes(prototxt, engine.gpu)
+    return net_shapes(prototxt, gpu)
 
 
 def version() -> str:

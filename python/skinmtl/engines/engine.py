@@ -1,37 +1,24 @@
-"""Which engine runs a net, where and how precisely; and what both engines can do with one."""
+"""Which engine runs a net, where and how precisely.
+
+This module stands on top of both engines, which know nothing of it or of each other. It imports the one that is asked
+for when it is asked for: each needs a package that is large, and that may be absent.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any
 
 from caffe_files.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from skinmtl.engines.open_net import OpenNet
     from skinmtl.nets.net_probe import NetShapes
 
 NAMES = ("caffe", "torch")
 PRECISIONS = ("fp32", "tf32", "bf16")
 NEEDS_TORCH = "--engine torch needs PyTorch, which this Python has not: make torch, then run with .venv/bin/python"
-
-
-class OpenNet(ABC):
-    """A deploy net with its weights, ready for forward passes in the phase TEST."""
-
-    @abstractmethod
-    def forward(self, batch: Sequence[np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
-        """One forward pass of N crops (3, S, S) float32, BGR less the mean; returns the blobs, (N, ...) float32 each.
-
-        N is whatever the batch has. The next pass may overwrite what was returned.
-        """
-
-    @abstractmethod
-    def parameters(self, layer: str) -> list[np.ndarray]:
-        """A layer's blobs, as in the caffemodel."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +35,11 @@ class Engine:
 
     def open(self, deploy: Path, weights: Path) -> OpenNet:
         """The net with these weights. InputError where it cannot be built, or where there is no such GPU."""
-        return self.library().open_net(deploy, weights, self)
+        return self.library().open_net(deploy, weights, self.gpu, self.precision)
 
     def shapes(self, prototxt: Path) -> NetShapes:
         """The shapes of any net, without the data that it would read. InputError says why it cannot be built."""
-        return self.library().shapes_of(prototxt, self)
+        return self.library().shapes_of(prototxt, self.gpu)
 
     @property
     def version(self) -> str:
@@ -64,8 +51,7 @@ class Engine:
         return {"engine": f"{self.name} {self.version}", "precision": self.precision}
 
     def library(self) -> Any:
-        """The module that has `open_net`, `shapes_of` and `version` for this engine; imported here alone, so that
-        nobody needs the other's library."""
+        """The module that has `open_net`, `shapes_of` and `version` for this engine."""
         if self.name == "caffe":
             from skinmtl.engines import caffe_engine
 

@@ -9,7 +9,8 @@ from typing import Any
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import sha256
-from skinmtl.engines.engine import Engine, OpenNet
+from skinmtl.engines.engine import Engine
+from skinmtl.engines.open_net import OpenNet
 from skinmtl.nets.data_layers import data_layer
 from skinmtl.nets.net_probe import NetShapes
 from skinmtl.nets.weights import require_all_filled

@@ -10,10 +10,11 @@ import torch
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
+from caffe_torch.devices import usable
 from caffe_torch.errors import NetError
 from caffe_torch.inference import Inference
 from caffe_torch.net import Net
-from skinmtl.engines.engine import Engine, OpenNet
+from skinmtl.engines.open_net import OpenNet
 from skinmtl.nets.net_probe import NetShapes, without_data
 
 
@@ -30,14 +31,14 @@ class TorchNet(OpenNet):
         return self._net.parameters(layer)
 
 
-def open_net(deploy: Path, weights: Path, engine: Engine) -> TorchNet:
+def open_net(deploy: Path, weights: Path, gpu: int | None, precision: str) -> TorchNet:
     """The net on its device."""
-    return TorchNet(deploy, weights, device_of(engine.gpu), engine.precision)
+    return TorchNet(deploy, weights, device_of(gpu), precision)
 
 
-def shapes_of(prototxt: Path, engine: Engine) -> NetShapes:
+def shapes_of(prototxt: Path, gpu: int | None) -> NetShapes:
     """The net's shapes; its device is looked for too, so that a GPU that is not there is said before any work."""
-    device_of(engine.gpu)
+    device_of(gpu)
     param = read_net(prototxt, strict=True)
     without_data(param, prototxt)
     try:
@@ -55,12 +56,4 @@ def version() -> str:
 
 def device_of(gpu: int | None) -> str:
     """PyTorch's name of a GPU, or of the CPU (None). InputError where there is no such GPU."""
-    if gpu is None:
-        return "cpu"
-    there = torch.cuda.device_count()
-    if not there:
-        why = "has no GPU that PyTorch can use" if torch.backends.cuda.is_built() else "has a PyTorch without CUDA"
-        raise InputError(f"--gpu {gpu}: this machine {why}; leave --gpu out")
-    if gpu >= there:
-        raise InputError(f"--gpu {gpu}: PyTorch can use {there} GPUs here, numbered from 0; give a smaller number")
-    return f"cuda:{gpu}"
+    return "cpu" if gpu is None else usable([gpu], f"--gpu {gpu}", "leave --gpu out")[0]

@@ -16,7 +16,8 @@ from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.image_size import MAX_PIXELS
 from skinmtl.data.manifest import Manifest, read_manifest
-from skinmtl.engines.engine import Engine, OpenNet
+from skinmtl.engines.engine import Engine
+from skinmtl.engines.open_net import OpenNet
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot, mean_of
 from skinmtl.publishing.card import Facts, card
 from skinmtl.publishing.libraries import import_or_refuse

@@ -1,4 +1,4 @@
-"""pycaffe's solver as the driver of a training sees it; TorchSolver has the same methods.
+"""pycaffe's solver as the driver of a training sees it.
 
 Caffe's Data layers start at record 0 in every process. Here a restored solver is brought to where the data stood by
 forwarding the Data layers alone, which holds for any LMDB. They also draw crops and mirrors, and Dropout draws masks:
@@ -21,32 +21,25 @@ from google.protobuf.message import DecodeError, Message
 from tqdm import tqdm
 
 from caffe_files.errors import InputError
-from caffe_files.outputs import new_file
 from caffe_files.schema import caffe_messages
 from skinmtl.engines.caffe_engine import pycaffe, pycaffe_on
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.snapshots import Snapshot
-from skinmtl.training.solver_file import effective_solver, solver_text
+from skinmtl.training.solver import TrainingSolver
 
 REPLAYED = ("Data", "Dropout")  # the layers whose outputs depend on how often they were forwarded
 
 
-class CaffeSolver:
-    """One training in Caffe: the solver, its net, and a test net that shares the weights.
+class CaffeSolver(TrainingSolver):
+    """One training in Caffe."""
 
-    seed and passes say where the data stands: the Data layers of the net, built under `seed`, have been forwarded
-    `passes` times.
-    """
-
-    reads_again = True  # to find its place in the data
+    reads_again = True
 
     def __init__(
         self, given: Message, inputs: TrainingInputs, solver_path: Path, prefix: Path, max_iter: int, gpu: int | None
     ) -> None:
+        super().__init__(given, inputs, solver_path, prefix, max_iter)
         caffe = pycaffe_on(gpu)
-        self.seed = self.passes = 0
-        self._given, self._inputs, self._max_iter = given, inputs, max_iter
-        self._solver_path, self._prefix = solver_path, prefix
         self._solver: Any = None
         self._jittered: list[Any] = []
         self._every_pass: list[dict[str, float]] = []
@@ -55,22 +48,14 @@ class CaffeSolver:
 
     @property
     def iteration(self) -> int:
-        """How many times the weights have been updated."""
         return int(self._solver.iter)
 
-    @property
-    def images_per_iteration(self) -> int:
-        """Batch x iter_size."""
-        return self._inputs.batch_size * self._given.iter_size
-
     def start(self, weights: list[Path], rate: float, seed: int) -> None:
-        """Builds the solver at iteration 0, with each caffemodel's layers copied by name."""
         self._build(rate, seed)
         for caffemodel in weights:
             self._solver.net.copy_from(str(caffemodel))
 
     def restore(self, snapshot: Snapshot, rate: float, seed: int, passes: int) -> None:
-        """Builds the solver anew at a snapshot, under `seed`, with the data `passes` passes on."""
         self._build(rate, seed)
         self._restore_state(snapshot)
         net = self._solver.net
@@ -82,20 +67,14 @@ class CaffeSolver:
                 net._forward(number, number)
         self.passes = passes
 
-    def passes_of_cycle(self, iteration: int) -> int:
-        """The fewest passes after which the data stands as after `iteration` iterations."""
-        return iteration * self._given.iter_size % self._inputs.cycle
-
     def set_rate(self, rate: float) -> bool:
-        """Sets the learning rate in place; False where this pycaffe cannot (release 1.0)."""
         try:
             self._solver.param.base_lr = rate
-        except AttributeError:
+        except AttributeError:  # the pycaffe of release 1.0
             return False
         return True
 
     def step(self) -> dict[str, float]:
-        """One iteration; the losses by head, each the mean over the iteration's passes."""
         self._every_pass.clear()
         self._solver.step(1)
         self.passes += self._given.iter_size
@@ -103,8 +82,6 @@ class CaffeSolver:
         return {head: sum(losses[head] for losses in passes) / len(passes) for head in self._inputs.names}
 
     def test_batches(self) -> Iterator[dict[str, np.ndarray]]:
-        """Forwards the validation set once with the weights as they are; yields for each batch, by blob name,
-        fc_HEAD (N, outputs), HEAD_label (N, P or 1) and HEAD_loss ()."""
         self._test_net.share_with(self._solver.net)
         for _ in range(self._inputs.test_passes):
             self._test_net.forward()
@@ -116,22 +93,18 @@ class CaffeSolver:
             yield blobs
 
     def weights_are_finite(self) -> bool:
-        """Whether no parameter is NaN or infinite."""
         return all(np.isfinite(blob.data).all() for blobs in self._solver.net.params.values() for blob in blobs)
 
     def snapshot_bytes(self) -> int:
-        """About how large a snapshot is: the parameters, and their history."""
         values = sum(blob.count for blobs in self._solver.net.params.values() for blob in blobs)
         histories = 2 if self._given.type in ("AdaDelta", "Adam") else 1  # these keep two values a parameter
         return (1 + histories) * 4 * values + (1 << 20)
 
     def snapshot(self) -> Path:
-        """Writes caffemodel and solverstate; returns their path without the suffix."""
         self._solver.snapshot()
         return self._prefix.with_name(f"{self._prefix.name}_iter_{self.iteration}")
 
     def close(self) -> None:
-        """Ends reading threads and worker processes, and closes LMDBs, which no process may open twice."""
         for layer in self._jittered:
             layer.close()
         self._jittered = []
@@ -139,9 +112,7 @@ class CaffeSolver:
 
     def _build(self, rate: float, seed: int) -> None:
         self.close()
-        solver = effective_solver(self._given, self._inputs.train_net, rate, self._max_iter, self._prefix, seed)
-        with new_file(self._solver_path) as partial:
-            partial.write_text(solver_text(solver), encoding="utf-8")
+        self._write_solver(rate, seed)
         self._solver = pycaffe().get_solver(str(self._solver_path))
         self._jittered = [layer for layer in self._solver.net.layers if hasattr(layer, "begin")]
         for layer in self._jittered:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
@@ -17,12 +17,9 @@ from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.log_file import append_row, cut_back, read_log, write_rows
 from skinmtl.training.plateau import Plateau, PlateauRule
 from skinmtl.training.run_folder import RunFolder
+from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.stopping import StopRequest
 from skinmtl.training.validation import validate, watched_error
-
-if TYPE_CHECKING:
-    from skinmtl.training.caffe_solver import CaffeSolver
-    from skinmtl.training.torch_solver import TorchSolver
 
 
 @dataclass(frozen=True)
@@ -65,9 +62,7 @@ class Progress:
 class Training:
     """Drives `engine` by a schedule, and writes what happens to a run folder, which the caller has locked."""
 
-    def __init__(
-        self, engine: CaffeSolver | TorchSolver, folder: RunFolder, inputs: TrainingInputs, schedule: Schedule
-    ) -> None:
+    def __init__(self, engine: TrainingSolver, folder: RunFolder, inputs: TrainingInputs, schedule: Schedule) -> None:
         self._engine, self._folder, self._inputs, self._schedule = engine, folder, inputs, schedule
         self._plateau = Plateau(schedule.plateau, schedule.base_lr)
         self._progress = Progress()

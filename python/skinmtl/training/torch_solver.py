@@ -1,4 +1,4 @@
-"""The solver of caffe_torch as the driver of a training sees it: the methods of CaffeSolver.
+"""The solver of caffe_torch as the driver of a training sees it.
 
 What is drawn for a batch depends on the seed and on the batch's number in the run alone, so that a restored solver
 goes on at the right place without reading again what was read before.
@@ -15,7 +15,6 @@ from google.protobuf.message import Message
 from torch import Tensor, nn
 
 from caffe_files.errors import InputError
-from caffe_files.outputs import new_file
 from caffe_torch.errors import NetError
 from caffe_torch.solver import Solver, check_solver
 from caffe_torch.training import open_net
@@ -23,15 +22,12 @@ from skinmtl.engines.engine import Engine
 from skinmtl.engines.torch_engine import device_of
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.snapshots import Snapshot
-from skinmtl.training.solver_file import effective_solver, solver_text
+from skinmtl.training.solver import TrainingSolver
+from skinmtl.training.solver_file import effective_solver
 
 
-class TorchSolver:
-    """One training in PyTorch: the solver, its net, and a test net that shares the weights.
-
-    seed and passes say where the data stands, as in CaffeSolver. `workers` processes read ahead (None: as many as suit
-    this machine).
-    """
+class TorchSolver(TrainingSolver):
+    """One training in PyTorch. `workers` processes read ahead (None: as many as suit this machine)."""
 
     reads_again = False
 
@@ -45,9 +41,7 @@ class TorchSolver:
         engine: Engine,
         workers: int | None,
     ) -> None:
-        self.seed = self.passes = 0
-        self._given, self._inputs, self._max_iter = given, inputs, max_iter
-        self._solver_path, self._prefix = solver_path, prefix
+        super().__init__(given, inputs, solver_path, prefix, max_iter)
         self._device, self._precision, self._workers = device_of(engine.gpu), engine.precision, workers
         self._solver: Solver | None = None
         self._every_pass: list[Tensor] = []
@@ -56,38 +50,25 @@ class TorchSolver:
 
     @property
     def iteration(self) -> int:
-        """How many times the weights have been updated."""
         return self._solver.iteration
 
-    @property
-    def images_per_iteration(self) -> int:
-        """Batch x iter_size."""
-        return self._inputs.batch_size * self._given.iter_size
-
     def start(self, weights: list[Path], rate: float, seed: int) -> None:
-        """Builds the solver at iteration 0, with each caffemodel's layers copied by name."""
         self._build(rate, seed)
         for caffemodel in weights:
             self._solver.copy_from(caffemodel)
         self._place(seed, 0)
 
     def restore(self, snapshot: Snapshot, rate: float, seed: int, passes: int) -> None:
-        """Builds the solver anew at a snapshot, of either engine, under `seed`, with the data `passes` passes on."""
+        """From a snapshot of either engine."""
         self._build(rate, seed)
         self._solver.restore(snapshot.state, snapshot.model)
         self._place(seed, passes)
 
-    def passes_of_cycle(self, iteration: int) -> int:
-        """The fewest passes after which the data stands as after `iteration` iterations."""
-        return iteration * self._given.iter_size % self._inputs.cycle
-
     def set_rate(self, rate: float) -> bool:
-        """Sets the learning rate in place."""
         self._solver.param.base_lr = rate
         return True
 
     def step(self) -> dict[str, float]:
-        """One iteration; the losses by head, each the mean over the iteration's passes."""
         self._every_pass.clear()
         self._solver.step()
         self.passes += self._given.iter_size
@@ -95,8 +76,6 @@ class TorchSolver:
         return dict(zip(self._inputs.names, means))
 
     def test_batches(self) -> Iterator[dict[str, np.ndarray]]:
-        """Forwards the validation set once with the weights as they are; yields for each batch, by blob name,
-        fc_HEAD (N, outputs), HEAD_label (N, P or 1) and HEAD_loss ()."""
         for _ in range(self._inputs.test_passes):
             with torch.no_grad(), self._solver.casting():
                 blobs = self._test_net()
@@ -108,20 +87,16 @@ class TorchSolver:
             yield found
 
     def weights_are_finite(self) -> bool:
-        """Whether no parameter is NaN or infinite."""
         return bool(torch.stack([torch.isfinite(blob).all() for blob in self._blobs()]).all())
 
     def snapshot_bytes(self) -> int:
-        """About how large a snapshot is: the parameters, and their history."""
         return 2 * 4 * sum(blob.numel() for blob in self._blobs()) + (1 << 20)
 
     def snapshot(self) -> Path:
-        """Writes caffemodel and solverstate; returns their path without the suffix."""
         model, _ = self._solver.snapshot(str(self._prefix))
         return model.with_suffix("")
 
     def close(self) -> None:
-        """Ends the worker processes, and lets go of the LMDBs, which no process may open twice."""
         for net in (self._test_net, self._solver and self._solver.net):
             for source in net.sources() if net else ():
                 source.close()
@@ -131,9 +106,7 @@ class TorchSolver:
         if self._solver is not None:
             for source in self._solver.net.sources():
                 source.close()
-        param = effective_solver(self._given, self._inputs.train_net, rate, self._max_iter, self._prefix, seed)
-        with new_file(self._solver_path) as partial:
-            partial.write_text(solver_text(param), encoding="utf-8")
+        param = self._write_solver(rate, seed)
         torch.manual_seed(seed)  # of the fillers
         net = open_net(str(self._inputs.train_net), "TRAIN", None, self._workers)
         self._solver = Solver(param, net, self._device, self._precision)

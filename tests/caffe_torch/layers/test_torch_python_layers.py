@@ -123,3 +123,58 @@ def test_a_module_that_does_not_import_is_named_with_its_line(tmp_path, monkeypa
         InputError, match=r"broken_layers.py, line 2\): ModuleNotFoundError: No module named 'not_installed'"
     ):
         net_of(f"layer {{ name: 'l' {layer('X').replace('user_layers', 'broken_layers')} }}")
+
+
+COUNTERPARTS = """import caffe
+CAFFE_TORCH_LAYERS = {"Doubles": "doubling:Doubles", "NoLayer": "doubling:number", "Gone": "doubling:Gone"}
+class Doubles(caffe.Layer):
+    pass
+class Plain(caffe.Layer):
+    def reshape(self, bottom, top):
+        top[0].reshape(1)
+    def forward(self, bottom, top):
+        top[0].data[...] = 5
+"""
+DOUBLES = """from caffe_torch.layers.layer import Layer
+number = 3
+class Doubles(Layer):
+    def forward(self, bottom):
+        return (2 * bottom,)
+"""
+
+
+@pytest.fixture
+def counterparts(tmp_path, monkeypatch):
+    """A net of a layer of a module whose table names counterparts for caffe_torch."""
+    (tmp_path / "with_table.py").write_text(COUNTERPARTS)
+    (tmp_path / "doubling.py").write_text(DOUBLES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module in ("with_table", "doubling"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    def make(name):
+        text = layer(name).replace("user_layers", "with_table")
+        return net_of(f"input: 'a' input_shape {{ dim: 2 }} layer {{ name: 'l' bottom: 'a' {text} }}")
+
+    return make
+
+
+def test_a_module_may_name_a_counterpart_of_its_layer_for_this_engine(counterparts):
+    given = torch.tensor([1.0, 2], requires_grad=True)
+    top = counterparts("Doubles")({"a": given})["top"]
+    top.sum().backward()
+    assert (top.tolist(), given.grad.tolist()) == ([2, 4], [2, 2])
+    assert counterparts("Plain")({"a": given})["top"].tolist() == [5]  # is not in the table
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("NoLayer", "with_table.CAFFE_TORCH_LAYERS names 'doubling:number', which is no Layer of caffe_torch"),
+        ("Gone", "with_table.Gone, import: AttributeError: module 'doubling' has no attribute 'Gone'"),
+    ],
+)
+def test_a_counterpart_that_cannot_be_had_is_one_line(counterparts, name, words):
+    with pytest.raises(InputError, match=rf"^layer 'l' \(Python\): {words}") as error:
+        counterparts(name)
+    assert "\n" not in str(error.value)

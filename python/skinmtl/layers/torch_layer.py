@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from caffe_torch.jittered_records import JitteredRecords
 from caffe_torch.layers.sources import StreamSource
+from skinmtl.layers.jittered_records import JitteredRecords
 from skinmtl.layers.settings import read_settings
 
 
