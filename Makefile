@@ -21,7 +21,7 @@ setup: caffe .venv/ready ## all that the README needs: .caffe and .venv
 # what a killed run left is made again, so its lock is not needed: flock keeps two runs apart
 experiment: caffe .venv/ready ## the paper's folds x models on the drawn pictures: work/experiment/report
 	mkdir -p work
-	test -e work/experiment/data || $(CAFFE) tools/make_demo_data.py --images 600 --patients 200 --out work/experiment/data
+	test -e work/experiment/data || $(CAFFE) tools/make_demo_data.py --count 600 --patients 200 --out work/experiment/data
 	flock --nonblock work/.experiment.lock .venv/bin/snakemake --cores $(CORES) --nolock --configfile workflow/demo.yaml
 	cat work/experiment/logs/report.log
 

@@ -20,7 +20,7 @@ check_python_layers() {
         caffe time -model "$here/probes/python_layer.prototxt" -iterations 1; then
         echo "layers in Python run in caffe"
     elif [ -n "$given" ]; then
-        echo "the base's caffe was built without layers in Python: nets of make_prototxt.py --jitter online need them"
+        echo "the base's caffe was built without layers in Python: nets of make_prototxt.py --online-jitter need them"
     else
         fail "layers in Python do not run in caffe, as shown above"
     fi

@@ -7,10 +7,25 @@ from cli import finite, not_negative, positive, share, usable_cores
 from skinmtl.engines.engine import NAMES, PRECISIONS, Engine, unusable
 
 
+def add_manifest_argument(parser: argparse.ArgumentParser) -> argparse.Action:
+    """--manifest, for tools that read it without the images."""
+    return parser.add_argument(
+        "--manifest", type=Path, required=True, metavar="CSV", help="the CSV: image,lesions,location and group"
+    )
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """--manifest and --images."""
+    add_manifest_argument(parser)
+    parser.add_argument(
+        "--images", type=Path, required=True, metavar="DIR", help="the folder that the manifest's images are in"
+    )
+
+
 def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
     """--folds, --fold and --subset, for tools that work on a part of the manifest."""
     parser.add_argument(
-        "--folds", type=Path, help="the CSV that make_folds.py wrote (default: take the whole manifest)"
+        "--folds", metavar="CSV", type=Path, help="the CSV that make_folds.py wrote (default: take the whole manifest)"
     )
     parser.add_argument("--fold", type=not_negative, metavar="K", help="which fold is the test fold, from 0")
     parser.add_argument(
@@ -45,10 +60,16 @@ def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
     )
-    parser.add_argument("--batch-size", type=positive, default=10, help="crops a forward pass (default %(default)s)")
+    parser.add_argument(
+        "--batch-size", metavar="N", type=positive, default=10, help="crops a forward pass (default %(default)s)"
+    )
     add_engine_arguments(parser)
     parser.add_argument(
-        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
+        "--workers",
+        metavar="N",
+        type=positive,
+        default=usable_cores(),
+        help="processes that read images (default: one a core)",
     )
 
 
@@ -100,7 +121,11 @@ def add_near_duplicate_arguments(parser: argparse.ArgumentParser, distance: int,
         "more crops, -1 believes the hashes alone)",
     )
     parser.add_argument(
-        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
+        "--workers",
+        metavar="N",
+        type=positive,
+        default=usable_cores(),
+        help="processes that read images (default: one a core)",
     )
 
 

@@ -29,22 +29,24 @@ from skinmtl.scores.forward import Protocol
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--deploy", type=Path, required=True, help="the model's deploy.prototxt; a ResNet's")
-    parser.add_argument("--weights", type=Path, required=True, help="a snapshot's caffemodel")
+    parser.add_argument(
+        "--deploy", metavar="FILE", type=Path, required=True, help="the model's deploy.prototxt; a ResNet's"
+    )
+    parser.add_argument("--weights", metavar="W", type=Path, required=True, help="a snapshot's caffemodel")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--manifest", type=Path, help="the CSV: image,lesions,location and group")
+    which.add_argument("--manifest", metavar="CSV", type=Path, help="the CSV: image,lesions,location and group")
     which.add_argument(
         "--query", type=Path, action="append", metavar="FILE", help="an image file without labels; may be repeated"
     )
-    parser.add_argument("--images", type=Path, help="the folder that the manifest's images are in")
+    parser.add_argument("--images", metavar="DIR", type=Path, help="the folder that the manifest's images are in")
     add_fold_arguments(parser)
     some = parser.add_mutually_exclusive_group()
     some.add_argument(
         "--image", action="append", metavar="NAME", help="an image of the manifest; may be repeated (default: all)"
     )
     some.add_argument("--sample", type=positive, metavar="N", help="this many images of the manifest, at random")
-    parser.add_argument("--seed", type=seed, default=1, help="of --sample (default %(default)s)")
+    parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of --sample (default %(default)s)")
     parser.add_argument(
         "--labels",
         choices=("true", "predicted"),

@@ -11,9 +11,15 @@ from skinmtl.data.lmdb_check import check_lmdbs
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("out", type=Path, help="the folder that make_lmdb.py made")
-    parser.add_argument("--crop", type=positive, default=224, help="what the net crops (default %(default)s)")
-    parser.add_argument("--manifest", type=Path, help="where it is now (default: where dataset.json says)")
-    parser.add_argument("--images", type=Path, help="where they are now (default: where dataset.json says)")
+    parser.add_argument(
+        "--crop", metavar="PIXELS", type=positive, default=224, help="what the net crops (default %(default)s)"
+    )
+    parser.add_argument(
+        "--manifest", metavar="CSV", type=Path, help="where it is now (default: where dataset.json says)"
+    )
+    parser.add_argument(
+        "--images", metavar="DIR", type=Path, help="where they are now (default: where dataset.json says)"
+    )
     parser.add_argument(
         "--compare",
         type=not_negative,

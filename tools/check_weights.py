@@ -14,8 +14,10 @@ HEADS = ["fc_lesion", "fc_location"]
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--net", type=Path, required=True, help="train, test or deploy prototxt; no LMDB is read")
-    parser.add_argument("--weights", type=Path, required=True, help="a caffemodel")
+    parser.add_argument(
+        "--net", metavar="NET", type=Path, required=True, help="train, test or deploy prototxt; no LMDB is read"
+    )
+    parser.add_argument("--weights", metavar="W", type=Path, required=True, help="a caffemodel")
     parser.add_argument(
         "--new",
         nargs="*",

@@ -13,6 +13,7 @@ from typing import Any, Callable, NoReturn, Optional, TextIO, Type
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 from caffe_files.errors import InputError
+from parsing import Parser
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # set by the entry point, skinmtl; not for the programs that this one starts
@@ -44,14 +45,9 @@ for _number in STOPS:
 sys.excepthook = _explain_missing_package
 
 
-def new_parser(description: str) -> argparse.ArgumentParser:
+def new_parser(description: str) -> Parser:
     """A parser that takes flags by their whole names only: a mistyped one is an error."""
-    return argparse.ArgumentParser(
-        prog=program(),
-        description=description,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    return Parser(prog=program(), description=description)
 
 
 def refuse_overwriting(parser: argparse.ArgumentParser, out: Path, *inputs: Optional[Path]) -> None:

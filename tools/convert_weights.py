@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from cli import finite, new_parser, refuse_overwriting, run
+from parsing import renamed
 from skinmtl.nets.resnet import POOLS, STRIDES_ON
 from skinmtl.pretrained.converting import convert
 from skinmtl.pretrained.net_check import Preprocessing
@@ -27,10 +28,13 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, help="the caffemodel to write; OUT.json says what made it")
     parser.add_argument(
-        "--net", type=Path, help="the net that it is for, a folder or a prototxt: nothing is written unless it fits"
+        "--net",
+        metavar="NET",
+        type=Path,
+        help="the net that it is for, a folder or a prototxt: nothing is written unless it fits",
     )
     parser.add_argument(
-        "--mean",
+        "--rgb-mean",
         type=finite,
         nargs=3,
         metavar=RGB,
@@ -38,13 +42,15 @@ def make_parser() -> argparse.ArgumentParser:
         help="what the model was given its pixels less, of 0 to 1 (default: ImageNet's, 0.485 0.456 0.406)",
     )
     parser.add_argument(
-        "--std",
+        "--rgb-std",
         type=finite,
         nargs=3,
         metavar=RGB,
         default=STD,
         help="and divided by (default: ImageNet's, 0.229 0.224 0.225)",
     )
+    renamed(parser, "--mean", "--rgb-mean")
+    renamed(parser, "--std", "--rgb-std")
     parser.add_argument(
         "--stride-on",
         choices=STRIDES_ON,
@@ -63,17 +69,17 @@ def make_parser() -> argparse.ArgumentParser:
 def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
-    if not all(0 <= value <= 1 for value in args.mean) or not all(0 < value <= 1 for value in args.std):
-        parser.error("--mean and --std are of pixels of 0 to 1")
+    if not all(0 <= value <= 1 for value in args.rgb_mean) or not all(0 < value <= 1 for value in args.rgb_std):
+        parser.error("--rgb-mean and --rgb-std are of pixels of 0 to 1")
     refuse_overwriting(parser, args.out, args.checkpoint, args.net)
     return args
 
 
 def main() -> None:
     args = parse_args()
-    mean = tuple(255 * value for value in reversed(args.mean))
+    mean = tuple(255 * value for value in reversed(args.rgb_mean))
     expected = Preprocessing(args.stride_on, args.pool1, mean)
-    converted = convert(args.checkpoint, args.out, expected, tuple(args.std), args.net, vars(args))
+    converted = convert(args.checkpoint, args.out, expected, tuple(args.rgb_std), args.net, vars(args))
     entry = f", {converted.entry}" if converted.entry else ""
     print(f"{args.out}: {len(converted.layers)} layers of {args.checkpoint}{entry}")
     if converted.left:

@@ -13,6 +13,7 @@ DIR/heat_map.png, DIR/heat_map.svg
 import argparse
 from pathlib import Path
 
+from arguments import add_manifest_argument
 from cli import new_parser, run
 from skinmtl.data.manifest import read_manifest
 from skinmtl.report.correlation import write_correlation
@@ -20,7 +21,7 @@ from skinmtl.report.correlation import write_correlation
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
+    add_manifest_argument(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make; it must not exist")
     parser.add_argument(
         "--cluster",

@@ -21,7 +21,7 @@ online)
     net_folder=$out/net
     solver=$out/solver.prototxt
     stored="--short-side 96"
-    jitter="--jitter online --scales 73 96"
+    jitter="--online-jitter --scales 73 96"
     ;;
 *)
     echo "usage: tools/demo.sh [offline|online]" >&2
@@ -88,5 +88,5 @@ labels="--lesions 10 --locations 7"
     step tools/score.py --deploy $net_folder/deploy.prototxt --weights $weights $data $fold --subset test \
         --short-side 73 --batch-size 50 $engine --out $out/scores.npz
     step tools/evaluate.py $out/scores.npz --json $out/metrics.json \
-        --at-least map_class=0.6 --at-least location_top1=0.8
+        --fail-if-below map_class=0.6 --fail-if-below location_top1=0.8
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Looks at a data set before training: labels, groups, image files, and a contact sheet a label.
 
-example: tools/describe.py demo/manifest.csv --images demo/images --out description
+example: tools/describe.py --manifest demo/manifest.csv --images demo/images --out description
 
 DIR/index.html        all of it as a page; DIR/description.txt: the same as text
 DIR/description.json  all numbers
@@ -14,8 +14,10 @@ Every image file is read whole and decoded: one that is missing or damaged is li
 import argparse
 from pathlib import Path
 
+from arguments import add_manifest_argument
 from caffe_files.errors import InputError
 from cli import new_parser, not_negative, positive, run, seed, usable_cores
+from parsing import renamed, renamed_positional
 from skinmtl.description.page import short_text
 from skinmtl.description.sheets import MOST_TILES
 from skinmtl.description.write import Request, describe
@@ -23,12 +25,15 @@ from skinmtl.description.write import Request, describe
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="the CSV: image,lesions,location and group")
+    renamed_positional(parser, add_manifest_argument(parser))
     parser.add_argument(
-        "--images", type=Path, help="the folder that the manifest's images are in (default: look at the labels only)"
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="the folder that the manifest's images are in (default: look at the labels only)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make; it must not exist")
-    parser.add_argument("--folds", type=Path, help="the CSV that make_folds.py wrote: count by fold too")
+    parser.add_argument("--folds", type=Path, metavar="CSV", help="the CSV that make_folds.py wrote: count by fold too")
     parser.add_argument(
         "--sheet",
         type=not_negative,
@@ -36,11 +41,18 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="images on a contact sheet, 0 for no sheets (default %(default)s)",
     )
-    parser.add_argument("--seed", type=seed, default=1, help="of the choice of these images (default %(default)s)")
-    parser.add_argument("--workers", type=positive, default=usable_cores(), help="processes (default: one a core)")
     parser.add_argument(
-        "--strict", action="store_true", help="exit with status 1, the description made, where a file cannot be used"
+        "--seed", metavar="S", type=seed, default=1, help="of the choice of these images (default %(default)s)"
     )
+    parser.add_argument(
+        "--workers", metavar="N", type=positive, default=usable_cores(), help="processes (default: one a core)"
+    )
+    parser.add_argument(
+        "--fail-if-findings",
+        action="store_true",
+        help="exit with status 1, the description made, where an image file cannot be used",
+    )
+    renamed(parser, "--strict", "--fail-if-findings")
     return parser
 
 
@@ -49,8 +61,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.sheet > MOST_TILES:
         parser.error(f"--sheet: at most {MOST_TILES} images fit on a contact sheet")
-    if args.strict and args.images is None:
-        parser.error("--strict needs --images")
+    if args.fail_if_findings and args.images is None:
+        parser.error("--fail-if-findings needs --images")
     return args
 
 
@@ -61,7 +73,7 @@ def main() -> None:
     for line in short_text(description):
         print(line)
     print(f"{args.out / 'index.html'} has it all")
-    if args.strict and description.files.problems:
+    if args.fail_if_findings and description.files.problems:
         raise InputError(
             f"{args.out / 'problems.csv'}: {len(description.files.problems)} of {len(description.files.facts)} images "
             "cannot be used; mend them or take their lines out of the manifest"

@@ -21,6 +21,7 @@ from typing import Any
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
 from cli import finite, new_parser, positive, refuse_overwriting, run, seed
+from parsing import renamed
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import read_manifest
@@ -40,19 +41,20 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json",
         type=Path,
-        metavar="J",
+        metavar="FILE",
         help="also write every figure as JSON, with the protocol and the sha256 of the scores (default: screen only; "
         "example: --json metrics.json)",
     )
     parser.add_argument(
-        "--at-least",
+        "--fail-if-below",
         type=floor,
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help=f"exit with status 1 where a figure is below VALUE or missing; NAME is one of {', '.join(FIGURES)}, VALUE "
-        "in [0, 1]; may repeat (default: no check; example: --at-least map_class=0.6)",
+        "in [0, 1]; may repeat (default: no check; example: --fail-if-below map_class=0.6)",
     )
+    renamed(parser, "--at-least", "--fail-if-below")
     parser.add_argument(
         "--bootstrap",
         type=positive,
@@ -63,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--manifest",
         type=Path,
-        metavar="M",
+        metavar="CSV",
         help="the manifest whose group column says which images are drawn together (default: each image by itself)",
     )
     parser.add_argument(
@@ -139,7 +141,7 @@ def main() -> None:
         with new_file(arguments.json) as partial:
             write_json(partial, report, allow_nan=False)
     print(evaluation_table(figures))
-    failures = too_low(figures, arguments.at_least)
+    failures = too_low(figures, arguments.fail_if_below)
     if failures:
         raise InputError(f"{arguments.scores}: {'; '.join(failures)}")
 

@@ -27,8 +27,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--run", type=Path, metavar="RUN", help="a finished run of train.py; in place of the next three"
     )
-    parser.add_argument("--deploy", type=Path, help="the model's deploy.prototxt")
-    parser.add_argument("--weights", type=Path, help="a snapshot's caffemodel")
+    parser.add_argument("--deploy", metavar="FILE", type=Path, help="the model's deploy.prototxt")
+    parser.add_argument("--weights", metavar="W", type=Path, help="a snapshot's caffemodel")
     parser.add_argument(
         "--train-data",
         type=Path,
@@ -38,7 +38,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write")
     parser.add_argument("--name", help="of the model (default: the net's)")
     parser.add_argument(
-        "--manifest", type=Path, help="for label names where the net has no labels.json, and for the model card"
+        "--manifest",
+        metavar="CSV",
+        type=Path,
+        help="for label names where the net has no labels.json, and for the model card",
     )
     parser.add_argument(
         "--metrics", type=Path, action="append", default=[], metavar="J", help="of evaluate.py --json; may be repeated"

@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from arguments import (
+    add_data_arguments,
     add_fold_arguments,
     add_protocol_arguments,
     check_engine_arguments,
@@ -21,10 +22,9 @@ from skinmtl.scores.forward import Protocol
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--deploy", type=Path, required=True, help="the model's deploy.prototxt")
-    parser.add_argument("--weights", type=Path, required=True, help="a snapshot's caffemodel")
-    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
-    parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
+    parser.add_argument("--deploy", metavar="FILE", type=Path, required=True, help="the model's deploy.prototxt")
+    parser.add_argument("--weights", metavar="W", type=Path, required=True, help="a snapshot's caffemodel")
+    add_data_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
     add_fold_arguments(parser)
     parser.add_argument(

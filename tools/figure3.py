@@ -10,7 +10,9 @@ says what made it and which images are in it.
 import argparse
 from pathlib import Path
 
+from arguments import add_data_arguments
 from cli import new_parser, positive, refuse_overwriting, run
+from parsing import renamed
 from skinmtl.data.manifest import read_manifest
 from skinmtl.explanation.attending import ATTENTION_FILE
 from skinmtl.explanation.attention_file import AttentionFile
@@ -22,9 +24,8 @@ MOST_ROWS = 50  # a longer figure is more than a renderer takes
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--attention", type=Path, required=True, metavar="DIR", help="the folder that attend.py wrote")
-    parser.add_argument("--neighbours", type=Path, required=True, help="the CSV that retrieve.py wrote")
-    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
-    parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
+    parser.add_argument("--neighbours", metavar="CSV", type=Path, required=True, help="the CSV that retrieve.py wrote")
+    add_data_arguments(parser)
     parser.add_argument(
         "--out", type=Path, required=True, action="append", help="the .png or .svg to write; may be repeated"
     )
@@ -36,7 +37,10 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="the first images of the attention that have neighbours (default %(default)s)",
     )
-    which.add_argument("--query", action="append", metavar="NAME", help="an image to show; may be repeated")
+    which.add_argument(
+        "--image", action="append", metavar="NAME", help="an image of the manifest to show; may be repeated"
+    )
+    renamed(parser, "--query", "--image")
     return parser
 
 
@@ -48,7 +52,7 @@ def parse_args() -> argparse.Namespace:
             parser.error(f"--out {out}: must end in .png or .svg")
     for out in (*args.out, args.out[0].with_suffix(".json")):
         refuse_overwriting(parser, out, args.neighbours, args.manifest, args.attention / "attention.json")
-    if max(args.rows, len(args.query or ())) > MOST_ROWS:
+    if max(args.rows, len(args.image or ())) > MOST_ROWS:
         parser.error(f"at most {MOST_ROWS} rows fit into a figure")
     return args
 
@@ -58,7 +62,7 @@ def main() -> None:
     attention = AttentionFile(args.attention / ATTENTION_FILE)
     inputs = FigureInputs(attention, args.neighbours, read_manifest(args.manifest), args.images)
     both = inputs.queries()
-    queries = args.query or both[: args.rows]
+    queries = args.image or both[: args.rows]
     draw(inputs, queries, args.out, vars(args))
     files = " and ".join(map(str, args.out))
     print(f"{files}: {len(queries)} of the {len(both)} images that have both attention and neighbours")

@@ -51,8 +51,6 @@ def add_importer(names: Any, importer: Importer) -> None:
     parser = names.add_parser(
         importer.name,
         help=importer.title,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f"{importer.title}\n{importer.home_page}\nlicence: {importer.licence}; group: {importer.group}",
     )
     parser.add_argument(

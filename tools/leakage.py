@@ -7,9 +7,10 @@ example: tools/leakage.py --manifest manifest.csv --folds folds.csv
 import argparse
 from pathlib import Path
 
-from arguments import add_near_duplicate_arguments, check_near_duplicate_arguments
+from arguments import add_manifest_argument, add_near_duplicate_arguments, check_near_duplicate_arguments
 from caffe_files.errors import InputError
 from cli import new_parser, refuse_overwriting, run
+from parsing import renamed
 from skinmtl.data.manifest import read_manifest
 from skinmtl.splits.leakage_report import judge_folds
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
@@ -17,8 +18,8 @@ from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Se
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
-    parser.add_argument("--folds", type=Path, required=True, help="the CSV of its folds: image,fold")
+    add_manifest_argument(parser)
+    parser.add_argument("--folds", metavar="CSV", type=Path, required=True, help="the CSV of its folds: image,fold")
     parser.add_argument(
         "--group-column",
         default="group",
@@ -26,8 +27,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="the manifest's column that says which images are siblings (default %(default)s)",
     )
     add_near_duplicate_arguments(parser, USUAL_DISTANCE, USUAL_CORRELATION)
-    parser.add_argument("--json", type=Path, help="write the counts, the groups and the pairs that leak to this file")
-    parser.add_argument("--fail-on-leak", action="store_true", help="exit with status 1 where an image leaks")
+    parser.add_argument(
+        "--json", metavar="FILE", type=Path, help="write the counts, the groups and the pairs that leak to this file"
+    )
+    parser.add_argument("--fail-if-leak", action="store_true", help="exit with status 1 where an image leaks")
+    renamed(parser, "--fail-on-leak", "--fail-if-leak")
     return parser
 
 
@@ -47,7 +51,7 @@ def main() -> None:
     leaking, lines = judge_folds(manifest, args.folds, args.group_column, search, args.json, vars(args))
     for line in lines:
         print(line)
-    if leaking and args.fail_on_leak:
+    if leaking and args.fail_if_leak:
         raise InputError(f"{args.folds}: {leaking} test images leak; deal whole groups (make_folds.py --by group)")
 
 

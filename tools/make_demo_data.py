@@ -5,13 +5,17 @@ import argparse
 from pathlib import Path
 
 from cli import new_parser, positive, run, seed, usable_cores
+from parsing import renamed
 from skinmtl.data.demo import data_set as demo_data
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for images and manifest.csv")
-    parser.add_argument("--images", type=positive, default=1200, metavar="N", help="default: 1200")
+    parser.add_argument(
+        "--count", type=positive, default=1200, metavar="N", help="images to draw (default %(default)s)"
+    )
+    renamed(parser, "--images", "--count")
     parser.add_argument("--patients", type=positive, metavar="N", help="default: a third of the images")
     parser.add_argument("--seed", type=seed, default=1, metavar="S", help="default: 1")
     parser.add_argument("--workers", type=positive, default=usable_cores(), metavar="N", help="default: one a core")
@@ -22,15 +26,15 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
     if args.patients is None:
-        args.patients = max(1, args.images // 3)
-    if args.patients > args.images:
-        parser.error(f"--patients {args.patients}: every patient needs an image, and there are {args.images}")
+        args.patients = max(1, args.count // 3)
+    if args.patients > args.count:
+        parser.error(f"--patients {args.patients}: every patient needs an image, and there are {args.count}")
     return args
 
 
 def main() -> None:
     args = parse_args()
-    rows = demo_data.make(args.out, args.images, args.patients, args.seed, args.workers)
+    rows = demo_data.make(args.out, args.count, args.patients, args.seed, args.workers)
     print(f"{args.out}: {len(rows)} images of {args.patients} patients")
     for kind, names in demo_data.counts(rows).items():
         print(f"{kind}:")

@@ -11,8 +11,9 @@ folds_near_duplicates.csv  with --near-duplicates: image_a,image_b,distance,grou
 import argparse
 from pathlib import Path
 
-from arguments import add_near_duplicate_arguments, check_near_duplicate_arguments
+from arguments import add_manifest_argument, add_near_duplicate_arguments, check_near_duplicate_arguments
 from cli import new_parser, positive, refuse_overwriting, run, seed
+from parsing import renamed
 from skinmtl.data.manifest import read_manifest
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
 from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split
@@ -20,10 +21,11 @@ from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
+    add_manifest_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write: image,fold")
-    parser.add_argument("--k", type=positive, default=5, help="number of folds (default %(default)s, the paper's)")
-    parser.add_argument("--seed", type=seed, default=1, help="of the random order (default %(default)s)")
+    parser.add_argument("--n-folds", type=positive, default=5, metavar="N", help="default %(default)s, the paper's")
+    renamed(parser, "--k", "--n-folds")
+    parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of the random order (default %(default)s)")
     parser.add_argument(
         "--by",
         choices=("group", "image"),
@@ -51,8 +53,8 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
     check_near_duplicate_arguments(parser, args)
-    if args.k == 1:
-        parser.error("--k: one fold leaves nothing to train on; make two or more")
+    if args.n_folds == 1:
+        parser.error("--n-folds: one fold leaves nothing to train on; make two or more")
     if args.near_duplicates is not None and args.by == "image":
         parser.error("--near-duplicates are sought across groups: it goes with --by group")
     if args.merge_near_duplicates and args.near_duplicates is None:
@@ -76,7 +78,7 @@ def main() -> None:
     search = None
     if args.images:
         search = Search(args.images, args.near_duplicates, args.least_correlation, args.workers)
-    split = Split(args.k, args.seed, args.by, args.balance, search, args.merge_near_duplicates)
+    split = Split(args.n_folds, args.seed, args.by, args.balance, search, args.merge_near_duplicates)
     for line in write_split(manifest, args.out, split, vars(args)):
         print(line)
 

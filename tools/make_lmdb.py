@@ -4,7 +4,7 @@
 import argparse
 from pathlib import Path
 
-from arguments import add_fold_arguments, check_fold_arguments
+from arguments import add_data_arguments, add_fold_arguments, check_fold_arguments
 from cli import new_parser, positive, run, seed, usable_cores
 from skinmtl.data.folds import select
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
@@ -13,8 +13,7 @@ from skinmtl.data.manifest import read_manifest
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--manifest", type=Path, required=True, help="the CSV: image,lesions,location and group")
-    parser.add_argument("--images", type=Path, required=True, help="the folder that the manifest's images are in")
+    add_data_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="the folder to make; it must not exist")
     add_fold_arguments(parser)
     sizes = parser.add_mutually_exclusive_group()
@@ -28,9 +27,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar=("FROM", "TO"),
         help="draw each copy's shorter side from this range instead, both ends included (the paper: 256 480)",
     )
-    parser.add_argument("--copies", type=positive, default=1, help="records an image, with --jitter (default 1)")
-    parser.add_argument("--seed", type=seed, default=1, help="of order and jitter (default %(default)s)")
-    parser.add_argument("--workers", type=positive, default=usable_cores(), help="processes (default: one a core)")
+    parser.add_argument(
+        "--copies", metavar="N", type=positive, default=1, help="records an image, with --jitter (default 1)"
+    )
+    parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of order and jitter (default %(default)s)")
+    parser.add_argument(
+        "--workers", metavar="N", type=positive, default=usable_cores(), help="processes (default: one a core)"
+    )
     return parser
 
 

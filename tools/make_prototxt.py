@@ -8,6 +8,7 @@ from typing import Tuple
 
 from caffe_files.errors import InputError
 from cli import finite, new_parser, not_negative, positive, run
+from parsing import renamed
 from skinmtl.nets.label_names import KINDS, names_of, write_label_names
 from skinmtl.nets.multi_task import MODELS, NetOptions
 from skinmtl.nets.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files
@@ -21,7 +22,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--model", choices=sorted(MODELS), required=True, help="both heads (mtl), or one of them")
     parser.add_argument("--trunk", choices=sorted(TRUNKS), help="of the model's family (default: as the model's name)")
-    parser.add_argument("--crop", type=positive, help="input side (default: the published 224; AlexNet 227)")
+    parser.add_argument(
+        "--crop", metavar="PIXELS", type=positive, help="input side (default: the published 224; AlexNet 227)"
+    )
     parser.add_argument(
         "--mean",
         type=finite,
@@ -48,22 +51,27 @@ def make_parser() -> argparse.ArgumentParser:
         "scratch; an AlexNet has none",
     )
     parser.add_argument(
-        "--jitter",
-        choices=("offline", "online"),
-        default="offline",
-        help="training images at the scales that they are stored at (default), or stored once and at a new random "
-        "scale each time, by the layer skinmtl.layers.JitteredImageData",
+        "--online-jitter",
+        action="store_true",
+        help="training images are stored once, and each is seen at a new random scale each time, by the layer "
+        "skinmtl.layers.JitteredImageData (default: at the scales that they are stored at)",
     )
+    jitter = {"online": ["--online-jitter"], "offline": []}
+    renamed(parser, "--jitter", "--online-jitter", of_values=jitter)
     parser.add_argument(
-        "--scales", type=positive, nargs=2, metavar=("MIN", "MAX"), help="of --jitter online (default: 256 480)"
+        "--scales", type=positive, nargs=2, metavar=("MIN", "MAX"), help="of --online-jitter (default: 256 480)"
     )
-    parser.add_argument("--seed", type=not_negative, metavar="S", help="of --jitter online (default: 1)")
-    parser.add_argument("--batch-size", type=positive, help="default: the paper's 20; AlexNet 256")
+    parser.add_argument("--seed", type=not_negative, metavar="S", help="of --online-jitter (default: 1)")
+    parser.add_argument("--batch-size", metavar="N", type=positive, help="default: the paper's 20; AlexNet 256")
     parser.add_argument("--test-batch-size", type=positive, help="default: the largest to 50 that divides the test set")
     parser.add_argument("--lesions", type=positive, metavar="P", help="number of lesions (default: as the data has)")
     parser.add_argument("--locations", type=positive, metavar="Q", help="number of locations (default: the same)")
-    parser.add_argument("--train-data", type=Path, required=True, help="folder of training LMDBs, as Caffe will see it")
-    parser.add_argument("--test-data", type=Path, required=True, help="folder of test LMDBs, as Caffe will see it")
+    parser.add_argument(
+        "--train-data", metavar="DIR", type=Path, required=True, help="folder of training LMDBs, as Caffe will see it"
+    )
+    parser.add_argument(
+        "--test-data", metavar="DIR", type=Path, required=True, help="folder of test LMDBs, as Caffe will see it"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write train, test and deploy.prototxt to")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the files in --out differ")
     return parser
@@ -81,11 +89,11 @@ def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     for flag, value in (("stride-on", args.stride_on), ("pool1", args.pool1)):
         if value and not isinstance(trunk, ResNet):
             parser.error(f"--{flag} {value}: {args.trunk or model.trunk} is no ResNet; leave it out")
-    if args.jitter == "offline" and (args.scales or args.seed is not None):
-        parser.error("--scales and --seed go with --jitter online")
+    if not args.online_jitter and (args.scales or args.seed is not None):
+        parser.error("--scales and --seed go with --online-jitter")
     if args.scales and args.scales[0] > args.scales[1]:
         parser.error("--scales: the smallest first")
-    if args.jitter == "online":
+    if args.online_jitter:
         parser.set_defaults(scales=SCALES, seed=SEED)
     parser.set_defaults(
         trunk=model.trunk,
@@ -106,7 +114,7 @@ def command_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str
     words = ["tools/make_prototxt.py"]
     for name, value in vars(args).items():
         if name != "check" and value != parser.get_default(name):
-            values = [str(one) for one in (value if isinstance(value, list) else [value])]
+            values = [] if value is True else map(str, value if isinstance(value, list) else [value])
             words += [f"--{name.replace('_', '-')}", *values]
     return " ".join(map(shlex.quote, words))
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Names the lesions and the place on the body in photographs, with a model folder that export.py made.
 
-examples: tools/predict.py --model models/mtl photo.jpg
-          tools/predict.py --model models/mtl --json photographs/ > predictions.jsonl
-          curl --silent ADDRESS | tools/predict.py --model models/mtl -
+examples: tools/predict.py --model-folder models/mtl photo.jpg
+          tools/predict.py --model-folder models/mtl photographs/ --json-lines predictions.jsonl
+          curl --silent ADDRESS | tools/predict.py --model-folder models/mtl -
 
 Tells every lesion whose probability reaches the threshold, and the three likeliest places. Images that cannot be used
 are named on standard error, a line each, the others are still predicted, and the exit status is 1. Research software:
@@ -12,17 +12,23 @@ not a medical device.
 
 import argparse
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Callable, Iterator, Optional
 
 from arguments import add_engine_arguments, check_engine_arguments, engine_of
 from caffe_files.errors import InputError
-from cli import finite, new_parser, positive, run, usable_cores
+from caffe_files.outputs import new_file
+from cli import finite, new_parser, positive, refuse_overwriting, run, usable_cores
+from parsing import renamed
 from skinmtl.publishing.model_folder import read_model_folder
 from skinmtl.publishing.photographs import STANDARD_INPUT, gather
 from skinmtl.publishing.predicting import Predictor, predict
 from skinmtl.publishing.wording import as_json, as_text, tell
 from skinmtl.scores.crops import CROPS, CUTS
 from skinmtl.scores.forward import Protocol
+
+STANDARD_OUTPUT = Path("-")
 
 
 def probability(text: str) -> float:
@@ -38,7 +44,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="a file, a folder of images, or - for standard input"
     )
-    parser.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="a model folder of export.py")
+    parser.add_argument("--model-folder", type=Path, required=True, metavar="FOLDER", help="made by export.py")
+    renamed(parser, "--model", "--model-folder")
     parser.add_argument(
         "--threshold",
         type=probability,
@@ -47,8 +54,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="least probability of a lesion to be told (default %(default)s, our choice: likelier than not)",
     )
     parser.add_argument(
-        "--json", action="store_true", help="JSON Lines: an object an image, with the probabilities of all labels"
+        "--json-lines",
+        type=Path,
+        metavar="FILE",
+        help="also write JSON Lines: one object per image, with the probabilities of all labels; - writes them to "
+        "standard output in place of the text",
     )
+    renamed(parser, "--json", "--json-lines", ["--json-lines", "-"])
     parser.add_argument(
         "--attention",
         type=Path,
@@ -63,10 +75,16 @@ def make_parser() -> argparse.ArgumentParser:
         default=CROPS,
         help="squares an image whose probabilities are averaged; 1: the centre alone (default %(default)s)",
     )
-    parser.add_argument("--batch-size", type=positive, default=10, help="crops a forward pass (default %(default)s)")
+    parser.add_argument(
+        "--batch-size", metavar="N", type=positive, default=10, help="crops a forward pass (default %(default)s)"
+    )
     add_engine_arguments(parser)
     parser.add_argument(
-        "--workers", type=positive, default=usable_cores(), help="processes that read images (default: one a core)"
+        "--workers",
+        metavar="N",
+        type=positive,
+        default=usable_cores(),
+        help="processes that read images (default: one a core)",
     )
     return parser
 
@@ -77,27 +95,40 @@ def parse_args() -> argparse.Namespace:
     check_engine_arguments(parser, args)
     if args.images.count(STANDARD_INPUT) > 1:
         parser.error("- stands for one image; give it once")
+    if args.json_lines is not None:
+        refuse_overwriting(parser, args.json_lines, *(Path(image) for image in args.images if image != STANDARD_INPUT))
     if args.attention is not None and args.crops != CROPS:
         parser.error(f"--attention goes with {CROPS} crops, which together show the whole image")
     return args
 
 
+@contextmanager
+def json_lines(path: Optional[Path]) -> Iterator[Optional[Callable[[str], object]]]:
+    """What writes a line to the file, whole when the block ends well, or to standard output; nothing without a path."""
+    if path is None or path == STANDARD_OUTPUT:
+        yield tell if path else None
+        return
+    with new_file(path) as partial, open(str(partial), "w", encoding="ascii") as file:
+        yield lambda line: file.write(f"{line}\n")
+
+
 def main() -> None:
     args = parse_args()
-    model = read_model_folder(args.model)
+    model = read_model_folder(args.model_folder)
     items, told = gather(args.images, sys.stdin and sys.stdin.buffer)
     for line in told:
         print(line, file=sys.stderr)
     protocol = Protocol(model.short_side, model.mean, args.batch_size, engine_of(args), args.workers, args.crops)
     predictor = Predictor(model, protocol, attends=args.attention is not None)
     made, bad = predictor.record(), []
-    for prediction in predict(predictor, items, args.attention, vars(args)):
-        if prediction.problem:
-            bad.append(f"{prediction.item.name}: {prediction.problem}; mend it or leave it out")
-        if args.json:
-            tell(as_json(prediction, model.labels, args.threshold, made))
-        elif not prediction.problem:
-            tell(as_text(prediction, model.labels, args.threshold))
+    with json_lines(args.json_lines) as write:
+        for prediction in predict(predictor, items, args.attention, vars(args)):
+            if prediction.problem:
+                bad.append(f"{prediction.item.name}: {prediction.problem}; mend it or leave it out")
+            if write:
+                write(as_json(prediction, model.labels, args.threshold, made))
+            if write is not tell and not prediction.problem:
+                tell(as_text(prediction, model.labels, args.threshold))
     if bad:
         raise InputError("\n".join(bad))
 

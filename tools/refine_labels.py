@@ -31,7 +31,7 @@ from skinmtl.refinement.write import summary, write_refinement
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--manifest", type=Path, help="the CSV: image,lesions,location and group")
+    parser.add_argument("--manifest", metavar="CSV", type=Path, help="the CSV: image,lesions,location and group")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the folder to make; it must not exist")
     parser.add_argument(
         "--map",

@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from cli import new_parser, positive, run, seed
+from parsing import renamed
 from skinmtl.data.manifest import read_manifest
 from skinmtl.report.paper import BUNDLED
 from skinmtl.report.write import Settings, write_report
@@ -20,12 +21,17 @@ from skinmtl.report.write import Settings, write_report
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--experiment", type=Path, required=True, metavar="EXP", help="the folder of the experiment")
-    parser.add_argument("--manifest", type=Path, required=True, help="the CSV that it was made from")
+    parser.add_argument("--manifest", metavar="CSV", type=Path, required=True, help="the CSV that it was made from")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the report's folder (default: EXP/report)")
     parser.add_argument(
-        "--resamples", type=positive, default=10000, help="of the groups, for the intervals (default %(default)s)"
+        "--bootstrap",
+        type=positive,
+        default=10000,
+        metavar="N",
+        help="resamples of the groups, for the intervals (default %(default)s)",
     )
-    parser.add_argument("--seed", type=seed, default=1, help="of the resamples (default %(default)s)")
+    renamed(parser, "--resamples", "--bootstrap")
+    parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of the resamples (default %(default)s)")
     parser.add_argument(
         "--paper-table",
         type=Path,
@@ -34,10 +40,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="lesion,alexnet,resnet,mtl,ensemble to show beside (default: the paper's Table 1)",
     )
     parser.add_argument(
-        "--require-complete",
+        "--fail-if-incomplete",
         action="store_true",
         help="make no report but exit with status 1 where scores of a model on a fold are missing",
     )
+    renamed(parser, "--require-complete", "--fail-if-incomplete")
     return parser
 
 
@@ -51,7 +58,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    settings = Settings(args.resamples, args.seed, args.paper_table, args.require_complete)
+    settings = Settings(args.bootstrap, args.seed, args.paper_table, args.fail_if_incomplete)
     print(write_report(args.experiment, read_manifest(args.manifest), args.out, settings, vars(args)))
     print(f"\nreport: {args.out / 'index.html'}")
 

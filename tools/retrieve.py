@@ -35,12 +35,16 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="IMAGE",
         help="one image, with --deploy and --weights; repeatable",
     )
-    parser.add_argument("--deploy", type=Path, help="with --query: the deploy.prototxt that made the features")
-    parser.add_argument("--weights", type=Path, help="with --query: the caffemodel that made the features")
+    parser.add_argument(
+        "--deploy", metavar="FILE", type=Path, help="with --query: the deploy.prototxt that made the features"
+    )
+    parser.add_argument("--weights", metavar="W", type=Path, help="with --query: the caffemodel that made the features")
     add_engine_arguments(parser.add_argument_group("with --query"))
-    parser.add_argument("--k", type=positive, default=5, help="neighbours a query (default %(default)s)")
+    parser.add_argument("--k", metavar="N", type=positive, default=5, help="neighbours a query (default %(default)s)")
     parser.add_argument("--out", type=Path, metavar="CSV", help="the table to write; with --query it may be left out")
-    parser.add_argument("--json", type=Path, help="with --queries: the summary, what made it and from what")
+    parser.add_argument(
+        "--json", metavar="FILE", type=Path, help="with --queries: the summary, what made it and from what"
+    )
     return parser
 
 

@@ -52,7 +52,7 @@ def several_paths(text: str) -> List[Path]:
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--solver", type=Path, required=True, help="hyper-parameters; its nets and policy are replaced")
-    parser.add_argument("--net", type=Path, required=True, metavar="DIR", help="with train.prototxt and test.prototxt")
+    parser.add_argument("--net", type=Path, required=True, metavar="NET", help="with train.prototxt and test.prototxt")
     parser.add_argument(
         "--weights", type=several_paths, default=[], metavar="W[,W2]", help="caffemodels to start from, by layer name"
     )
@@ -79,7 +79,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-iter", type=positive, metavar="N", help="default: the solver's; may grow on --resume")
     parser.add_argument("--base-lr", type=rate, metavar="RATE", help="first learning rate (default: the solver's)")
     parser.add_argument(
-        "--seed", type=solver_seed, help=f"of all that is drawn (default: the solver's random_seed, or {SEED})"
+        "--seed",
+        metavar="S",
+        type=solver_seed,
+        help=f"of all that is drawn (default: the solver's random_seed, or {SEED})",
     )
     parser.add_argument(
         "--test-interval", type=positive, metavar="N", help=f"iterations (default: the solver's, or {TEST_INTERVAL})"

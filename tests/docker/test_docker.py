@@ -240,7 +240,7 @@ class TestScripts:
         (run.docker / "base_is_given").touch()
         done = run("check_image.sh", "cpu", python3="exit 0", caffe='case "$*" in *python_layer*) exit 1 ;; esac')
         assert done.returncode == 0, done.stderr
-        assert "--jitter online" in done.stdout
+        assert "--online-jitter" in done.stdout
 
     def test_an_image_whose_tools_do_not_start_is_not_finished(self, run):
         done = run("check_image.sh", "cpu", python3="exit 0", caffe="exit 0", skinmtl="exit 1")

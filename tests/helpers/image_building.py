@@ -106,13 +106,13 @@ def short_demo(train: str, score: str) -> str:
     return rf"""
 set -eu
 data="--manifest data/manifest.csv --images data/images --folds folds.csv --fold 0"
-make_demo_data.py --out data --images 120 >/dev/null
+make_demo_data.py --out data --count 120 >/dev/null
 make_folds.py --manifest data/manifest.csv --out folds.csv >/dev/null
 make_lmdb.py $data --subset train --short-side 96 --out train
 make_lmdb.py $data --subset test --short-side 73 --out test
 make_prototxt.py --model resnet50_mtl --trunk tiny --crop 64 --batch-norm batch --batch-size 8 --test-batch-size 24 \
     --lesions 10 --locations 7 --train-data train --test-data test {
-        "" if "torch" in train else "--jitter online --scales 73 96"
+        "" if "torch" in train else "--online-jitter --scales 73 96"
     } --out net
 sed -e 's|prototxt/tiny_mtl/|net/|' -e 's|work/demo/|./|' -e 's|^display: .*|display: 2|' \
     -e 's|^test_iter: .*|test_iter: 1|' /opt/skinmtl/solvers/tiny_mtl.prototxt >solver.prototxt

@@ -221,7 +221,7 @@ def test_wrong_usage_is_status_2(tool, options, tmp_path, arguments, words):
 
 
 def test_a_reader_that_leaves_is_no_error(options, tmp_path):
-    command = [sys.executable, TOOLS / "make_folds.py", *options[:2], "--k", 3, "--out", tmp_path / "f.csv"]
+    command = [sys.executable, TOOLS / "make_folds.py", *options[:2], "--n-folds", 3, "--out", tmp_path / "f.csv"]
     reader, writer = os.pipe()
     os.close(reader)
     finished = subprocess.run(list(map(str, command)), stdout=writer, stderr=subprocess.PIPE)

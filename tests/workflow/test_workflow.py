@@ -134,8 +134,8 @@ def test_paths_may_have_spaces(configured, tmp_path):
 def test_only_all_of_the_papers_models_make_a_complete_report(configured):
     models = yaml.safe_load((ROOT / "workflow" / "demo.yaml").read_text())["models"]
     one = {"resnet50_mtl": models["resnet50_mtl"]}
-    assert "--require-complete" not in planned(configured("demo.yaml", models=one))[1]
-    assert "--require-complete" in planned(configured("demo.yaml"))[1]
+    assert "--fail-if-incomplete" not in planned(configured("demo.yaml", models=one))[1]
+    assert "--fail-if-incomplete" in planned(configured("demo.yaml"))[1]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ class FigureInputs:
         for query in queries:
             if query not in both:
                 where = self._path if query in self.attention.images else self.attention.path
-                raise InputError(f"{where}: no image {query!r} in it; check --query")
+                raise InputError(f"{where}: no image {query!r} in it; check --image")
         self._check(queries)
         return [self._picture_row(query) for query in queries]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from caffe_files.errors import InputError
 
-REMEDY = "correct the param_str, or make the net with make_prototxt.py --jitter online"
+REMEDY = "correct the param_str, or make the net with make_prototxt.py --online-jitter"
 
 # in the text of a net, where a string's quotes may be escaped
 PACE = re.compile(r',\s*\\?"(?:workers|prefetch)\\?"\s*:\s*\w+|\\?"(?:workers|prefetch)\\?"\s*:\s*\w+\s*,\s*')

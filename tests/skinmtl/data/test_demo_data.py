@@ -42,7 +42,7 @@ EXPECTED = [  # draw_rows(6, 2, 1)
 def data(tool, tmp_path_factory):
     """Forty images and what the tool said."""
     folder = tmp_path_factory.mktemp("demo") / "data"
-    done = tool("make_demo_data.py", "--out", folder, "--images", 40, "--patients", 12, "--seed", 3, "--workers", 2)
+    done = tool("make_demo_data.py", "--out", folder, "--count", 40, "--patients", 12, "--seed", 3, "--workers", 2)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -97,7 +97,7 @@ def test_summary_and_record_count_the_manifest(data, manifest):
     locations = Counter(row["location"] for row in manifest)
     assert {name: n for name, n in record["counts"]["lesions"].items() if n} == lesions
     assert {name: n for name, n in record["counts"]["locations"].items() if n} == locations
-    assert record["arguments"] == {"images": 40, "patients": 12, "seed": 3}
+    assert record["arguments"] == {"count": 40, "patients": 12, "seed": 3}
     assert "40 images of 12 patients" in done.stdout
     printed = dict(line.rsplit(None, 1) for line in done.stdout.splitlines() if line.startswith("  "))
     assert {name.strip(): int(n) for name, n in printed.items() if int(n)} == {**lesions, **locations}
@@ -218,7 +218,7 @@ def test_a_lesion_changes_the_middle_of_the_picture(site):
 def test_a_folder_that_exists_is_left_alone(tool, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
-    done = tool("make_demo_data.py", "--out", tmp_path / "out", "--images", 3)
+    done = tool("make_demo_data.py", "--out", tmp_path / "out", "--count", 3)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "exists already" in done.stderr
@@ -246,7 +246,7 @@ def test_usage_errors(tool, tmp_path, arguments):
 def test_a_stopped_run_leaves_nothing(tmp_path, stop):
     command = [sys.executable, str(ROOT / "tools" / "make_demo_data.py"), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
-        [*command, "--images", "3000"],
+        [*command, "--count", "3000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -94,7 +94,7 @@ def test_refuses_a_fold_that_is_not_there(data, folds_file):
 
 
 def test_the_tool_deals_prints_and_repeats(tool, data, tmp_path):
-    command = ["make_folds.py", "--manifest", "data/manifest.csv", "--k", 3, "--out"]
+    command = ["make_folds.py", "--manifest", "data/manifest.csv", "--n-folds", 3, "--out"]
     finished = tool(*command, tmp_path / "a b.csv", cwd=tmp_path)
     assert (finished.returncode, finished.stderr) == (0, "")
     said = finished.stdout.splitlines()
@@ -117,7 +117,9 @@ def test_the_tool_deals_prints_and_repeats(tool, data, tmp_path):
 @pytest.mark.parametrize("by", ["image", "group"])
 def test_plain_random_folds_can_be_had_and_are_not_compared_with_random_ones(tool, data, tmp_path, by):
     words = ["--by", "image"] if by == "image" else ["--balance", "none"]
-    finished = tool("make_folds.py", "--manifest", data.manifest, "--k", 3, *words, "--out", tmp_path / "folds.csv")
+    finished = tool(
+        "make_folds.py", "--manifest", data.manifest, "--n-folds", 3, *words, "--out", tmp_path / "folds.csv"
+    )
     assert (finished.returncode, finished.stderr) == (0, "")
     assert "at random" not in finished.stdout
     manifest = read_manifest(data.manifest)
@@ -128,7 +130,7 @@ def test_plain_random_folds_can_be_had_and_are_not_compared_with_random_ones(too
 def test_the_tool_names_a_label_that_cannot_be_in_every_fold(tool, data):
     lines = data.manifest.read_text(encoding="utf-8").splitlines()
     data.manifest.write_text("\n".join([*lines, "rare.png,naevus;scar,nose,0"]) + "\n", encoding="utf-8")
-    finished = tool("make_folds.py", "--manifest", data.manifest, "--k", 3, "--out", data.folder / "folds.csv")
+    finished = tool("make_folds.py", "--manifest", data.manifest, "--n-folds", 3, "--out", data.folder / "folds.csv")
     assert "lesion 'scar' is in 1 group: it cannot be in each of 3 folds" in finished.stdout.splitlines()
     assert "location 'nose' is in 1 group: it cannot be in each of 3 folds" in finished.stdout.splitlines()
 
@@ -146,7 +148,7 @@ WRONG_USAGE = [
     ),
     (["--out", "manifest.csv"], "manifest.csv: is an input of this command; name another file to write"),
     (["--out", "folds.json"], "folds.json: is where the report goes; name the folds .csv"),
-    (["--k", "1"], "--k: one fold leaves nothing to train on; make two or more"),
+    (["--n-folds", "1"], "--n-folds: one fold leaves nothing to train on; make two or more"),
 ]
 
 
@@ -158,7 +160,7 @@ def test_wrong_usage(data):
 
 
 def test_the_tool_refuses_more_folds_than_groups(tool, refused, data):
-    finished = tool("make_folds.py", "--manifest", data.manifest, "--k", 7, "--out", data.folder / "folds.csv")
+    finished = tool("make_folds.py", "--manifest", data.manifest, "--n-folds", 7, "--out", data.folder / "folds.csv")
     refused(finished, data.manifest, "6 groups cannot fill 7 folds")
     assert sorted(path.name for path in data.folder.iterdir()) == ["images", "manifest.csv"]
 

@@ -88,8 +88,18 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(data, tool, tmp_path_factory):
     out = tmp_path_factory.mktemp("made") / "out"
-    arguments = ("--images", data / "images", "--folds", data / "folds.csv", "--sheet", 4, "--out", out, "--strict")
-    return tool("describe.py", data / "manifest.csv", *arguments), out
+    arguments = (
+        "--images",
+        data / "images",
+        "--folds",
+        data / "folds.csv",
+        "--sheet",
+        4,
+        "--out",
+        out,
+        "--fail-if-findings",
+    )
+    return tool("describe.py", "--manifest", data / "manifest.csv", *arguments), out
 
 
 @pytest.fixture()
@@ -159,7 +169,7 @@ class TestTool:
             assert int(row["fold 0"]) + int(row["fold 1"]) == len(has)
         assert [each["name"] for each in record["labels"]["lesions"]] == sorted(LESIONS)
         assert (record["files"]["looked_at"], record["files"]["usable"]) == (24, 22)
-        assert record["arguments"]["strict"] is True and len(record["inputs_sha256"]) == 2
+        assert record["arguments"]["fail_if_findings"] is True and len(record["inputs_sha256"]) == 2
         images = {row["image"]: row for row in read(out / "images.csv")}
         assert (images["5.png"]["width"], images["5.png"]["height"], images["5.png"]["format"]) == ("270", "190", "PNG")
 
@@ -264,15 +274,19 @@ class TestLibrary:
 
 
 def test_wrong_use_is_a_usage_error(tmp_path):
-    command_lines = [["manifest.csv", "--out", "out", *flags] for flags in (["--strict"], ["--sheet", 301])]
+    command_lines = [
+        ["--manifest", "manifest.csv", "--out", "out", *flags] for flags in (["--fail-if-findings"], ["--sheet", 301])
+    ]
     assert usage_errors("describe", command_lines, tmp_path) == [
-        "--strict needs --images",
+        "--fail-if-findings needs --images",
         "--sheet: at most 300 images fit on a contact sheet",
     ]
 
 
 def test_a_manifest_that_is_not_there(tool, refused, tmp_path):
-    refused(tool("describe.py", tmp_path / "no.csv", "--out", tmp_path / "out"), "no.csv", "cannot be read")
+    refused(
+        tool("describe.py", "--manifest", tmp_path / "no.csv", "--out", tmp_path / "out"), "no.csv", "cannot be read"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -284,7 +298,7 @@ def test_a_stopped_run_leaves_nothing(data, tmp_path):
         (images / f"{n}.png").symlink_to(data / "images" / "19.png")
         lines.append(f"{n}.png,l,x")
     (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
-    command = [sys.executable, str(ROOT / "tools" / "describe.py"), str(tmp_path / "manifest.csv")]
+    command = [sys.executable, str(ROOT / "tools" / "describe.py"), "--manifest", str(tmp_path / "manifest.csv")]
     command += ["--images", str(images), "--out", str(tmp_path / "out"), "--workers", "2"]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while not list(tmp_path.glob(".out.*")) and run.poll() is None:

@@ -196,7 +196,7 @@ def test_a_bad_line_of_neighbours_is_named(files, line, said):
     ("lines", "query", "said"),
     [
         ("7.png,1,3.png,1,0,0", None, "has none of the 2 images"),
-        ("0.png,1,3.png,1,0,0", "1.png", "no image '1.png' in it; check --query"),
+        ("0.png,1,3.png,1,0,0", "1.png", "no image '1.png' in it; check --image"),
         ("0.png,1,7.png,1,0,0", "0.png", ":2: image '7.png' is not in"),
         ("0.png,1,3.png,1,1,0", "0.png", ":2: shared_lesion is not what the labels"),
         ("0.png,1,2.png,1,1,1\n0.png,2,3.png,1,,", "0.png", ":3: shared_lesion is not what the labels"),
@@ -263,5 +263,5 @@ def test_the_tool_refuses_bad_input_in_one_line_and_wrong_flags_as_usage(tool, r
     files.npz.unlink()
     refused(tool("figure3.py", *files.flags, "--out", out), files.npz, "cannot be read", "attend.py")
     assert tool("figure3.py", *files.flags, "--out", out.with_suffix(".pdf")).returncode == 2
-    assert tool("figure3.py", *files.flags, "--out", out, "--rows", 2, "--query", "0.png").returncode == 2
+    assert tool("figure3.py", *files.flags, "--out", out, "--rows", 2, "--image", "0.png").returncode == 2
     assert not out.exists()

@@ -71,7 +71,15 @@ def test_an_import_from_download_to_folds(tool, downloaded, tmp_path):
     assert folds == f"next: tools/make_folds.py --manifest {out}/manifest.csv --out {out}/folds.csv"
     assert lmdb.startswith(f"then: tools/make_lmdb.py --manifest {out}/manifest.csv --images '{downloaded}' ")
     folds = tool(
-        "make_folds.py", "--manifest", out / "manifest.csv", "--out", out / "folds.csv", "--k", "2", "--by", "image"
+        "make_folds.py",
+        "--manifest",
+        out / "manifest.csv",
+        "--out",
+        out / "folds.csv",
+        "--n-folds",
+        "2",
+        "--by",
+        "image",
     )
     assert folds.returncode == 0, folds.stderr
 

@@ -1,4 +1,4 @@
-"""make_prototxt.py --jitter online: the training net alone draws scales, and everything else takes such a net."""
+"""make_prototxt.py --online-jitter: the training net alone draws scales, and everything else takes such a net."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skinmtl.layers.settings import JitterSettings, read_settings
 from skinmtl.nets.multi_task import NetOptions, make_net
 
 TINY = ("--model", "resnet50_mtl", "--trunk", "tiny", "--crop", 64, "--batch-norm", "batch", "--batch-size", 8)
-ONLINE = ("--jitter", "online", "--scales", 66, 72)
+ONLINE = ("--online-jitter", "--scales", 66, 72)
 
 
 def options(**changes):
@@ -57,7 +57,7 @@ def test_the_param_str_stands_readable_in_the_file_and_survives_it(tmp_path):
 
 def test_the_first_line_makes_the_files_again(tool, online_net, tmp_path):
     command = re.match(r"# made by: tools/(.*)", (online_net / "train.prototxt").read_text()).group(1)
-    assert "--jitter online --scales 66 72" in command
+    assert "--online-jitter --scales 66 72" in command
     done = tool(*shlex.split(command), "--check", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
@@ -65,9 +65,9 @@ def test_the_first_line_makes_the_files_again(tool, online_net, tmp_path):
 def test_scales_and_seed_go_with_online_alone(tool, tmp_path):
     data = ["--train-data", "a", "--test-data", "b", "--out", tmp_path / "net"]
     for flags, words in (
-        (["--scales", 66, 72], "--scales and --seed go with --jitter online"),
-        (["--seed", 3], "--scales and --seed go with --jitter online"),
-        (["--jitter", "online", "--scales", 72, 66], "--scales: the smallest first"),
+        (["--scales", 66, 72], "--scales and --seed go with --online-jitter"),
+        (["--seed", 3], "--scales and --seed go with --online-jitter"),
+        (["--online-jitter", "--scales", 72, 66], "--scales: the smallest first"),
     ):
         done = tool("make_prototxt.py", *TINY, *flags, *data)
         assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"make_prototxt.py: error: {words}")
@@ -78,8 +78,8 @@ def test_data_that_cannot_be_drawn_from_is_one_line(tool, refused, small_set, tm
         data = ["--train-data", train, "--test-data", small_set.test, "--out", tmp_path / "no"]
         return tool("make_prototxt.py", *TINY, *flags, *data)
 
-    refused(made(small_set.train, "--jitter", "online"), "72 pixels on the shorter side, too small to draw 480")
-    refused(made(small_set.train, "--jitter", "online", "--scales", 60, 72), "--scales 60: below the crop of 64")
+    refused(made(small_set.train, "--online-jitter"), "72 pixels on the shorter side, too small to draw 480")
+    refused(made(small_set.train, "--online-jitter", "--scales", 60, 72), "--scales 60: below the crop of 64")
     copies = tmp_path / "copies"
     shutil.copytree(str(small_set.train), str(copies))
     summary = {**json.loads((copies / "dataset.json").read_text()), "copies": 3, "short_side": [66, 72]}

@@ -247,10 +247,10 @@ def test_a_wrong_command_line_is_a_usage_error(tmp_path):
     given = [
         files[:2],
         [*files, "a.pth"],
-        [*files, "b", "--std", 1, 0, 1],
-        [*files, "b", "--mean", 123, 117, 104],
+        [*files, "b", "--rgb-std", 1, 0, 1],
+        [*files, "b", "--rgb-mean", 123, 117, 104],
         [*files, "b", "--stride-on", "2x2"],
     ]
     said = usage_errors("convert_weights", given, tmp_path)
     assert said[1] == "a.pth: is an input of this command; name another file to write"
-    assert said[2] == said[3] == "--mean and --std are of pixels of 0 to 1"
+    assert said[2] == said[3] == "--rgb-mean and --rgb-std are of pixels of 0 to 1"

@@ -120,7 +120,7 @@ def test_a_model_with_strides_on_the_1x1_and_other_pixels_answers_as_in_pytorch_
     model, image = random_resnet50("1x1", seed=2), image_of(97)
     torch.save({"epoch": 3, "model": model.state_dict()}, str(tmp_path / "v1.pth"))
     mean, std = (0.5, 0.4, 0.3), (0.5, 0.3, 0.1)
-    flags = ["--stride-on", "1x1", "--mean", *mean, "--std", *std]
+    flags = ["--stride-on", "1x1", "--rgb-mean", *mean, "--rgb-std", *std]
     done = tool("convert_weights.py", "--checkpoint", tmp_path / "v1.pth", "--out", tmp_path / "v1.caffemodel", *flags)
     assert done.returncode == 0, done.stderr
     assert "160 layers of" in done.stdout
@@ -149,7 +149,7 @@ def test_the_record_says_what_made_the_caffemodel(v15, converted):
     assert record["checkpoint_sha256"] == hashlib.sha256(v15[1].read_bytes()).hexdigest()
     assert record["sha256"] == hashlib.sha256(converted.read_bytes()).hexdigest()
     assert record["net"] == {"stride_on": "3x3", "pool1": "padded", "mean": list(CAFFE_MEAN)}
-    assert record["made_by"]["arguments"]["std"] == list(STD)
+    assert record["made_by"]["arguments"]["rgb_std"] == list(STD)
 
 
 WEIGHTS = {"conv1.weight": torch.arange(12.0).reshape(3, 4), "bn1.num_batches_tracked": torch.tensor(7)}

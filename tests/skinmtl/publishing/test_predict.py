@@ -70,7 +70,9 @@ def test_a_folder_as_json_with_what_made_it(tool, model, photographs, expected, 
     shutil.copytree(str(photographs.images), str(folder))
     (folder / "notes.txt").write_text("")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n")
-    done = tool("predict.py", "--model", model.path, "--json", "--threshold", 0, folder, "no such.jpg")
+    done = tool(
+        "predict.py", "--model-folder", model.path, "--json-lines", "-", "--threshold", 0, folder, "no such.jpg"
+    )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"{folder}: 1 file has another ending and is left out",
@@ -95,9 +97,21 @@ def test_a_folder_as_json_with_what_made_it(tool, model, photographs, expected, 
 
 
 @pytest.mark.caffe
+def test_json_lines_in_a_file_beside_the_text(tool, model, photographs, tmp_path):
+    words = ("--model-folder", model.path, photographs.images / "arm.jpg")
+    lines = tmp_path / "made" / "lines.jsonl"
+    told = tool("predict.py", *words, tmp_path / "no such.jpg", "--json-lines", lines)
+    assert told.returncode == 1
+    assert told.stdout == tool("predict.py", *words).stdout
+    assert lines.read_text() == tool("predict.py", *words, tmp_path / "no such.jpg", "--json-lines", "-").stdout
+    assert len(lines.read_text().splitlines()) == 2
+    assert tool("predict.py", *words, "--json-lines", words[-1]).returncode == 2
+
+
+@pytest.mark.caffe
 def test_standard_input_in_words(model, photographs, expected):
     data = (photographs.images / "arm.jpg").read_bytes()
-    command = [*TOOL, "--model", str(model.path), "-", "--threshold", "1"]
+    command = [*TOOL, "--model-folder", str(model.path), "-", "--threshold", "1"]
     done = subprocess.run(command, input=data, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     lesions, locations = expected[10].lesion_scores[0], expected[10].location_scores[0]
@@ -166,7 +180,16 @@ def test_a_stop_leaves_no_half_folder(model, photographs, tmp_path):
     for number in range(400):
         (tmp_path / f"{number}.jpg").symlink_to(many[0])
         many.append(str(tmp_path / f"{number}.jpg"))
-    command = [*TOOL, "--model", str(model.path), "--workers", "2", "--attention", str(tmp_path / "shown"), *many]
+    command = [
+        *TOOL,
+        "--model-folder",
+        str(model.path),
+        "--workers",
+        "2",
+        "--attention",
+        str(tmp_path / "shown"),
+        *many,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == f"{many[0]}\n"  # at work
     process.send_signal(signal.SIGINT)
@@ -179,22 +202,22 @@ def test_a_stop_leaves_no_half_folder(model, photographs, tmp_path):
 
 
 def test_a_folder_that_is_no_model_is_one_line(tool, refused, photographs):
-    done = tool("predict.py", "--model", photographs.images, photographs.images / "arm.jpg")
+    done = tool("predict.py", "--model-folder", photographs.images, photographs.images / "arm.jpg")
     refused(done, f"{photographs.images}/model.json: missing; ", "is no model folder of export.py")
 
 
 def test_wrong_usage(tmp_path):
     lines = [
-        ["--model", "m"],
+        ["--model-folder", "m"],
         ["a.jpg"],
-        ["--model", "m", "-", "-"],
-        ["--model", "m", "a.jpg", "--threshold", "1.5"],
-        ["--model", "m", "a.jpg", "--crops", "5"],
-        ["--model", "m", "a.jpg", "--crops", "1", "--attention", "d"],
-        ["--model", "m", "a.jpg", "--precision", "bf16"],
+        ["--model-folder", "m", "-", "-"],
+        ["--model-folder", "m", "a.jpg", "--threshold", "1.5"],
+        ["--model-folder", "m", "a.jpg", "--crops", "5"],
+        ["--model-folder", "m", "a.jpg", "--crops", "1", "--attention", "d"],
+        ["--model-folder", "m", "a.jpg", "--precision", "bf16"],
     ]
     words = [
-        *("IMAGE", "--model", "give it once", "not a number from 0 to 1", "invalid choice"),
+        *("IMAGE", "--model-folder", "give it once", "not a number from 0 to 1", "invalid choice"),
         *("goes with 10 crops", "--precision bf16"),
     ]
     for line, said in zip(usage_errors("predict", lines, tmp_path), words):

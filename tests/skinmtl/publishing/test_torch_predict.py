@@ -43,7 +43,7 @@ def told(python, *words):
 
 @needs_caffe
 def test_both_engines_predict_alike(of_torch, photographs):
-    words = ["--model", of_torch.path, "--json", photographs.images]
+    words = ["--model-folder", of_torch.path, "--json-lines", "-", photographs.images]
     by_torch = told(sys.executable, "--engine", "torch", *words)
     by_caffe = told(PYTHON, *words)
     assert len(by_torch) == len(by_caffe) == 3
@@ -70,5 +70,5 @@ def test_overlays_and_bad_images(of_torch, photographs, tmp_path):
 
 
 def test_a_python_without_pycaffe_says_which_engine_there_is(of_torch, photographs, tool, refused):
-    done = tool("predict.py", "--model", of_torch.path, photographs.images)
+    done = tool("predict.py", "--model-folder", of_torch.path, photographs.images)
     refused(done, "pycaffe is not importable by this Python", "--engine torch")

@@ -51,8 +51,8 @@ def made(whole, tmp_path):
 def page(whole, tool):
     """The finished tool and its page, of the complete experiment with a Figure 3."""
     shutil.copy(str(whole.path / "fold0/resnet50_mtl/run/curves.png"), str(whole.path / "figure3.png"))
-    arguments = ("--experiment", whole.path, "--manifest", whole.folder / "manifest.csv", "--resamples", 50)
-    done = tool("report.py", *arguments, "--out", whole.folder / "the report", "--require-complete")
+    arguments = ("--experiment", whole.path, "--manifest", whole.folder / "manifest.csv", "--bootstrap", 50)
+    done = tool("report.py", *arguments, "--out", whole.folder / "the report", "--fail-if-incomplete")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done, (whole.folder / "the report" / "index.html").read_text(encoding="utf-8")
 
@@ -70,7 +70,7 @@ def test_images_of_one_group_say_nothing_of_chance(made):
 
 
 def arguments(made, *more):
-    return ("--experiment", made.path, "--manifest", made.manifest.path, "--resamples", 20, *more)
+    return ("--experiment", made.path, "--manifest", made.manifest.path, "--bootstrap", 20, *more)
 
 
 @pytest.fixture()
@@ -219,7 +219,7 @@ class TestIncomplete:
 
     def test_require_complete_names_it_and_makes_nothing(self, made, tool, refused):
         (made.path / "fold1" / "ensemble" / "scores.npz").unlink()
-        done = tool("report.py", *arguments(made, "--require-complete"))
+        done = tool("report.py", *arguments(made, "--fail-if-incomplete"))
         refused(done, "not complete", "no scores of ensemble on fold 1 of the 3 folds")
         assert not (made.path / "report").exists()
 
@@ -368,7 +368,7 @@ class TestTheOldReport:
     def test_a_stopped_run_leaves_the_old_one_and_nothing_beside_it(self, made):
         old = report_of(made)[1]
         command = [sys.executable, str(ROOT / "tools" / "report.py"), *map(str, arguments(made))]
-        command += ["--resamples", "100000000"]
+        command += ["--bootstrap", "100000000"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
         for _ in range(600):
             if list(made.path.glob("*report.new*")):
@@ -383,6 +383,6 @@ class TestTheOldReport:
 
 
 def test_usage(tool, made):
-    done = tool("report.py", *arguments(made, "--resamples", "0"))
+    done = tool("report.py", *arguments(made, "--bootstrap", "0"))
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--resamples" in done.stderr
+    assert "--bootstrap" in done.stderr

@@ -109,11 +109,18 @@ def test_a_set_with_no_lesion_at_all_gives_null_and_never_nan(tool, tmp_path):
 
 class TestAtLeast:
     def test_figures_that_reach_their_floors_pass(self, tool, file):
-        done = tool("evaluate.py", file, "--at-least", "map_class=0.9", "--at-least", "location_top1=0.25")
+        done = tool("evaluate.py", file, "--fail-if-below", "map_class=0.9", "--fail-if-below", "location_top1=0.25")
         assert (done.returncode, done.stderr) == (0, "")
 
     def test_a_figure_below_its_floor_fails_after_the_output(self, tool, file, tmp_path):
-        arguments = ("--at-least", "map_class=0.9", "--at-least", "location_top1=0.5", "--at-least", "map_image=1")
+        arguments = (
+            "--fail-if-below",
+            "map_class=0.9",
+            "--fail-if-below",
+            "location_top1=0.5",
+            "--fail-if-below",
+            "map_image=1",
+        )
         done = tool("evaluate.py", file, "--json", tmp_path / "m.json", *arguments)
         assert done.returncode == 1
         assert done.stdout == EXPECTED_TABLE
@@ -125,7 +132,7 @@ class TestAtLeast:
     def test_a_missing_figure_fails(self, tool, tmp_path):
         path = tmp_path / "s.npz"
         write_scores(path, replace(SCORES, lesion_scores=None, lesion_labels=None, lesion_names=None))
-        done = tool("evaluate.py", path, "--at-least", "map_class=0")
+        done = tool("evaluate.py", path, "--fail-if-below", "map_class=0")
         assert done.returncode == 1
         assert done.stderr == f"evaluate.py: {path}: map_class is missing\n"
 
@@ -133,7 +140,7 @@ class TestAtLeast:
         "text", ["map=0.5", "map_class", "map_class=", "map_class=x", "map_class=nan", "map_class=60", "map_class=-0.1"]
     )
     def test_an_unknown_figure_or_a_malformed_value_is_usage(self, tool, file, text):
-        done = tool("evaluate.py", file, "--at-least", text)
+        done = tool("evaluate.py", file, "--fail-if-below", text)
         assert (done.returncode, done.stdout) == (2, "")
         assert repr(text) in done.stderr
 
@@ -177,13 +184,13 @@ def test_the_help_names_every_flag_with_an_example(tool):
     assert done.returncode == 0
     for words in (
         "--json",
-        "--at-least",
+        "--fail-if-below",
         "--bootstrap",
         "--seed",
         "--manifest",
         "--level",
         "example: --json metrics.json",
-        "example: --at-least map_class=0.6",
+        "example: --fail-if-below map_class=0.6",
         "tie",
     ):
         assert words in " ".join(done.stdout.split())
@@ -196,7 +203,7 @@ def test_a_reader_that_leaves_early_does_not_change_the_verdict(file, tmp_path, 
     os.close(reader)
     tool = [sys.executable, str(ROOT / "tools/evaluate.py"), str(file)]
     environment = dict(os.environ, PYTHONUNBUFFERED=unbuffered)
-    for floors, status in ([], 0), (["--at-least", "map_class=1"], 1):
+    for floors, status in ([], 0), (["--fail-if-below", "map_class=1"], 1):
         done = subprocess.run(tool + floors, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment)
         assert done.returncode == status, done.stderr
         assert done.stderr.count("\n") == status

@@ -90,7 +90,7 @@ def test_the_tool_says_it_fold_by_fold_and_in_all(tool, data):
 
 
 def test_it_fails_where_asked_to(tool, data):
-    finished = tool(*COMMAND, "--fail-on-leak", cwd=data.folder)
+    finished = tool(*COMMAND, "--fail-if-leak", cwd=data.folder)
     assert finished.returncode == 1
     assert finished.stderr == (
         "leakage.py: folds.csv: 2 test images leak; deal whole groups (make_folds.py --by group)\n"
@@ -101,7 +101,7 @@ def test_it_fails_where_asked_to(tool, data):
 def test_folds_of_whole_groups_do_not_fail(tool, data):
     whole = ["image,fold", *(f"image {n}.jpg,{n // 4}" for n in range(12))]
     (data.folder / "folds.csv").write_text("\n".join(whole) + "\n", encoding="utf-8")
-    assert tool(*COMMAND, "--fail-on-leak", cwd=data.folder).returncode == 0
+    assert tool(*COMMAND, "--fail-if-leak", cwd=data.folder).returncode == 0
 
 
 def test_near_duplicates_in_training_count_too(tool, small_set, tmp_path):
@@ -113,7 +113,7 @@ def test_near_duplicates_in_training_count_too(tool, small_set, tmp_path):
     cv2.imwrite(str(tmp_path / "images" / "0.jpg"), copy, [cv2.IMWRITE_JPEG_QUALITY, 60])
     command = ["leakage.py", "--manifest", small_set.manifest, "--folds", small_set.folds, "--workers", 1]
     search = ["--images", tmp_path / "images", "--near-duplicates", "--json", tmp_path / "leak.json"]
-    finished = tool(*command, *search, "--fail-on-leak")
+    finished = tool(*command, *search, "--fail-if-leak")
     assert finished.returncode == 1
     assert "2 test images leak" in finished.stderr
     assert "no two images have the same group" in finished.stdout

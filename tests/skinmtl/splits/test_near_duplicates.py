@@ -215,7 +215,7 @@ def album(tmp_path):
         lines.append(f"{name},{'ab'[n % 2]},x,{group},here")
     (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
     return SimpleNamespace(
-        folder=tmp_path, command=["make_folds.py", "--manifest", "manifest.csv", "--k", 3, "--out", "folds.csv"]
+        folder=tmp_path, command=["make_folds.py", "--manifest", "manifest.csv", "--n-folds", 3, "--out", "folds.csv"]
     )
 
 

@@ -132,7 +132,7 @@ def make(out: Path, images: int = 1200, patients: int = 400, seed: int = 1, work
         for _ in tqdm(ordered_map(_render_to, tasks, min(workers, images)), total=images, unit="image", disable=None):
             pass
         _write_labels(folder, rows)
-        arguments = {"images": images, "patients": patients, "seed": seed}  # workers change nothing
+        arguments = {"count": images, "patients": patients, "seed": seed}  # workers change nothing
         record = {**made_by(arguments), "counts": counts(rows)}
         write_json(folder / "demo.json", record)
     return rows
