@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
-from tqdm import tqdm
+import numpy as np
 
 from caffe_files.errors import InputError
 from skinmtl.figures.curves import draw_curves
@@ -15,28 +15,14 @@ from skinmtl.training import snapshots
 from skinmtl.training.divergence import LossGuard, chance_loss
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.log_file import append_row, cut_back, read_log, write_rows
-from skinmtl.training.plateau import Plateau, PlateauRule
+from skinmtl.training.plateau import Plateau
+from skinmtl.training.progress_bar import ProgressBar, say
 from skinmtl.training.run_folder import RunFolder
+from skinmtl.training.schedule import Schedule
 from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.stopping import StopRequest
+from skinmtl.training.telling import line_of_rate, line_of_test
 from skinmtl.training.validation import validate, watched_error
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When what is done, in iterations; and how the learning rate falls."""
-
-    max_iter: int
-    test_interval: int
-    snapshot_interval: int
-    display: int
-    base_lr: float
-    seed: int
-    plateau: PlateauRule
-    watch: str
-    keep_snapshots: int | None
-    rate_change: str
-    resume_data: str
 
 
 @dataclass(frozen=True)
@@ -50,10 +36,16 @@ class Outcome:
 
 @dataclass
 class Progress:
-    """What the next row of the log and the next decisions need to know; it is kept in every snapshot's record."""
+    """What the next row of the log and the next decisions need to know; it is kept in every snapshot's record.
+
+    tested  the iteration of the last test; `error` is what was watched there
+    best    the lowest such error so far, and its iteration
+    """
 
     rows: int = 0
     tested: int = 0
+    error: float | None = None
+    best: dict[str, Any] | None = None
     sums: dict[str, float] = field(default_factory=dict)
     iterations: int = 0
     recent: list[float] = field(default_factory=list)
@@ -69,6 +61,7 @@ class Training:
         self._guard = self._new_guard()
         self._last: snapshots.Snapshot | None = None
         self._seconds, self._timed = 0.0, 0
+        self._bar: ProgressBar | None = None
 
     def begin(self, weights: list[Path]) -> None:
         """At iteration 0."""
@@ -89,8 +82,7 @@ class Training:
     def run(self, stop: StopRequest) -> Outcome:
         """Trains to the end, or until `stop` has a signal: then it leaves a snapshot and comes back."""
         engine, schedule = self._engine, self._schedule
-        bar = tqdm(total=schedule.max_iter, initial=engine.iteration, unit="iteration", disable=None, smoothing=0.05)
-        with bar:
+        with ProgressBar(engine.iteration, schedule.max_iter, engine.images_per_iteration) as self._bar:
             while True:
                 at = engine.iteration
                 if self._test_is_due(at):
@@ -102,9 +94,7 @@ class Training:
                 if not ended and stop.signal is None:
                     if at and at % schedule.snapshot_interval == 0:
                         self._snapshot()
-                    losses = self._step()
-                    bar.set_postfix_str(self._postfix(losses), refresh=False)
-                    bar.update()
+                    self._bar.step(self._step(), self._plateau.rate)
                     continue
                 if at:
                     self._snapshot()
@@ -133,7 +123,7 @@ class Training:
 
     def _test(self, at: int, stop: StopRequest) -> None:
         """Tests, logs, and lowers the rate at a plateau; a stop in between leaves the test to the resumed run."""
-        values = validate(self._engine.test_batches(), self._inputs.names, lambda: stop.signal is not None)
+        values = validate(self._test_batches(), self._inputs.names, lambda: stop.signal is not None)
         if values is None:
             return
         fault = LossGuard(float("inf"), []).fault(
@@ -141,17 +131,35 @@ class Training:
         )
         if fault:
             raise self._diverged(fault)
-        self._log(at, values)
-        self._progress.tested = at
+        error = watched_error(values, self._schedule.watch)
+        row = self._log(at, values)
+        progress, rate = self._progress, self._plateau.rate
+        progress.tested, progress.error = at, error
+        if progress.best is None or error < progress.best["error"]:
+            progress.best = {"error": error, "iteration": at}
         draw_curves(read_log(self._folder.log), self._folder.curves)
-        if at % self._schedule.test_interval:
-            return  # the last iteration's extra test, which a run with more iterations would not make
-        if self._plateau.observe(watched_error(values, self._schedule.watch)) and not self._plateau.ended:
-            self._change_rate()
+        fell = False
+        if at % self._schedule.test_interval == 0:  # else the last iteration's extra test, which a run of more
+            fell = self._plateau.observe(error)  # iterations would not make
+        self._tell_test(at, row)
+        if fell and not self._plateau.ended:
+            self._change_rate(rate)
 
-    def _change_rate(self) -> None:
-        rate = self._plateau.rate
-        tqdm.write(f"iteration {self._engine.iteration}: the error is at a plateau, learning rate {rate:g} from here")
+    def _test_batches(self) -> Iterator[dict[str, np.ndarray]]:
+        for number, batch in enumerate(self._engine.test_batches(), 1):
+            yield batch
+            self._bar.testing(number, self._inputs.test_passes)
+
+    def _tell_test(self, at: int, row: dict[str, Any]) -> None:
+        schedule, progress = self._schedule, self._progress
+        ended = self._plateau.ended or at >= schedule.max_iter
+        left = None if ended else self._bar.seconds_left()
+        self._bar.say(line_of_test(at, schedule.max_iter, schedule.watch, progress.error, progress.best, row, left))
+
+    def _change_rate(self, before: float) -> None:
+        rate, schedule = self._plateau.rate, self._schedule
+        at, best_mean = self._engine.iteration, self._plateau.best_mean
+        self._bar.say(line_of_rate(at, before, rate, schedule.plateau, schedule.watch, best_mean))
         way = self._schedule.rate_change
         if way != "restore" and self._engine.set_rate(rate):
             return
@@ -167,7 +175,7 @@ class Training:
             seed = (self._schedule.seed + snapshot.iteration) % 2**31
             passes = self._engine.passes_of_cycle(snapshot.iteration)
         reading = f"; {passes} batches are read again to find the place in the data"
-        tqdm.write(where + (reading if self._engine.reads_again else ""))
+        say(where + (reading if self._engine.reads_again else ""))
         self._engine.restore(snapshot, self._plateau.rate, seed, passes)
         self._last = snapshot
 
@@ -189,7 +197,8 @@ class Training:
         if self._schedule.keep_snapshots:
             snapshots.prune(self._folder.snapshots, self._schedule.keep_snapshots)
 
-    def _log(self, at: int, values: dict[str, float]) -> None:
+    def _log(self, at: int, values: dict[str, float]) -> dict[str, Any]:
+        """Adds a row to the log, and returns it."""
         progress = self._progress
         row: dict[str, Any] = {"iteration": at, "lr": self._plateau.rate, **values}
         if progress.iterations:
@@ -200,10 +209,7 @@ class Training:
         progress.rows += 1
         progress.sums, progress.iterations = {}, 0
         self._seconds, self._timed = 0.0, 0
-
-    def _postfix(self, losses: dict[str, float]) -> str:
-        shown = [f"{head} loss {loss:.3g}" for head, loss in losses.items()]
-        return ", ".join([*shown, f"lr {self._plateau.rate:g}"])
+        return row
 
     def _reason(self) -> str:
         if self._plateau.ended:

@@ -34,6 +34,8 @@ class TrainingInputs:
     """Nets and data that fit each other.
 
     names       head -> its label names, for the heads that the nets have
+    n_images    images to train on, each stored in `copies` records
+    n_watched   images of the validation set
     batch_size  images a forward pass of the training net
     cycle       passes after which every layer of the training net that reads records is at record 0 again
     test_passes forward passes of the test net that see every validation record once
@@ -44,6 +46,9 @@ class TrainingInputs:
     train_data: Path
     test_data: Path
     names: dict[str, list[str]]
+    n_images: int
+    copies: int
+    n_watched: int
     batch_size: int
     cycle: int
     test_passes: int
@@ -74,7 +79,8 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
     names = names_of(train_data, test_data)
     _check_names(net_folder, nets[train_net], heads, names, train_data)
     _check_watched(train_data, test_data, watch_test_fold)
-    n_train, n_test = (int(read_summary(folder)["n_records"]) for folder in (train_data, test_data))
+    training, watched = read_summary(train_data), read_summary(test_data)
+    n_train, n_test = int(training["n_records"]), int(watched["n_records"])
     batch = layers[test_net][0].batch_size
     if n_test % batch:
         raise InputError(
@@ -87,6 +93,9 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
         train_data=train_data,
         test_data=test_data,
         names={head: names[f"{head}_names"] for head in heads},
+        n_images=training["n_images"],
+        copies=training["copies"],
+        n_watched=watched["n_images"],
         batch_size=layers[train_net][0].batch_size,
         cycle=n_train // math.gcd(n_train, layers[train_net][0].batch_size),
         test_passes=n_test // batch,

@@ -50,6 +50,11 @@ class Plateau:
         """The learning rate now."""
         return _rounded(self.base_rate / self.rule.factor**self._drops)
 
+    @property
+    def best_mean(self) -> float | None:
+        """The lowest mean error so far, which is to be beaten; None before there was one."""
+        return self._best
+
     def observe(self, error: float) -> bool:
         """Takes the error of one more test, the lower the better; returns whether the rate fell or training ended."""
         if error != error:

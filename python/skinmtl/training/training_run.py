@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
-from tqdm import tqdm
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
@@ -17,12 +16,15 @@ from skinmtl.engines.engine import Engine
 from skinmtl.layers.settings import without_pace
 from skinmtl.training import snapshots
 from skinmtl.training.caffe_solver import CaffeSolver
-from skinmtl.training.driver import Outcome, Schedule, Training
+from skinmtl.training.driver import Outcome, Training
 from skinmtl.training.inputs import TrainingInputs, check_gpu, check_inputs, check_weights
 from skinmtl.training.plateau import PlateauRule
+from skinmtl.training.progress_bar import say
 from skinmtl.training.run_folder import RunFolder, engines_used
+from skinmtl.training.schedule import Schedule
 from skinmtl.training.solver_file import read_checked_solver
 from skinmtl.training.stopping import deferred_stops
+from skinmtl.training.telling import opening_lines
 from skinmtl.training.validation import check_watch
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
     if request.set_aside and folder.args.exists():
         what = folder.difference(record, request.change_engine)
         if what:
-            tqdm.write(f"{request.out}: {what}; the run before is in {folder.set_aside()} now")
+            say(f"{request.out}: {what}; the run before is in {folder.set_aside()} now")
     if folder.args.exists():
         folder.check_same(record, request.change_engine)
         record["layers"] = folder.read_args()["layers"]
@@ -95,6 +97,8 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
         before = folder.engines() if snapshot else []
         record["engines"] = engines_used(before, request.engine.record(), snapshot.iteration if snapshot else 0)
         folder.write_args(record)
+        images, first = inputs.batch_size * solver.iter_size, snapshot.iteration if snapshot else 0
+        say(*opening_lines(request.out, _engine_words(request.engine), inputs, images, schedule, first))
         engine = _solver(request, solver, inputs, folder, schedule.max_iter)
         training = Training(engine, folder, inputs, schedule)
         if snapshot:
@@ -210,15 +214,22 @@ def _finished(folder: RunFolder, schedule: Schedule) -> Outcome | None:
 def _last_snapshot(folder: RunFolder) -> snapshots.Snapshot | None:
     snapshot, broken = snapshots.last_whole(folder.snapshots)
     for path in broken:
-        tqdm.write(f"{path.with_suffix('')}: not whole, passed over")
+        say(f"{path.with_suffix('')}: not whole, passed over")
     return snapshot
+
+
+def _engine_words(engine: Engine) -> str:
+    made = engine.record()
+    precision = "" if engine.precision == "fp32" else f", {engine.precision}"
+    return f"{made['engine']} on {'the CPU' if engine.gpu is None else f'GPU {engine.gpu}'}{precision}"
 
 
 def _tell_layers(layers: dict[str, list[str]], weights: list[Path]) -> None:
     if not weights:
+        say("weights: none are given, every layer starts from its initial values")
         return
-    tqdm.write(f"{len(layers['filled'])} layers filled from {', '.join(map(str, weights))}")
+    say(f"{len(layers['filled'])} layers filled from {', '.join(map(str, weights))}")
     if layers["initial"]:
-        tqdm.write(f"trained from their initial values: {', '.join(layers['initial'])}")
+        say(f"trained from their initial values: {', '.join(layers['initial'])}")
     if layers["unused"]:
-        tqdm.write(f"in the weights, not in the net: {', '.join(layers['unused'])}")
+        say(f"in the weights, not in the net: {', '.join(layers['unused'])}")

@@ -45,6 +45,42 @@ def test_a_run_leaves_what_its_folder_promises(toy, undisturbed):
     assert cv2.imread(str(out / "curves.png")).std() > 10
 
 
+def test_a_run_says_what_it_trains_each_test_and_each_fall_of_the_rate(toy, undisturbed):
+    said = undisturbed.done.stdout.splitlines()
+    assert said[0].startswith(f"training in {undisturbed.out} with caffe 1.")
+    assert said[0].endswith(" on the CPU")
+    assert said[1:6] == [
+        "images: 18 to train on, 6 for validation",
+        "iterations: 0 to 40, 8 images each, a test every 10; a plateau may end training earlier",
+        "watched: error of the validation images, the mean of 1 - mAP-image and 1 - top-1",
+        "learning rate: 0.01 at first, divided by 10 at each plateau of what is watched",
+        "weights: none are given, every layer starts from its initial values",
+    ]
+    names, *rows = toy.log_of(undisturbed.out)
+    tests = [dict(zip(names, row)) for row in rows if row[names.index("map_image")]]
+    told = [line for line in said if line.startswith("test at iteration ")]
+    assert len(told) == len(tests) == 4
+    best = 2.0
+    for row, line in zip(tests, told):
+        error = (2 - float(row["map_image"]) - float(row["location_top1"])) / 2
+        better, best = error < best, min(error, best)
+        assert line.startswith(f"test at iteration {row['iteration']} of 40: error {error:.3f} (")
+        assert ("(the best so far)" in line) == better
+        assert better or f"(best: {best:.3f} at iteration " in line
+        for words, name in (("mAP-class", "map_class"), ("mAP-image", "map_image"), ("top-1", "location_top1")):
+            assert f", {words} {float(row[name]):.3f}" in line
+        assert f"loss lesion {float(row['lesion_loss']):.3g}, location {float(row['location_loss']):.3g}; " in line
+        assert f"; learning rate {float(row['lr']):g}; " in line
+        assert re.search(r"; [\d.e+]+ images/s", line)
+        assert ("left unless a plateau ends it" in line) == (row["iteration"] != "40")
+    falls = [line for line in said if "->" in line]
+    assert [line.partition(" (in the last test it")[0] for line in falls] == [
+        f"at iteration {iteration}: learning rate {rates}: the error is at a plateau"
+        for iteration, rates in ((20, "0.01 -> 0.001"), (30, "0.001 -> 0.0001"), (40, "0.0001 -> 1e-05"))
+    ]
+    assert said.index(falls[0]) == said.index(told[1]) + 1
+
+
 def test_the_log_has_a_row_a_display_and_a_row_a_test(toy, undisturbed):
     head, *rows = toy.log_of(undisturbed.out)
     log = [dict(zip(head, row)) for row in rows]

@@ -14,14 +14,18 @@ from hypothesis import strategies as st
 
 from caffe_files.errors import InputError
 from skinmtl.training import driver, snapshots
-from skinmtl.training.driver import Schedule, Training
+from skinmtl.training.driver import Training
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.log_file import read_log
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.run_folder import RunFolder
+from skinmtl.training.schedule import Schedule
 
 NAMES = {"lesion": ["a", "b"], "location": ["x", "y", "z"]}
-INPUTS = TrainingInputs(Path("t"), Path("v"), Path("t"), Path("v"), NAMES, batch_size=4, cycle=9, test_passes=2)
+INPUTS = TrainingInputs(
+    *(Path("t"), Path("v"), Path("t"), Path("v"), NAMES),
+    **{"n_images": 9, "copies": 4, "n_watched": 8, "batch_size": 4, "cycle": 9, "test_passes": 2},
+)
 SCHEDULE = Schedule(
     max_iter=30,
     test_interval=7,

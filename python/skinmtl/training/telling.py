@@ -1,0 +1,122 @@
+"""What a training says, as text. Nothing here prints.
+
+Lines that begin with TEST are the tests, those with AT say in between how far the training is: other programs may pick
+them out by these words.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Mapping
+
+if TYPE_CHECKING:
+    from skinmtl.training.inputs import TrainingInputs
+    from skinmtl.training.plateau import PlateauRule
+    from skinmtl.training.schedule import Schedule
+
+TEST, AT = "test at iteration", "at iteration"
+FIGURES = {"map_class": "mAP-class", "map_image": "mAP-image", "location_top1": "top-1"}
+ERROR_OF = {"lesion": "map_image", "location": "location_top1"}  # a head's part in the error: validation.watched_error
+# what --watch names -> what its error is called
+WATCHED_WORDS = {
+    "error": "error",
+    "loss": "validation loss",
+    "lesion_loss": "validation loss (lesions)",
+    "location_loss": "validation loss (locations)",
+    **{name: f"1 - {words}" for name, words in FIGURES.items()},
+}
+
+
+def opening_lines(
+    folder: Path, engine: str, inputs: TrainingInputs, images_per_iteration: int, schedule: Schedule, first: int
+) -> list[str]:
+    """What will be trained, from iteration `first` on."""
+    parts = [f"1 - {FIGURES[name]}" for head, name in ERROR_OF.items() if head in inputs.names]
+    means = f", {'the mean of ' * (len(parts) > 1)}{' and '.join(parts)}" if schedule.watch == "error" else ""
+    copies = f" (each stored {inputs.copies} times)" if inputs.copies > 1 else ""
+    return [
+        f"training in {folder} with {engine}",
+        f"images: {inputs.n_images} to train on{copies}, {inputs.n_watched} for validation",
+        f"iterations: {first} to {schedule.max_iter}, {images_per_iteration} images each, a test every "
+        f"{schedule.test_interval}; a plateau may end training earlier",
+        f"watched: {WATCHED_WORDS[schedule.watch]} of the validation images{means}",
+        f"learning rate: {schedule.base_lr:g} at first, divided by {schedule.plateau.factor:g} at each plateau of what "
+        "is watched",
+    ]
+
+
+def line_of_test(
+    iteration: int,
+    max_iter: int,
+    watch: str,
+    error: float,
+    best: Mapping[str, Any],
+    row: Mapping[str, Any],
+    seconds_left: float | None,
+) -> str:
+    """A test: `row` is its row of log.csv; `best` has the error and the iteration of the best test so far.
+
+    >>> row = {"lr": 0.001, "lesion_loss": 2.31, "map_class": 0.431, "map_image": 0.552, "images_per_second": 25.1}
+    >>> line_of_test(2000, 9000, "error", 0.448, {"error": 0.43, "iteration": 1000}, row, 4400)[:80]
+    'test at iteration 2000 of 9000: error 0.448 (best: 0.430 at iteration 1000), mAP'
+    """
+    place = "the best so far" if best["iteration"] == iteration else f"best: {_best(best)}"
+    figures = [f"{WATCHED_WORDS[watch]} {error:.3f} ({place})"]
+    figures += [f"{words} {row[name]:.3f}" for name, words in FIGURES.items() if row.get(name) is not None]
+    parts = [", ".join(figures), *_training(row), f"learning rate {row['lr']:g}", *_pace(row, seconds_left)]
+    return f"{TEST} {iteration} of {max_iter}: {'; '.join(parts)}"
+
+
+def line_between(
+    iteration: int, max_iter: int, losses: Mapping[str, float], images_per_second: float, seconds_left: float | None
+) -> str:
+    """Where a training is between two tests; `losses` are those of the last iteration, by head."""
+    row = {**{f"{head}_loss": loss for head, loss in losses.items()}, "images_per_second": images_per_second}
+    return f"{AT} {iteration} of {max_iter}: {'; '.join([*_training(row), *_pace(row, seconds_left)])}"
+
+
+def line_within_test(iteration: int, max_iter: int, done: int, passes: int) -> str:
+    """Where a training is within a test."""
+    return f"{AT} {iteration} of {max_iter}: testing, batch {done} of {passes}"
+
+
+def line_of_rate(iteration: int, before: float, now: float, rule: PlateauRule, watch: str, best_mean: float) -> str:
+    """That the learning rate falls, and why."""
+    times = f"in {rule.patience} tests in a row" if rule.patience > 1 else "in the last test"
+    what = f"its mean over {rule.window} tests" if rule.window > 1 else "it"
+    return (
+        f"{AT} {iteration}: learning rate {before:g} -> {now:g}: the {WATCHED_WORDS[watch]} is at a plateau ({times} "
+        f"{what} was not {100 * rule.threshold:g} % below the best one, {best_mean:.3f})"
+    )
+
+
+def duration(seconds: float) -> str:
+    """In two units at most.
+
+    >>> [duration(seconds) for seconds in (0.4, 59.6, 3599, 5000, 200000)]
+    ['1 s', '1 min', '1 h 0 min', '1 h 23 min', '2 d 7 h']
+    """
+    if round(seconds) < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def _best(best: Mapping[str, Any]) -> str:
+    return f"{best['error']:.3f} at iteration {best['iteration']}"
+
+
+def _training(row: Mapping[str, Any]) -> list[str]:
+    losses = {head: row.get(f"{head}_loss") for head in ("lesion", "location")}
+    shown = [f"{head} {loss:.3g}" for head, loss in losses.items() if loss is not None]
+    return [f"training loss {', '.join(shown)}"] if shown else []
+
+
+def _pace(row: Mapping[str, Any], seconds_left: float | None) -> list[str]:
+    speed = row.get("images_per_second")
+    shown = [] if speed is None else [f"{speed:.3g} images/s"]
+    left = [] if seconds_left is None else [f"about {duration(seconds_left)} left unless a plateau ends it"]
+    return shown + left
