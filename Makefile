@@ -18,12 +18,11 @@ demo: caffe ## images and labels to a mAP table through real Caffe
 
 setup: caffe .venv/ready ## all that the README needs: .caffe and .venv
 
-# what a killed run left is made again, so its lock is not needed: flock keeps two runs apart
 experiment: caffe .venv/ready ## the paper's folds x models on the drawn pictures: work/experiment/report
 	mkdir -p work
 	test -e work/experiment/data || $(CAFFE) tools/make_demo_data.py --count 600 --patients 200 --out work/experiment/data
-	flock --nonblock work/.experiment.lock .venv/bin/snakemake --cores $(CORES) --nolock --configfile workflow/demo.yaml
-	cat work/experiment/logs/report.log
+	.venv/bin/skinmtl run work/experiment/data/manifest.csv --images work/experiment/data/images --out work/experiment \
+		--preset demo --cores $(CORES)
 
 # FILES=tests/skinmtl/nets runs one room's; a room may have no test for one of the two Pythons (pytest's status 5)
 FILES =

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Optional
 
 from cli import finite, not_negative, positive, share, usable_cores
 from skinmtl.engines.engine import NAMES, PRECISIONS, Engine, unusable
@@ -73,10 +74,11 @@ def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_engine_arguments(parser: argparse._ActionsContainer) -> None:
+def add_engine_arguments(parser: argparse._ActionsContainer, default: Optional[str] = "caffe") -> None:
     """--engine, --precision and --gpu, for tools that run a net: the fields of engines.engine.Engine."""
+    said = "%(default)s" if default else "caffe where it is installed"
     parser.add_argument(
-        "--engine", choices=NAMES, default="caffe", help="BVLC Caffe, or its equal on PyTorch (default %(default)s)"
+        "--engine", choices=NAMES, default=default, help=f"BVLC Caffe, or its equal on PyTorch (default {said})"
     )
     parser.add_argument(
         "--precision",

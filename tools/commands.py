@@ -18,6 +18,7 @@ NAME = "SKINMTL_COMMAND"
 
 # the steps in the order in which data flows through them
 STEPS = {
+    "everything at once": ("run",),
     "get data": ("import-dataset", "make-demo-data", "describe", "correlate", "refine-labels"),
     "split": ("make-folds", "leakage"),
     "build LMDBs and nets": (

@@ -84,7 +84,7 @@ def test_zsh_is_told_of_hyphenated_commands_and_files(scripts):
     script = scripts["zsh"].read_text()
     assert script.startswith("#compdef skinmtl")
     assert "make-lmdb) _arguments" in script
-    assert '--manifest[the CSV\\: image,lesions,location and group]:manifest:_files"' in script
+    assert '--manifest[the CSV\\: image,lesions,location and group]:CSV:_files"' in script
 
 
 def test_without_shtab_it_says_how_to_get_it(tool, refused, tmp_path):

@@ -24,12 +24,20 @@ CAFFE_BIN = ROOT / ".caffe" / "bin"
 pytestmark = pytest.mark.skipif(SNAKEMAKE is None, reason="no Snakemake beside this Python: make .venv/ready")
 
 
+def settings_of(name):
+    """What workflow/NAME, or a preset, says to the workflow."""
+    for path in (ROOT / "workflow" / name, ROOT / "workflow" / "presets" / name):
+        if path.exists():
+            said = yaml.safe_load(path.read_text())
+            return {key: value for key, value in said.items() if key not in ("about", "usual_models", "needs")}
+
+
 @pytest.fixture
 def configured(tmp_path):
     """Writes a configuration of workflow/NAME with `changes`; what it names and is not there becomes an empty file."""
 
     def write(name, **changes):
-        config = {**yaml.safe_load((ROOT / "workflow" / name).read_text()), "out": str(tmp_path / "out"), **changes}
+        config = {**settings_of(name), "out": str(tmp_path / "out"), **changes}
         for key in ("manifest", "images"):
             if key not in changes:
                 config[key] = str(tmp_path / key)
@@ -62,7 +70,7 @@ def jobs(plan):
     return {line.split()[0]: int(line.split()[1]) for line in table.splitlines() if line[-1:].isdigit()}
 
 
-@pytest.mark.parametrize("name", ["demo.yaml", "paper.yaml"])
+@pytest.mark.parametrize("name", ["demo.yaml", "tiny.yaml", "resnet50.yaml", "paper.yaml"])
 def test_builds_each_data_set_once_and_trains_every_model_on_every_fold(configured, name):
     status, plan = planned(configured(name))
     assert status == 0, plan
@@ -70,6 +78,27 @@ def test_builds_each_data_set_once_and_trains_every_model_on_every_fold(configur
     assert (counts["folds"], counts["training_data"], counts["validation_data"]) == (1, 5, 5)
     assert (counts["net"], counts["train"], counts["score"]) == (20, 20, 20)
     assert (counts["ensemble"], counts["evaluate"], counts["figure3"], counts["report"]) == (5, 25, 1, 1)
+    assert (counts["describe"], counts["leakage"], counts["export"]) == (1, 1, 1)
+
+
+def test_one_fold_alone_is_made_and_shown(configured):
+    counts = jobs(planned(configured("demo.yaml", only_folds=[3]))[1])
+    assert (counts["training_data"], counts["train"], counts["evaluate"]) == (1, 4, 5)
+    plan = planned(configured("demo.yaml", only_folds=[3]))[1]
+    assert "/fold3/resnet50_mtl/attention" in plan and "/fold0" not in plan
+    assert "--fail-if-incomplete" not in plan
+
+
+def test_folds_that_are_given_are_taken_as_they_are(configured, tmp_path):
+    folds = tmp_path / "my folds.csv"
+    folds.write_text("image,fold\na.jpg,0\nb.jpg,2\nc.jpg,2\n")
+    status, plan = planned(configured("demo.yaml", folds=str(folds)))
+    assert status == 0, plan
+    assert jobs(plan)["training_data"] == 2
+    assert f"cp '{folds}'" in plan and "make_folds.py" not in plan
+    assert "/fold2/" in plan and "/fold1/" not in plan
+    status, said = planned(configured("demo.yaml", folds=str(folds), only_folds=[1]))
+    assert status == 1 and "the folds are [0, 2]" in said
 
 
 def test_the_papers_own_way_watches_the_test_fold(configured):
@@ -123,7 +152,9 @@ def test_paths_may_have_spaces(configured, tmp_path):
     paths = {name: str(tmp_path / f"my {name}") for name in ("out", "manifest", "images")}
     Path(paths["manifest"]).touch()
     status, plan = planned(configured("demo.yaml", **paths))
-    commands = [line.partition(": ")[2] for line in plan.splitlines() if line.startswith("Shell command: tools/")]
+    commands = [
+        line.partition(": ")[2] for line in plan.splitlines() if line.startswith("Shell command: python3 tools/")
+    ]
     assert (status, len(commands)) == (0, sum(jobs(plan).values()) - 1), plan
     for command in commands:
         mine = [word for word in shlex.split(command) if "my " in word or word.startswith(tuple(paths))]
@@ -132,7 +163,7 @@ def test_paths_may_have_spaces(configured, tmp_path):
 
 
 def test_only_all_of_the_papers_models_make_a_complete_report(configured):
-    models = yaml.safe_load((ROOT / "workflow" / "demo.yaml").read_text())["models"]
+    models = settings_of("demo.yaml")["models"]
     one = {"resnet50_mtl": models["resnet50_mtl"]}
     assert "--fail-if-incomplete" not in planned(configured("demo.yaml", models=one))[1]
     assert "--fail-if-incomplete" in planned(configured("demo.yaml"))[1]
@@ -170,7 +201,7 @@ def tiny_experiment(tmp_path_factory):
     """Two folds of 60 drawn images, two tiny nets of thirty iterations: a configuration for any output folder."""
     folder = tmp_path_factory.mktemp("experiment")
     draw(folder / "data", images=60, patients=20, seed=1, workers=2)
-    config = yaml.safe_load((ROOT / "workflow" / "demo.yaml").read_text())
+    config = settings_of("demo.yaml")
     models = {name: config["models"][name] for name in ("resnet50_lesion", "resnet50_mtl")}
     config.update(manifest=str(folder / "data/manifest.csv"), images=str(folder / "data/images"), models=models)
     config.update(path=str(CAFFE_BIN), folds=2, train="--max-iter 30 --test-interval 10", resamples=100, figure3_rows=1)

@@ -1,0 +1,231 @@
+"""The workflow's configuration, from a preset and what the user asks for; and what differs from that of before."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caffe_files.errors import InputError
+from caffe_files.outputs import disk_errors, new_file
+from skinmtl.data.folds import read_folds
+from skinmtl.data.manifest import Manifest, read_manifest
+from skinmtl.experiment.presets import Preset, read_preset
+from skinmtl.pretrained.net_check import Preprocessing
+
+CONFIG, SOLVERS = "config.yaml", "solvers"
+ABSENT = "not set"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for. `weights` are (model, file), None for all models with a ResNet-50; `models` None: the
+    preset's usual ones; `folds` a number, or a CSV; `only_folds` empty: all."""
+
+    manifest: Path
+    images: Path
+    out: Path
+    preset: str
+    folds: int | Path
+    only_folds: tuple[int, ...]
+    models: tuple[str, ...] | None
+    weights: tuple[tuple[str | None, Path], ...]
+    precision: str
+    gpu: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """`values` are the workflow's, all paths absolute; `folds` are those that are made, of `n_folds`; `notes` say what
+    was decided for the user."""
+
+    values: dict[str, Any]
+    shown_out: Path  # as the user named it
+    preset: Preset
+    manifest: Manifest
+    folds: tuple[int, ...]
+    n_folds: int
+    n_groups: int | None  # None: there are no groups
+    notes: tuple[str, ...]
+
+    @property
+    def out(self) -> Path:
+        return Path(self.values["out"])
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(self.values["models"])
+
+
+def configure(request: Request, engine: str, python: Path) -> Configuration:
+    """Checks what is given and reads nothing but small files; writes nothing. InputError names the fault."""
+    manifest = read_manifest(request.manifest)
+    _check_images(manifest, request.images)
+    preset = read_preset(request.preset)
+    groups = {row.group for row in manifest.rows}
+    has_groups = any(row.group != row.image for row in manifest.rows)
+    all_folds = _folds(request, manifest, len(groups), has_groups)
+    folds = tuple(request.only_folds) or all_folds
+    unknown = [fold for fold in folds if fold not in all_folds]
+    if unknown:
+        raise InputError(f"--only-fold {unknown[0]}: the folds are {', '.join(map(str, all_folds))}")
+    models, notes = _models(request, preset)
+    values = {
+        "out": str(request.out.resolve()),
+        "manifest": str(request.manifest.resolve()),
+        "images": str(request.images.resolve()),
+        "engine": engine,
+        "precision": request.precision,
+        "path": str(python),
+        "gpu": request.gpu,
+        "folds": request.folds if isinstance(request.folds, int) else str(request.folds.resolve()),
+        "only_folds": list(request.only_folds),
+        "seed": request.seed,
+        **preset.settings,
+        "models": models,
+    }
+    return Configuration(
+        values, request.out, preset, manifest, folds, len(all_folds), len(groups) if has_groups else None, tuple(notes)
+    )
+
+
+def _check_images(manifest: Manifest, images: Path) -> None:
+    if not images.is_dir():
+        raise InputError(f"{images}: no such folder; give the folder that the manifest's images are in")
+    missing = [row for row in manifest.rows if not (images / row.image).is_file()]
+    if missing:
+        more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(
+            f"{manifest.path}:{missing[0].line}: no file {images / missing[0].image}{more}; mend the manifest, or give "
+            "the folder that its images are in"
+        )
+
+
+def _folds(request: Request, manifest: Manifest, n_groups: int, has_groups: bool) -> tuple[int, ...]:
+    """The numbers of all folds."""
+    if isinstance(request.folds, int):
+        if n_groups < request.folds:
+            what = "groups" if has_groups else "images"
+            raise InputError(
+                f"{manifest.path}: {n_groups} {what} cannot fill {request.folds} folds; give fewer --folds"
+            )
+        return tuple(range(request.folds))
+    numbers = tuple(sorted(set(read_folds(request.folds, manifest).tolist())))
+    if len(numbers) < 2:
+        raise InputError(f"{request.folds}: one fold leaves nothing to train on; give two or more")
+    return numbers
+
+
+def _models(request: Request, preset: Preset) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """The models' settings in the order of the preset, each with its weights; and what was left out."""
+    for model in [*(request.models or ()), *(name for name, _ in request.weights if name)]:
+        if model not in preset.models:
+            raise InputError(f"--preset {preset.name}: has no model {model}; it has {', '.join(preset.models)}")
+    if request.weights and "weights" not in preset.needs:
+        raise InputError(f"--weights: the nets of --preset {preset.name} start from scratch; give --preset resnet50")
+    wanted = request.models or preset.usual_models
+    weights = _weights(request)
+    models, notes = {}, []
+    for model, settings in preset.models.items():
+        if model not in wanted:
+            continue
+        file = weights.get(model)
+        if file is None and "weights" in preset.needs:
+            if request.models or not weights:
+                raise InputError(
+                    f"--preset {preset.name}: {model} starts from pretrained weights; give --weights FILE for the "
+                    "ResNets (skinmtl fetch-weights gets them), --weights alexnet_lesion=FILE for AlexNet"
+                )
+            notes.append(f"{model} is left out: it has no weights (--weights {model}=FILE)")
+            continue
+        models[model] = {**settings, "solver": str(request.out.resolve() / SOLVERS / f"{model}.prototxt")}
+        if file is not None:
+            models[model]["weights"] = str(file.resolve())
+            models[model]["net"] = f"{settings.get('net', '')} {_flags_for(file)}".strip()
+    return models, notes
+
+
+def _weights(request: Request) -> dict[str, Path]:
+    """Model -> its file; one without a name is for each ResNet."""
+    found: dict[str, Path] = {}
+    for model, file in sorted(request.weights, key=lambda each: each[0] is not None):  # a name has the last word
+        if not file.is_file():
+            raise InputError(
+                f"{file}: no such file; give a caffemodel (skinmtl fetch-weights, skinmtl convert-weights)"
+            )
+        if model:
+            found[model] = file
+        else:
+            found.update((name, file) for name in ("resnet50_lesion", "resnet50_location", "resnet50_mtl"))
+    return found
+
+
+def _flags_for(weights: Path) -> str:
+    """The flags of the net that converted weights belong in, as convert_weights.py wrote them down beside."""
+    record = weights.with_name(weights.name + ".json")
+    try:
+        net = json.loads(record.read_text(encoding="utf-8")).get("net")
+        return Preprocessing(**net).flags if net else ""
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise InputError(f"{record}: cannot be read as what convert-weights wrote; convert the weights again") from None
+
+
+def differences(configuration: Configuration) -> list[str]:
+    """What is set otherwise than when the experiment was last run in this folder, a line each."""
+    import yaml  # only here: it comes with Snakemake
+
+    path = configuration.out / CONFIG
+    try:
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, yaml.YAMLError):
+        raise InputError(f"{path}: cannot be read; move it away, or name another folder") from None
+    before = _flat(before) if isinstance(before, dict) else {}
+    now = _flat(configuration.values)
+    changed = [
+        f"{name}: {before.get(name, ABSENT)} -> {now.get(name, ABSENT)}"
+        for name in {**before, **now}
+        if before.get(name, ABSENT) != now.get(name, ABSENT) and name != "path"
+    ]
+    for model, settings in configuration.preset.models.items():
+        copied = configuration.out / SOLVERS / f"{model}.prototxt"
+        if (
+            model in configuration.models
+            and copied.exists()
+            and copied.read_bytes() != Path(settings["solver"]).read_bytes()
+        ):
+            changed.append(f"models.{model}.solver: another text")
+    return changed
+
+
+def _flat(values: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested names joined by dots, without what nothing follows from."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{above}{name}.") if name != "made_by" else {})
+        else:
+            flat[above + name] = value
+    return flat
+
+
+def write(configuration: Configuration, made_by: dict[str, Any]) -> None:
+    """OUT/config.yaml and the solvers; a solver that is there already keeps its date, or all would be trained anew."""
+    import yaml
+
+    with disk_errors(configuration.out):
+        (configuration.out / SOLVERS).mkdir(exist_ok=True)
+        for model in configuration.models:
+            text = Path(configuration.preset.models[model]["solver"]).read_bytes()
+            copy = configuration.out / SOLVERS / f"{model}.prototxt"
+            if not copy.exists() or copy.read_bytes() != text:
+                with new_file(copy) as partial:
+                    partial.write_bytes(text)
+        with new_file(configuration.out / CONFIG) as partial:
+            said = {**configuration.values, "made_by": made_by}
+            partial.write_text(yaml.safe_dump(said, sort_keys=False, allow_unicode=True), encoding="utf-8")

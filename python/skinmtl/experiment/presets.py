@@ -1,0 +1,68 @@
+"""Presets: trunk, crop, scales, short side, BatchNorm, iterations, batch sizes and solver of each model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caffe_files.errors import InputError
+from skinmtl.experiment.places import PRESETS, SHARED
+
+NAMES = ("demo", "tiny", "resnet50")
+NEEDS = ("weights", "gpu")
+# what a preset may not set, since it is about one data set or one machine
+NOT_OF_A_PRESET = {"out", "manifest", "images", "engine", "path", "image", "gpu", "only_folds", "made_by"}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a preset says.
+
+    `settings` are of the workflow's configuration, without the models, whose settings are `models`, by name. The
+    `usual_models` are trained where none are named. `needs` is of NEEDS.
+    """
+
+    name: str
+    about: str
+    settings: dict[str, Any]
+    models: dict[str, dict[str, str]]
+    usual_models: tuple[str, ...]
+    needs: tuple[str, ...]
+
+
+def read_preset(name: str) -> Preset:
+    """One of NAMES, or a YAML file of that form."""
+    import yaml  # only here: it comes with Snakemake
+
+    path = PRESETS / f"{name}.yaml" if name in NAMES else Path(name)
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); name one of {', '.join(NAMES)}, or a file"
+        ) from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: is no YAML ({' '.join(str(error).split())}); correct it") from None
+    if not isinstance(said, dict) or not isinstance(said.get("models"), dict) or not said["models"]:
+        raise InputError(f"{path}: has no models; see {PRESETS / 'tiny.yaml'}")
+    wrong = sorted(NOT_OF_A_PRESET & set(said))
+    if wrong:
+        raise InputError(f"{path}: {wrong[0]} is no setting of a preset; take it out, skinmtl run has flags for such")
+    settings = {key: value for key, value in said.items() if key not in ("about", "usual_models", "needs", "models")}
+    models = {model: dict(of_model or {}) for model, of_model in said["models"].items()}
+    for model, of_model in models.items():
+        of_model["solver"] = str(_solver(path, model, of_model.get("solver")))
+    usual = tuple(said.get("usual_models") or models)
+    needs = tuple(said.get("needs") or ())
+    if not set(usual) <= set(models) or not set(needs) <= set(NEEDS):
+        raise InputError(f"{path}: usual_models are names of models, needs are of {', '.join(NEEDS)}; correct it")
+    return Preset(name, str(said.get("about", "")), settings, models, usual, needs)
+
+
+def _solver(preset: Path, model: str, named: Any) -> Path:
+    """A solver's file: as named, or of the project."""
+    for folder in (preset.parent, SHARED):
+        if named and (folder / str(named)).is_file():
+            return folder / str(named)
+    raise InputError(f"{preset}: {model}: no solver {named}; name a file of solvers/, or one beside the preset")

@@ -1,0 +1,39 @@
+"""The main figures of an experiment, for the end of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+FIGURES = {"map_class": "mAP-class", "map_image": "mAP-image", "location_top1": "location top-1"}
+
+
+def figures_table(out: Path, folds: tuple[int, ...], scored: tuple[str, ...]) -> list[str]:
+    """A line a model: each figure's mean over the folds, with that of chance behind it."""
+    lines = [["mean over folds" if len(folds) > 1 else f"fold {folds[0]}", *FIGURES.values()]]
+    for model in scored:
+        there = [_metrics(out / f"fold{fold}" / model / "metrics.json") for fold in folds]
+        if not all(there):
+            continue
+        cells = [model]
+        for name in FIGURES:
+            value, chance = (_mean([metrics.get(key) for metrics in there]) for key in (name, f"chance_{name}"))
+            cells.append(
+                "-" if value is None else f"{value:.3f}" + ("" if chance is None else f" (chance {chance:.3f})")
+            )
+        lines.append(cells)
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _mean(values: list[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None

@@ -1,0 +1,128 @@
+"""What tools/run.py does: an experiment from a manifest to its report, or on from where it was interrupted."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Callable
+
+from caffe_files.errors import InputError
+from skinmtl.common.provenance import made_by
+from skinmtl.experiment.child import Child, locked
+from skinmtl.experiment.configuration import Configuration, Request, configure, differences, write
+from skinmtl.experiment.environment import check_snakemake, engine_and_python
+from skinmtl.experiment.progress import STAGES, Progress, seconds_text
+from skinmtl.experiment.results import figures_table
+from skinmtl.experiment.workflow import EVENTS, LOG, LOGS, Job, command, last_line, planned, variables
+
+LOOK = 0.2  # seconds between two looks at what has happened
+
+
+def run_experiment(
+    request: Request, engine: str | None, cores: int, arguments: dict[str, Any], tell: Callable[[str], None]
+) -> None:
+    """Runs what is not done yet, and says so line by line. InputError where something is wrong with what is given,
+    before anything is written, or where a stage fails."""
+    snakemake = check_snakemake()
+    engine, python = engine_and_python(engine)
+    configuration = configure(request, engine, python)
+    out = configuration.out
+    started = time.monotonic()
+    with locked(out, tell) as lock:
+        for line in plan_lines(configuration, python, cores):
+            tell(line)
+        (out / LOGS).mkdir(exist_ok=True)
+        changed = differences(configuration)
+        record = made_by(arguments)
+        record["versions"]["snakemake"] = snakemake
+        write(configuration, record)
+        jobs = planned(configuration, cores)
+        for line in work_lines(jobs, changed):
+            tell(line)
+        if jobs:
+            _run(configuration, jobs, cores, lock, tell)
+            tell(f"all done in {seconds_text(time.monotonic() - started)}")
+        for line in result_lines(configuration):
+            tell(line)
+
+
+def plan_lines(configuration: Configuration, python: Path, cores: int) -> list[str]:
+    """What will be done."""
+    values, preset, rows = configuration.values, configuration.preset, configuration.manifest.rows
+    groups = configuration.n_groups
+    lines = [
+        f"data      {len(rows)} images, {'no groups' if groups is None else f'{groups} groups (patients)'}, "
+        f"{len(configuration.manifest.lesion_names)} lesions, {len(configuration.manifest.location_names)} locations",
+    ]
+    if groups is None:
+        lines.append(
+            "          no column 'group' says which images are of one patient, so folds cannot keep patients together: "
+            "the figures may be too good"
+        )
+    some = "" if len(configuration.folds) == configuration.n_folds else f"; only {_listed(configuration.folds)}"
+    given = "" if isinstance(values["folds"], int) else f" of {values['folds']}"
+    lines.append(f"folds     {configuration.n_folds}{given}{some}")
+    lines.append(f"models    {', '.join(configuration.models)}")
+    lines.append(f"preset    {preset.name}: {preset.about}")
+    lines.append(f"          training images {values['train_images']}; test images --short-side {values['short_side']}")
+    lines.append(f"          train {values['train']}")
+    lines += [f"          {model} {settings.get('net', '')}" for model, settings in values["models"].items()]
+    place = "the CPU" if values["gpu"] is None else f"GPU {values['gpu']}"
+    lines.append(f"engine    {values['engine']} in {values['precision']} on {place}, by {python}; {cores} cores")
+    if "gpu" in preset.needs and values["gpu"] is None:
+        lines.append("          this preset wants a GPU (--gpu 0): on a CPU its iterations take weeks")
+    lines.append(f"output    {configuration.shown_out}")
+    return [*lines, *(f"note      {note}" for note in configuration.notes)]
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def work_lines(jobs: list[Job], changed: list[str]) -> list[str]:
+    """What is to be done, and what of it again."""
+    lines = [f"changed   {line}" for line in changed]
+    again = [job for job in jobs if any(output.exists() for output in job.outputs)]
+    if again:
+        lines.append(f"again     {_counted(again)}")
+    return [*lines, f"to do     {_counted(jobs)}" if jobs else "to do     nothing: all of it is done"]
+
+
+def _counted(jobs: list[Job]) -> str:
+    counts = Counter(job.rule for job in jobs)
+    order = [*STAGES, *sorted(set(counts) - set(STAGES))]
+    return ", ".join(f"{counts[rule]} x {STAGES.get(rule, rule)}" for rule in order if counts[rule])
+
+
+def _run(configuration: Configuration, jobs: list[Job], cores: int, lock: int, tell: Callable[[str], None]) -> None:
+    out = configuration.out
+    at_once = 1 if configuration.values["gpu"] is not None else cores // configuration.values.get("train_threads", 1)
+    progress = Progress(configuration, sum(job.rule == "train" for job in jobs), at_once, tell)
+    log = out / LOGS / LOG
+    child = Child(command(configuration, cores), out, log, lock, variables(out / LOGS / EVENTS))
+    try:
+        while child.status() is None and not progress.failures:
+            progress.look()
+            time.sleep(LOOK)
+        progress.look()
+    except KeyboardInterrupt:
+        tell("stopping: what trains leaves a snapshot ...")
+        raise
+    finally:
+        child.stop()
+    if progress.failures:
+        raise InputError("\n".join(progress.failures))
+    if child.status():
+        raise InputError(f"Snakemake ended with status {child.status()}: {last_line(log)} (all of it: {log})")
+
+
+def result_lines(configuration: Configuration) -> list[str]:
+    """Where the report is, with the main figures."""
+    models = configuration.models
+    ensemble = ("ensemble",) if {"resnet50_lesion", "resnet50_mtl"} <= set(models) else ()
+    return [
+        *figures_table(configuration.out, configuration.folds, (*models, *ensemble)),
+        f"report: {configuration.shown_out / 'report' / 'index.html'}",
+        f"model of fold {configuration.folds[0]}: skinmtl predict {configuration.shown_out} PHOTO",
+    ]

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Runs the whole experiment, from a manifest to the report: LMDBs, nets, training, scores and figures for each fold.
+
+examples: skinmtl run manifest.csv --images photographs --out work/mine
+          skinmtl run manifest.csv --images photographs --out work/big --preset resnet50 --weights W.caffemodel --gpu 0
+
+Interrupted or killed, the same command goes on from the last snapshots. OUT then has:
+
+OUT/report      the tables and figures, one page to read or print
+OUT/model       the model of the first fold, for skinmtl predict OUT PHOTO
+OUT/fold*       LMDBs, nets, trainings, scores and metrics
+OUT/description, OUT/leakage.json, OUT/folds.csv    what the data are, what leaks, which image is in which fold
+OUT/config.yaml the whole configuration, for Snakemake too; OUT/logs has a file for each step
+"""
+
+import argparse
+from pathlib import Path
+from typing import Optional, Tuple, Union
+
+from arguments import add_engine_arguments, check_engine_arguments
+from cli import new_parser, not_negative, positive, run, seed, usable_cores
+from skinmtl.experiment.configuration import Request
+from skinmtl.experiment.presets import NAMES
+from skinmtl.experiment.run import run_experiment
+
+
+def folds(text: str) -> Union[int, Path]:
+    """An argparse type: a number of folds from 2, or a file of folds."""
+    if not text.isdigit():
+        return Path(text)
+    if int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text}: one fold leaves nothing to train on; give two or more")
+    return int(text)
+
+
+def weights_path(text: str) -> Tuple[Optional[str], Path]:
+    """An argparse type: a file, or MODEL=file."""
+    model, equals, path = text.partition("=")
+    return (model, Path(path)) if equals and "/" not in model else (None, Path(text))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "manifest", type=Path, nargs="?", metavar="MANIFEST", help="the CSV: image,lesions,location and group"
+    )
+    parser.add_argument("--manifest", type=Path, dest="manifest_flag", metavar="CSV", help="the same, as a flag")
+    parser.add_argument(
+        "--images", type=Path, required=True, metavar="DIR", help="the folder that the manifest's images are in"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the experiment's folder; the same command goes on in it"
+    )
+    parser.add_argument(
+        "--preset",
+        default="tiny",
+        metavar="NAME",
+        help=f"nets, sizes and iterations: {', '.join(NAMES)}, or a YAML file of such (default %(default)s)",
+    )
+    parser.add_argument(
+        "--folds", type=folds, default=5, metavar="N|CSV", help="how many to deal, or a CSV of given ones (default 5)"
+    )
+    parser.add_argument(
+        "--only-fold", type=not_negative, nargs="+", default=[], metavar="K", help="run these test folds alone"
+    )
+    parser.add_argument("--models", nargs="+", metavar="MODEL", help="default: the preset's")
+    parser.add_argument(
+        "--weights",
+        type=weights_path,
+        nargs="+",
+        default=[],
+        metavar="[MODEL=]FILE",
+        help="the caffemodel that the ResNets, or MODEL, start from, for --preset resnet50",
+    )
+    add_engine_arguments(parser, default=None)
+    parser.add_argument(
+        "--cores", type=positive, default=usable_cores(), metavar="N", help="used at a time (default: all, %(default)s)"
+    )
+    parser.add_argument("--seed", type=seed, default=1, help="of folds, order and jitter (default %(default)s)")
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser()
+    args = parser.parse_args()
+    if (args.manifest is None) == (args.manifest_flag is None):
+        parser.error("give MANIFEST once: as the first word, or by --manifest")
+    args.manifest = args.manifest or args.manifest_flag
+    if args.engine:
+        check_engine_arguments(parser, args)
+    elif args.precision != "fp32":
+        parser.error("--precision goes with --engine torch")
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    request = Request(
+        manifest=args.manifest,
+        images=args.images,
+        out=args.out,
+        preset=args.preset,
+        folds=args.folds,
+        only_folds=tuple(sorted(set(args.only_fold))),
+        models=tuple(args.models) if args.models else None,
+        weights=tuple(args.weights),
+        precision=args.precision,
+        gpu=args.gpu,
+        seed=args.seed,
+    )
+    given = {**vars(args), "folds": str(args.folds), "weights": [str(path) for _, path in args.weights]}
+    run_experiment(request, args.engine, args.cores, given, lambda line: print(line, flush=True))
+
+
+if __name__ == "__main__":
+    run(main)
