@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Trains a net; the learning rate is divided by 10 when the validation error plateaus.
 
---out is one run's folder: args.json, solver.prototxt, log.csv, curves.png, snapshots, and final.caffemodel at the end.
+--out is one run's folder: args.json, solver.prototxt, log.csv, curves.png, snapshots, best.caffemodel (of the test with
+the lowest watched error so far) and, at the end, final.caffemodel (of the last iteration).
 Stopped by Ctrl-C, SIGTERM or SIGHUP it leaves a snapshot; the same command with --resume goes on, also after a kill.
 """
 
@@ -9,7 +10,7 @@ import argparse
 import signal
 import sys
 from pathlib import Path
-from typing import List
+from typing import List, Optional
 
 from arguments import add_engine_arguments, check_engine_arguments, engine_of
 from cli import finite, new_parser, not_negative, positive, run, share
@@ -42,6 +43,11 @@ def solver_seed(text: str) -> int:
     if value >= 2**31:
         raise argparse.ArgumentTypeError(f"{text!r} is not below 2147483648")
     return value
+
+
+def number_or_all(text: str) -> Optional[int]:
+    """An argparse type: a whole number from 1, or None for "all"."""
+    return None if text == "all" else positive(text)
 
 
 def several_paths(text: str) -> List[Path]:
@@ -88,12 +94,21 @@ def make_parser() -> argparse.ArgumentParser:
         "--test-interval", type=positive, metavar="N", help=f"iterations (default: the solver's, or {TEST_INTERVAL})"
     )
     parser.add_argument(
-        "--snapshot-interval", type=positive, metavar="N", help="iterations (default: the solver's, or at every test)"
+        "--snapshot-interval",
+        type=positive,
+        metavar="N",
+        help="iterations (default: the solver's, or at every test); a test that is the best so far has its own",
     )
     parser.add_argument(
         "--display", type=positive, metavar="N", help=f"iterations a log row (default: the solver's, or {DISPLAY})"
     )
-    parser.add_argument("--keep-snapshots", type=positive, metavar="N", help="only the newest N (default: all)")
+    parser.add_argument(
+        "--keep-snapshots",
+        type=number_or_all,
+        default=2,
+        metavar="N",
+        help="only the newest N, or all (default %(default)s); best.caffemodel is kept in any case",
+    )
     watching = parser.add_argument_group("the plateau")
     watching.add_argument(
         "--watch",

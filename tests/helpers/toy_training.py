@@ -99,9 +99,16 @@ class Toy:
         with open(str(run / "log.csv"), newline="") as file:
             return [row[:-1] for row in csv.reader(file)]
 
+    @staticmethod
+    def best_of(run):
+        """What args.json says of best.caffemodel, which is as it says."""
+        said = json.loads((run / "args.json").read_text())["best"]
+        assert said["sha256"] == sha256(run / "best.caffemodel")
+        return said
+
     def same_end(self, one, other):
         same_weights = sha256(one / "final.caffemodel") == sha256(other / "final.caffemodel")
-        return same_weights and self.log_of(one) == self.log_of(other)
+        return same_weights and self.log_of(one) == self.log_of(other) and self.best_of(one) == self.best_of(other)
 
     @staticmethod
     def killed_in_between(words, out, seed, stop=signal.SIGKILL):
@@ -191,6 +198,6 @@ def toy(tmp_path_factory):
 def undisturbed(toy, tmp_path_factory):
     """A run from beginning to end, and how it finished."""
     out = tmp_path_factory.mktemp("runs") / "undisturbed"
-    done = subprocess.run(toy.command(out), capture_output=True, text=True)
+    done = subprocess.run(toy.command(out, "--keep-snapshots", "all"), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return SimpleNamespace(out=out, done=done)

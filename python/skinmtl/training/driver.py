@@ -11,7 +11,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from skinmtl.figures.curves import draw_curves
-from skinmtl.training import snapshots
+from skinmtl.training import best, snapshots
 from skinmtl.training.divergence import LossGuard, chance_loss
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.log_file import append_row, cut_back, read_log, write_rows
@@ -21,7 +21,7 @@ from skinmtl.training.run_folder import RunFolder
 from skinmtl.training.schedule import Schedule
 from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.stopping import StopRequest
-from skinmtl.training.telling import line_of_rate, line_of_test
+from skinmtl.training.telling import closing_line, line_of_rate, line_of_test
 from skinmtl.training.validation import validate, watched_error
 
 
@@ -39,7 +39,7 @@ class Progress:
     """What the next row of the log and the next decisions need to know; it is kept in every snapshot's record.
 
     tested  the iteration of the last test; `error` is what was watched there
-    best    the lowest such error so far, and its iteration
+    best    the lowest such error so far, its iteration, and the sha256 of best.caffemodel
     """
 
     rows: int = 0
@@ -66,6 +66,7 @@ class Training:
     def begin(self, weights: list[Path]) -> None:
         """At iteration 0."""
         snapshots.remove_after(self._folder.snapshots, -1)
+        self._folder.remove_best()
         write_rows(self._folder.log, [])
         self._engine.start(weights, self._plateau.rate, self._schedule.seed)
 
@@ -76,6 +77,7 @@ class Training:
         self._guard = self._new_guard()
         snapshots.remove_after(self._folder.snapshots, snapshot.iteration)
         cut_back(self._folder.log, self._progress.rows, snapshot.iteration)
+        self._progress.best = self._settled_best(snapshot)
         where = f"{self._folder.path}: goes on from iteration {snapshot.iteration}"
         self._restore(snapshot, where)
 
@@ -85,22 +87,26 @@ class Training:
         with ProgressBar(engine.iteration, schedule.max_iter, engine.images_per_iteration) as self._bar:
             while True:
                 at = engine.iteration
+                better = False
                 if self._test_is_due(at):
-                    self._test(at, stop)
+                    better = self._test(at, stop)
                 elif at and at % schedule.display == 0 and self._progress.iterations:
                     self._log(at, {})
                 # a stop during the last test leaves it due: the resumed run makes it
                 ended = (self._plateau.ended or at >= schedule.max_iter) and not self._test_is_due(at)
-                if not ended and stop.signal is None:
-                    if at and at % schedule.snapshot_interval == 0:
-                        self._snapshot()
+                going_on = not ended and stop.signal is None
+                if at and (better or not going_on or at % schedule.snapshot_interval == 0):
+                    self._snapshot()
+                if better:
+                    self._progress.best = best.keep(self._folder, schedule.watch, self._progress.best, self._last)
+                if going_on:
                     self._bar.step(self._step(), self._plateau.rate)
                     continue
-                if at:
-                    self._snapshot()
                 if stop.signal is not None and not ended:
                     return Outcome(at, "stopped", stop.signal)
                 self._folder.write_final(self._last.model)
+                if self._progress.best:
+                    self._bar.say(closing_line(schedule.watch, self._progress.best, self._progress.error, at))
                 draw_curves(read_log(self._folder.log), self._folder.curves)
                 return Outcome(at, self._reason())
 
@@ -121,11 +127,12 @@ class Training:
         due = at % self._schedule.test_interval == 0 or at >= self._schedule.max_iter
         return due and at > self._progress.tested
 
-    def _test(self, at: int, stop: StopRequest) -> None:
-        """Tests, logs, and lowers the rate at a plateau; a stop in between leaves the test to the resumed run."""
+    def _test(self, at: int, stop: StopRequest) -> bool:
+        """Tests, logs, and lowers the rate at a plateau; a stop in between leaves the test to the resumed run. Returns
+        whether the weights are the best so far."""
         values = validate(self._test_batches(), self._inputs.names, lambda: stop.signal is not None)
         if values is None:
-            return
+            return False
         fault = LossGuard(float("inf"), []).fault(
             {name: value for name, value in values.items() if name.endswith("_loss")}
         )
@@ -135,7 +142,8 @@ class Training:
         row = self._log(at, values)
         progress, rate = self._progress, self._plateau.rate
         progress.tested, progress.error = at, error
-        if progress.best is None or error < progress.best["error"]:
+        better = progress.best is None or error < progress.best["error"]
+        if better:
             progress.best = {"error": error, "iteration": at}
         draw_curves(read_log(self._folder.log), self._folder.curves)
         fell = False
@@ -144,6 +152,7 @@ class Training:
         self._tell_test(at, row)
         if fell and not self._plateau.ended:
             self._change_rate(rate)
+        return better
 
     def _test_batches(self) -> Iterator[dict[str, np.ndarray]]:
         for number, batch in enumerate(self._engine.test_batches(), 1):
@@ -167,6 +176,16 @@ class Training:
             raise InputError("--rate-change in-place: this pycaffe cannot write the learning rate; leave the flag out")
         self._snapshot()
         self._restore(self._last, "restored from a snapshot")
+
+    def _settled_best(self, snapshot: snapshots.Snapshot) -> dict[str, Any] | None:
+        known = self._progress.best
+        settled = best.settle(self._folder, self._schedule.watch, known)
+        if known and not settled:
+            say(
+                f"{self._folder.best}: the weights of iteration {known['iteration']}, the best up to iteration "
+                f"{snapshot.iteration}, are gone; the best is sought from there on"
+            )
+        return settled
 
     def _restore(self, snapshot: snapshots.Snapshot, where: str) -> None:
         place = snapshot.record["data"]

@@ -14,7 +14,7 @@ from typing import Any, Iterator
 from caffe_files.errors import InputError
 from caffe_files.outputs import disk_errors, new_file
 from skinmtl.common.json_file import write_json
-from skinmtl.training.snapshots import last_whole
+from skinmtl.training.snapshots import last_whole, to_disk
 
 LOCK = ".lock"
 # what may be set otherwise when a run goes on: neither weights nor log up to there depend on it
@@ -33,6 +33,7 @@ class RunFolder:
         self.log = path / "log.csv"
         self.curves = path / "curves.png"
         self.snapshots = path / "snapshots"
+        self.best = path / "best.caffemodel"
         self.final = path / "final.caffemodel"
 
     def check_new(self, resume: bool) -> None:
@@ -133,6 +134,30 @@ class RunFolder:
                 f"{self.snapshots}: the disk has {free / 1e6:.1f} MB left, a snapshot takes {needed / 1e6:.1f}; free "
                 "some space and go on with --resume"
             )
+
+    def write_best(self, caffemodel: Path) -> None:
+        """A snapshot's caffemodel as best.caffemodel too: the same file where the disk has links, else a copy."""
+        with new_file(self.best) as partial:
+            partial.unlink()
+            try:
+                os.link(str(caffemodel), str(partial))
+            except OSError:
+                shutil.copyfile(str(caffemodel), str(partial))
+                to_disk(partial)
+
+    def note_best(self, best: dict[str, Any]) -> None:
+        """Says in args.json what best.caffemodel is."""
+        record = self.read_args()
+        if record.get("best") != best:
+            self.write_args({**record, "best": best})
+
+    def remove_best(self) -> None:
+        """Removes best.caffemodel, and what args.json says of it."""
+        if self.best.exists():
+            self.best.unlink()
+        record = self.read_args()
+        if record.pop("best", None):
+            self.write_args(record)
 
     def write_final(self, caffemodel: Path) -> None:
         """The last snapshot's caffemodel as final.caffemodel, which marks the run as finished."""

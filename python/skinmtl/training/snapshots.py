@@ -46,12 +46,12 @@ def write_record(stem: Path, iteration: int, record: dict[str, Any]) -> Snapshot
     files = {}
     for suffix in (MODEL, STATE):
         path = _with(stem, suffix)
-        _to_disk(path)
+        to_disk(path)
         files[suffix] = {"size": path.stat().st_size, "sha256": sha256(path)}
     record = {**record, "iteration": iteration, "files": files}
     with new_file(_with(stem, RECORD)) as partial:
         write_json(partial, record)
-        _to_disk(partial)
+        to_disk(partial)
     return Snapshot(stem, iteration, record)
 
 
@@ -65,6 +65,12 @@ def last_whole(folder: Path) -> tuple[Snapshot | None, list[Path]]:
             return snapshot, broken
         broken.append(path)
     return None, broken
+
+
+def whole_at(folder: Path, iteration: int) -> Snapshot | None:
+    """The snapshot of that iteration, if it is there and whole."""
+    records = [path for path in _files(folder) if path.suffix == RECORD and _iteration(path) == iteration]
+    return _whole(records[0]) if records else None
 
 
 def remove_after(folder: Path, iteration: int) -> None:
@@ -83,6 +89,15 @@ def prune(folder: Path, keep: int) -> None:
             path.unlink()
 
 
+def to_disk(path: Path) -> None:
+    """Returns when the file would survive a power cut: an older snapshot may be removed only then."""
+    handle = os.open(str(path), os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _whole(path: Path) -> Snapshot | None:
     stem = path.with_name(path.name[: -len(RECORD)])
     try:
@@ -94,15 +109,6 @@ def _whole(path: Path) -> Snapshot | None:
         return Snapshot(stem, int(record["iteration"]), record)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _to_disk(path: Path) -> None:
-    """Returns when the file would survive a power cut: an older snapshot may be removed only then."""
-    handle = os.open(str(path), os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -90,6 +90,14 @@ def line_of_rate(iteration: int, before: float, now: float, rule: PlateauRule, w
     )
 
 
+def closing_line(watch: str, best: Mapping[str, Any], last: float, iteration: int) -> str:
+    """How the last weights compare with the best; `last` is the error at the last iteration."""
+    words = WATCHED_WORDS[watch]
+    if best["iteration"] == iteration:
+        return f"best.caffemodel and final.caffemodel are the same: {words} {_best(best)}"
+    return f"best.caffemodel: {words} {_best(best)}; final.caffemodel: {words} {last:.3f} at iteration {iteration}"
+
+
 def duration(seconds: float) -> str:
     """In two units at most.
 

@@ -96,6 +96,8 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
         snapshot = _last_snapshot(folder)
         before = folder.engines() if snapshot else []
         record["engines"] = engines_used(before, request.engine.record(), snapshot.iteration if snapshot else 0)
+        if snapshot and "best" in folder.read_args():
+            record["best"] = folder.read_args()["best"]
         folder.write_args(record)
         images, first = inputs.batch_size * solver.iter_size, snapshot.iteration if snapshot else 0
         say(*opening_lines(request.out, _engine_words(request.engine), inputs, images, schedule, first))

@@ -75,6 +75,15 @@ def test_a_fall_of_the_rate_says_why():
     )
 
 
+def test_the_closing_compares_the_last_weights_with_the_best():
+    assert telling.closing_line("error", BEST, 0.45, 3000) == (
+        "best.caffemodel: error 0.398 at iteration 1000; final.caffemodel: error 0.450 at iteration 3000"
+    )
+    assert telling.closing_line("error", BEST, 0.3981, 1000) == (
+        "best.caffemodel and final.caffemodel are the same: error 0.398 at iteration 1000"
+    )
+
+
 @pytest.mark.parametrize(
     "seconds, words",
     [(0, "1 s"), (59.4, "59 s"), (59.6, "1 min"), (3569, "59 min"), (3571, "1 h 0 min"), (86400 * 2.3, "2 d 7 h")],

@@ -139,7 +139,7 @@ def test_killed_and_stopped_it_ends_as_undisturbed_byte_for_byte(toy, tmp_path):
     assert said.splitlines()[-1].endswith("the same command with --resume goes on")
     assert "Traceback" not in said
     subprocess.run(toy.command(cut, *flags, "--resume", net=net), check=True, stdout=subprocess.PIPE)
-    assert toy.same_end(cut, whole)
+    assert toy.same_end(cut, whole), "and so are the best weights"
 
 
 def test_a_resumed_run_draws_the_crops_mirrors_and_masks_of_the_undisturbed_one(toy, tmp_path):

@@ -25,13 +25,25 @@ pytestmark = pytest.mark.caffe
 pytest_plugins = ["toy_training"]
 
 
+def better_tests(toy, out):
+    """The iterations of the tests whose error was lower than any before, by the log."""
+    names, *rows = toy.log_of(out)
+    found, best = [], 2.0
+    for row in (dict(zip(names, row)) for row in rows):
+        error = 2 - float(row["map_image"] or 0) - float(row["location_top1"] or 0)
+        if row["map_image"] and error < best:
+            found, best = [*found, int(row["iteration"])], error
+    return found
+
+
 def test_a_run_leaves_what_its_folder_promises(toy, undisturbed):
     out = undisturbed.out
     assert undisturbed.done.stderr == "", "no progress bar where nobody looks"
     assert undisturbed.done.stdout.splitlines()[-1] == f"{out}: 40 iterations; all iterations are done"
     names = {path.name for path in out.iterdir()}
-    assert names == {".lock", "args.json", "curves.png", "final.caffemodel", "log.csv", "snapshots", "solver.prototxt"}
-    iterations = [6, 12, 18, 24, 30, 36, 40]
+    weights = {"best.caffemodel", "final.caffemodel"}
+    assert names == {".lock", "args.json", "curves.png", "log.csv", "snapshots", "solver.prototxt"} | weights
+    iterations = [6, 12, 18, 24, 30, 36, 40, *better_tests(toy, out)]
     suffixes = ("caffemodel", "json", "solverstate")
     expected = {f"toy_iter_{iteration}.{suffix}" for iteration in iterations for suffix in suffixes}
     assert {path.name for path in (out / "snapshots").iterdir()} == expected
@@ -79,6 +91,29 @@ def test_a_run_says_what_it_trains_each_test_and_each_fall_of_the_rate(toy, undi
         for iteration, rates in ((20, "0.01 -> 0.001"), (30, "0.001 -> 0.0001"), (40, "0.0001 -> 1e-05"))
     ]
     assert said.index(falls[0]) == said.index(told[1]) + 1
+
+
+def test_the_weights_of_the_best_test_are_kept_beside_the_last(toy, undisturbed, tmp_path):
+    """Although snapshots are due at other iterations than tests."""
+    out = undisturbed.out
+    best = toy.best_of(out)
+    assert best["watched"] == "error"
+    assert best["iteration"] == better_tests(toy, out)[-1]
+    assert sha256(out / "best.caffemodel") == sha256(out / "snapshots" / f"toy_iter_{best['iteration']}.caffemodel")
+    names, *rows = toy.log_of(out)
+    row = next(row for row in (dict(zip(names, row)) for row in rows) if int(row["iteration"]) == best["iteration"])
+    assert best["error"] == pytest.approx(1 - (float(row["map_image"]) + float(row["location_top1"])) / 2)
+    closing = undisturbed.done.stdout.splitlines()[-2]
+    assert f": error {best['error']:.3f} at iteration {best['iteration']}" in closing
+    assert ("are the same" in closing) == (best["iteration"] == 40)
+
+
+def test_two_snapshots_are_kept_where_nothing_else_is_said(toy, tmp_path):
+    done = subprocess.run(toy.command(tmp_path / "run", "--max-iter", 20), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kept = sorted(path.name for path in (tmp_path / "run" / "snapshots").glob("*.json"))
+    assert kept == ["toy_iter_18.json", "toy_iter_20.json"]
+    assert toy.best_of(tmp_path / "run")["iteration"] in (10, 20)
 
 
 def test_the_log_has_a_row_a_display_and_a_row_a_test(toy, undisturbed):

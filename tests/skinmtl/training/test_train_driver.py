@@ -6,6 +6,7 @@ import json
 import signal
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caffe_files.errors import InputError
+from skinmtl.common.provenance import sha256
 from skinmtl.training import driver, snapshots
 from skinmtl.training.driver import Training
 from skinmtl.training.inputs import TrainingInputs
@@ -43,6 +45,20 @@ SCHEDULE = Schedule(
 
 class KilledError(Exception):
     """Stands for a SIGKILL."""
+
+
+class Folder(RunFolder):
+    """A run's folder where a kill may come before or after best.caffemodel is replaced."""
+
+    events: ClassVar[dict] = {}
+
+    def write_best(self, caffemodel):
+        iteration = json.loads(caffemodel.with_suffix(".json").read_text())["iteration"]
+        for moment in ("before best", "after best"):
+            if self.events.get((moment, iteration)) == "kill":
+                raise KilledError
+            if moment == "before best":
+                super().write_best(caffemodel)
 
 
 class ToyEngine:
@@ -120,14 +136,16 @@ def no_pictures(monkeypatch):
 def one_process(folder, schedule, events, can_set_rate=True):
     """What one start of train.py does; returns the outcome, or None where it was killed."""
     engine = ToyEngine(folder, events, can_set_rate)
+    folder.events = events
+    if not folder.args.exists():
+        folder.write_args({"settings": {}, "sha256": {}})
     training = Training(engine, folder, INPUTS, schedule)
-    folder.snapshots.mkdir(exist_ok=True)
     last, _ = snapshots.last_whole(folder.snapshots)
-    if last:
-        training.go_on(last)
-    else:
-        training.begin([])
     try:
+        if last:
+            training.go_on(last)
+        else:
+            training.begin([])
         return training.run(engine.stop)
     except KilledError:
         return None
@@ -135,16 +153,19 @@ def one_process(folder, schedule, events, can_set_rate=True):
 
 def result_of(folder):
     rows = [{name: value for name, value in row.items() if name != "images_per_second"} for row in read_log(folder.log)]
-    return rows, folder.final.read_text()
+    best = folder.read_args()["best"]
+    assert best["sha256"] == sha256(folder.best)
+    return rows, best, folder.final.read_text()
 
 
 @pytest.fixture(scope="session")
 def new_folder(tmp_path_factory):
-    return lambda: RunFolder(tmp_path_factory.mktemp("run"))
+    return lambda: Folder(tmp_path_factory.mktemp("run"))
 
 
-MOMENTS = st.tuples(
-    st.sampled_from(["step", "test", "snapshot"]), st.integers(0, 30), st.sampled_from(["kill", "stop"])
+MOMENTS = st.one_of(
+    st.tuples(st.sampled_from(["step", "test", "snapshot"]), st.integers(0, 30), st.sampled_from(["kill", "stop"])),
+    st.tuples(st.sampled_from(["before best", "after best"]), st.sampled_from([7, 14, 21, 28, 30]), st.just("kill")),
 )
 
 
@@ -163,6 +184,58 @@ def test_whatever_interrupts_it_the_end_is_the_same(new_folder, moments, can_set
     assert result_of(cut) == result_of(undisturbed)
     if keep:
         assert len(list(cut.snapshots.glob("*.json"))) <= keep
+
+
+def lowest(folder):
+    """Iteration and error of the best test, by the log."""
+    errors = {
+        int(row["iteration"]): 1 - (row["map_image"] + row["location_top1"]) / 2
+        for row in read_log(folder.log)
+        if row["map_image"] is not None
+    }
+    return min(errors.items(), key=lambda test: test[1])
+
+
+@pytest.mark.parametrize("moment", ["before best", "after best"])
+def test_a_kill_beside_the_best_weights_is_made_up_for(new_folder, moment):
+    undisturbed, folder = new_folder(), new_folder()
+    one_process(undisturbed, SCHEDULE, {})
+    iteration, error = lowest(undisturbed)
+    best = undisturbed.read_args()["best"]
+    assert (best["iteration"], best["error"]) == (iteration, pytest.approx(error))
+    assert one_process(folder, SCHEDULE, {(moment, iteration): "kill"}) is None
+    assert snapshots.last_whole(folder.snapshots)[0].iteration == iteration
+    assert folder.read_args().get("best", {}).get("iteration") != iteration
+    one_process(folder, SCHEDULE, {("step", iteration): "kill"})
+    assert folder.read_args()["best"] == best
+    assert sha256(folder.best) == best["sha256"]
+
+
+def test_best_weights_of_after_the_snapshot_that_a_run_goes_on_from_are_not_believed(new_folder):
+    """As where the newest snapshot was damaged: the older one knows an older best, whose weights are there or not."""
+    for keep, left in ((None, True), (1, False)):
+        folder = new_folder()
+        schedule = SimpleNamespace(**{**vars(SCHEDULE), "keep_snapshots": keep})
+        one_process(folder, schedule, {})
+        path = folder.snapshots / "toy_iter_30.json"
+        record = json.loads(path.read_text())
+        record["progress"]["best"] = {"error": 0.9, "iteration": 7, "sha256": "of others"}
+        path.write_text(json.dumps(record))
+        training = Training(ToyEngine(folder), folder, INPUTS, schedule)
+        training.go_on(snapshots.last_whole(folder.snapshots)[0])
+        assert folder.best.exists() == left
+        assert folder.read_args().get("best", {}).get("iteration") == (7 if left else None)
+
+
+def test_a_disk_without_links_has_a_copy_of_the_best_weights(new_folder, monkeypatch):
+    def no_links(source, target):
+        raise OSError("no links here")
+
+    folder = new_folder()
+    monkeypatch.setattr("os.link", no_links)
+    one_process(folder, SCHEDULE, {})
+    assert folder.best.stat().st_nlink == 1
+    assert result_of(folder)[1]["iteration"] == lowest(folder)[0]
 
 
 def test_a_stop_in_the_middle_of_a_test_leaves_the_test_to_the_resumed_run(new_folder):
