@@ -7,22 +7,21 @@ from typing import Iterator
 import torch
 from torch import Tensor
 
-from caffe_torch.streams import BatchesAhead, BatchesHere
+from caffe_files.batches import BatchesAhead, BatchesHere
 
 
-class Feed(Iterator[tuple[Tensor, Tensor]]):
-    """Values (N, ...) and labels (N) of one batch after the other, on a device. On a CPU they are valid until the next
-    call alone."""
+class Feed(Iterator[list[Tensor]]):
+    """The parts (N, ...) of one batch after the other, on a device. On a CPU they are valid until the next call
+    alone."""
 
     def __init__(self, batches: BatchesHere | BatchesAhead, device: torch.device) -> None:
         self._batches, self._device = batches, device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._next: tuple[list[Tensor], torch.cuda.Event] | None = None
 
-    def __next__(self) -> tuple[Tensor, Tensor]:
+    def __next__(self) -> list[Tensor]:
         if self._stream is None:
-            values, labels = self._batches.next_batch()
-            return torch.from_numpy(values), torch.from_numpy(labels)
+            return [torch.from_numpy(part) for part in self._batches.next_batch()]
         tensors, arrived = self._next or self._copied()
         current = torch.cuda.current_stream(self._device)
         current.wait_event(arrived)
@@ -30,7 +29,7 @@ class Feed(Iterator[tuple[Tensor, Tensor]]):
             tensor.record_stream(current)
         # where the workers are behind, to wait for them here would hold up what is to be computed on this batch
         self._next = self._copied() if self._batches.is_ready() else None
-        return tensors[0], tensors[1]
+        return tensors
 
     def close(self) -> None:
         """Ends what reads ahead."""

@@ -162,8 +162,8 @@ def jpeg(height, width):
 @pytest.mark.parametrize(
     ("damage", "transform", "words"),
     [
-        ({"encoded": True, "data": b"no image"}, "crop_size: 48", "record '00000001': its image cannot be decoded"),
-        (jpeg(90, 40), "crop_size: 48", "record '00000001': 40 x 90 is smaller than the crop of 48"),
+        ({"encoded": True, "data": b"no image"}, "crop_size: 48", "record 00000001: its image cannot be decoded"),
+        (jpeg(90, 40), "crop_size: 48", "record 00000001: 40 x 90 is smaller than the crop of 48"),
         (jpeg(60, 90), "", r"of shape \(60, 90, 3\) where others are uint8 of shape \(60, 60, 3\); set a crop_size"),
         ({"channels": 3, "height": 60, "width": 60, "data": b"12"}, "crop_size: 48", "2 numbers for the shape"),
     ],
@@ -208,7 +208,7 @@ def workers_of(process):
             words, line = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
         except OSError:
             continue  # gone
-        if int(words.rpartition(")")[2].split()[1]) == process and b"caffe_torch.stream_worker" in line:
+        if int(words.rpartition(")")[2].split()[1]) == process and b"caffe_files.batch_worker" in line:
             found.append(folder)
     return found
 

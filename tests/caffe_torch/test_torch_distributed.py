@@ -225,5 +225,5 @@ def test_a_fault_that_one_finds_on_the_way_ends_all(make, small_set, tmp_path):
     net = solver.with_name("net.prototxt")
     net.write_text(net.read_text().replace(f"{small_set.train}/image_lmdb", str(bad)))
     log = ended(start("own", "train", "-solver", solver), 1)
-    assert f"caffe-torch: {bad}: record '00000011': its image cannot be decoded" in log
+    assert f"caffe-torch: {bad}: record 00000011: its image cannot be decoded" in log
     assert "Traceback" not in log

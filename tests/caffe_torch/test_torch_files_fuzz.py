@@ -154,7 +154,8 @@ def test_a_damaged_datum_and_mean_file(folder, data, encoded, crop):
         transaction.put(b"0", raw)
     (folder / "mean").write_bytes(of_mean)
     param = caffe_messages().TransformationParameter(mean_file=str(folder / "mean"), crop_size=crop)
-    one_line_or_done(lambda: TransformedRecords(str(database), Transform.of(param, False, NetError)).sample(0))
+    transform = Transform.of(param, False, NetError)
+    one_line_or_done(lambda: TransformedRecords.recipe(str(database), transform).make().sample(0, 0))
 
 
 CONVOLUTION = "type: 'Convolution' convolution_param { num_output: %s kernel_size: %s pad: %s stride: %s group: %s }"
@@ -252,5 +253,5 @@ def test_a_datums_unknown_field_is_named_with_its_record(tmp_path):
     with lmdb.open(str(tmp_path)) as environment, environment.begin(write=True) as transaction:
         transaction.put(b"00000007", datum + b"\xd8\x3d\x05")
     transform = Transform.of(caffe_messages().TransformationParameter(), False, NetError)
-    with pytest.raises(InputError, match="record '00000007': field 987 is not known"):
-        TransformedRecords(str(tmp_path), transform).sample(0)
+    with pytest.raises(InputError, match="record 00000007: field 987 is not known"):
+        TransformedRecords.recipe(str(tmp_path), transform).make().sample(0, 0)

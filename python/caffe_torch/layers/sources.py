@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Sequence
 
 import torch
 from torch import Tensor
 
+from caffe_files.batches import Advice, batches_of
 from caffe_files.schema import caffe_messages
+from caffe_files.streams import Part, Plan, Recipe
+from caffe_torch.errors import NetError
 from caffe_torch.feeding import Feed
 from caffe_torch.fillers import fill
 from caffe_torch.layers.layer import Layer, Shape
 from caffe_torch.records import Transform, TransformedRecords
-from caffe_torch.streams import Plan, Reader, batches_of
 
 SMALLEST_AHEAD = 4096  # bytes of a sample
+ADVICE = Advice("fewer -workers", "-workers 0", "-workers 0")
 
 
 class Source(Layer):
@@ -98,29 +102,36 @@ class StreamSource(Source):
     """
 
     workers, rank, world = 0, 0, 1
-    reader: Reader
+    can_read_ahead = False
 
-    def set_up_stream(self, reader: Reader, batch_size: int, crop: int, mean: object, scale: float = 1.0) -> None:
-        """`crop` 0: samples as large as the records; `mean` of the channels, or None."""
-        self.reader, self.scale = reader, scale
-        first = reader.sample(0)[0]
-        fixed = first.shape if crop or batch_size > 1 else None
-        self.plan = Plan(batch_size, fixed, first.dtype.name)
+    def set_up_stream(
+        self, recipe: Recipe, batch_size: int, alike: bool, mean: Sequence[float], scale: float = 1.0, **plan: int
+    ) -> None:
+        """`alike`: all images are of one size; `mean` of the channels, or nothing; `plan`: more of the Plan."""
+        try:
+            reader = recipe.make()
+        except NetError as error:
+            raise self.refuse(str(error)) from None
+        first = reader.sample(0, 0)[: len(self.param.top)]
+        reader.close()
+        parts = (Part(None if part.shape and not alike else part.shape, part.dtype.name) for part in first)
+        self.recipe, self.plan = recipe, Plan(batch_size, tuple(parts), **plan)
         # what costs a worker more to hand over than to read is read in this process: labels
-        self.can_read_ahead = fixed is not None and first.nbytes >= SMALLEST_AHEAD
-        height, width, channels = first.shape
-        self.shapes = [(batch_size, channels, height, width), (batch_size,)][: len(self.param.top)]
-        mean = None if mean is None else torch.tensor(mean, dtype=torch.float32).reshape(-1, 1, 1)
+        self.can_read_ahead = alike and first[0].nbytes >= SMALLEST_AHEAD
+        height, width, channels = first[0].shape
+        self.shapes = [(batch_size, channels, height, width), (batch_size,)][: len(first)]
+        self.scale = scale
+        mean = torch.tensor(mean, dtype=torch.float32).reshape(-1, 1, 1) if mean else None
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("place", torch.empty(0), persistent=False)  # tells which device the net is on
-        self.position, self.first, self.feed = 0, 0, None
+        self.position, self.seed, self.first, self.feed = 0, 0, 0, None
 
     def start(self, batch: int, seed: int) -> None:
         self.close()
-        self.position, self.first, self.reader.seed = batch, 0, seed
+        self.position, self.seed, self.first = batch, seed, 0
 
     def go_to(self, batch: int, seed: int) -> None:
-        if (batch, seed) != (self.position, self.reader.seed):
+        if (batch, seed) != (self.position, self.seed):
             self.start(batch, seed)
 
     def close(self) -> None:
@@ -131,17 +142,17 @@ class StreamSource(Source):
 
     def forward(self) -> tuple[Tensor, ...]:
         if self.feed is None:
-            plan = replace(self.plan, first=self.first, rank=self.rank, world=self.world)
+            plan = replace(self.plan, first=self.first, seed=self.seed, rank=self.rank, world=self.world)
             workers = self.workers if self.can_read_ahead else 0
-            self.feed = Feed(batches_of(self.reader, plan, self.position, workers), self.place.device)
-        values, labels = next(self.feed)
+            self.feed = Feed(batches_of(self.recipe, plan, self.position, workers, ADVICE), self.place.device)
+        images, *labels = next(self.feed)
         self.position += 1
-        top = values.permute(0, 3, 1, 2).to(torch.float32, copy=True)  # channels last in memory, as images come
+        top = images.permute(0, 3, 1, 2).to(torch.float32, copy=True)  # channels last in memory, as images come
         if self.mean is not None:
             top -= self.mean
         if self.scale != 1:
             top *= self.scale
-        return (top, labels.clone())[: len(self.param.top)]
+        return (top, *(each.clone() for each in labels))
 
 
 class Data(StreamSource):
@@ -162,6 +173,6 @@ class Data(StreamSource):
         if not settings.batch_size or len(self.param.top) not in (1, 2):
             raise self.refuse("needs a batch_size, and one top or two")
         transform = Transform.of(self.param.transform_param, self.phase == "TRAIN", self.refuse)
-        mean = transform.mean if transform.mean is not None and transform.mean.ndim == 1 else None
-        reader = TransformedRecords(settings.source, transform)
-        self.set_up_stream(reader, settings.batch_size, transform.crop, mean, transform.scale)
+        recipe = TransformedRecords.recipe(settings.source, transform)
+        alike = transform.crop > 0 or settings.batch_size > 1
+        self.set_up_stream(recipe, settings.batch_size, alike, transform.mean, transform.scale)

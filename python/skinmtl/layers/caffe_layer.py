@@ -12,9 +12,13 @@ from typing import Any, Iterator
 import caffe
 import numpy as np
 
+from caffe_files.batches import Advice, BatchesAhead, BatchesHere, batches_of
 from caffe_files.errors import InputError
-from skinmtl.layers.batches import BatchesAhead, BatchesHere, Preparation, batches_of
+from skinmtl.layers.jittered_images import plan_of, recipe_of
 from skinmtl.layers.settings import JitterSettings, read_settings
+
+SET = "in the param_str of the layer"
+ADVICE = Advice(f"fewer workers {SET}", f"workers 0 {SET}", f"less prefetch, or workers 0, {SET}")
 
 
 class JitteredImageData(caffe.Layer):
@@ -48,9 +52,10 @@ class JitteredImageData(caffe.Layer):
         """Called by Caffe: the next batch."""
         with _told(sys._getframe()):
             if self._batches is None:
-                self._batches = batches_of(self._settings, worker_count(self._settings))
+                recipe, plan = recipe_of(self._settings, planes=True), plan_of(self._settings)
+                self._batches = batches_of(recipe, plan, 0, worker_count(self._settings), ADVICE)
             data = top[0].data
-            data[...] = self._batches.next_batch()  # first the copy: subtracting mixed types takes twice as long
+            data[...] = self._batches.next_batch()[0]  # first the copy: subtracting mixed types takes twice as long
             data -= self._mean
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
@@ -77,9 +82,9 @@ def worker_count(settings: JitterSettings) -> int:
 
 def _try_first_record(settings: JitterSettings) -> None:
     """InputError here is better than in the first pass."""
-    preparation = Preparation(settings)
-    preparation.fill(settings.start, np.empty((3, settings.crop, settings.crop), np.uint8))
-    preparation.close()
+    reader = recipe_of(settings, planes=True).make()
+    reader.sample(settings.start, settings.seed)
+    reader.close()
 
 
 @contextmanager

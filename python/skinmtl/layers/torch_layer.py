@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caffe_torch.layers.sources import StreamSource
-from skinmtl.layers.jittered_records import JitteredRecords
+from skinmtl.layers.jittered_images import recipe_of
 from skinmtl.layers.settings import read_settings
 
 
@@ -21,7 +21,8 @@ class JitteredImageData(StreamSource):
             raise self.refuse("draws crops at random, for training alone; test with a Data layer")
         settings = read_settings(self.param.python_param.param_str, f"layer {self.name!r}")
         self.settings = settings
-        self.set_up_stream(JitteredRecords(settings), settings.batch_size, settings.crop, settings.mean)
+        recipe = recipe_of(settings, planes=False)
+        self.set_up_stream(recipe, settings.batch_size, True, settings.mean, prefetch=settings.prefetch)
         self.workers_wanted = settings.workers
         self.place_in_training(0, settings.seed)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from caffe_files.batches import Advice, batches_of
 from caffe_files.errors import InputError
 from skinmtl.data.dataset import LMDB_NAMES
-from skinmtl.layers import batches
-from skinmtl.layers.batches import batches_of
+from skinmtl.layers.jittered_images import plan_of, recipe_of
 from skinmtl.layers.settings import JitterSettings
 
 
@@ -28,9 +27,11 @@ def jitter_of(small_set):
 
 
 def taken(settings, workers, count):
-    ahead = batches_of(settings, workers)
+    """The images of some batches, as planes."""
+    advice = Advice("fewer", "none", "less")
+    ahead = batches_of(recipe_of(settings, planes=True), plan_of(settings), 0, workers, advice)
     try:
-        return np.concatenate([ahead.next_batch().copy() for _ in range(count)])
+        return np.concatenate([ahead.next_batch()[0].copy() for _ in range(count)])
     finally:
         ahead.close()
 
@@ -44,59 +45,17 @@ def test_the_numbers_do_not_depend_on_workers_prefetch_or_batches(jitter_of):
     np.testing.assert_array_equal(taken(later, 2, 3), expected[7:22])
 
 
+def test_as_planes_or_not_the_pixels_are_the_same(jitter_of):
+    planes, pixels = (recipe_of(jitter_of(), planes).make().sample(9, 1)[0] for planes in (True, False))
+    np.testing.assert_array_equal(planes, pixels.transpose(2, 0, 1))
+
+
 def test_a_record_that_cannot_be_used_is_named_also_by_workers(jitter_of, small_set, monkeypatch):
     monkeypatch.chdir(small_set.test)  # a path that begins with dots
     source = f"../{small_set.train.relative_to(small_set.test.parent)}/{LMDB_NAMES[0]}"
     for workers in (0, 2):
         with pytest.raises(InputError, match=r"^\.\./.*image_lmdb: record 000000\d\d: its shorter side is 72"):
             taken(jitter_of(source=source, scales=(56, 90)), workers, 1)
-
-
-def without_memory_files(*_):
-    raise OSError(errno.ENOSYS, "Function not implemented")
-
-
-def test_batches_are_shared_through_a_file_where_there_is_no_memory_file(jitter_of, monkeypatch, tmp_path):
-    expected = taken(jitter_of(), 0, 2)
-    monkeypatch.setattr("os.memfd_create", without_memory_files, raising=False)
-    np.testing.assert_array_equal(taken(jitter_of(), 1, 2), expected)
-    monkeypatch.setattr("tempfile.TemporaryFile", without_memory_files)
-    with pytest.raises(InputError, match=r"no room for 0 MB .* \(Function not implemented\); give less prefetch"):
-        batches_of(jitter_of(), 1)
-
-
-def test_no_worker_is_left_where_another_does_not_start(jitter_of, monkeypatch):
-    start, started = batches._start_worker, []
-
-    def one_alone(*which):
-        if started:
-            raise InputError("too many processes")
-        started.append(start(*which))
-        return started[0]
-
-    monkeypatch.setattr(batches, "_start_worker", one_alone)
-    with pytest.raises(InputError, match="too many processes"):
-        batches_of(jitter_of(), 2)
-    assert started[0].returncode is not None
-
-
-def test_a_python_without_the_packages_is_named(jitter_of, monkeypatch, tmp_path):
-    (tmp_path / "cv2.py").write_text("raise SystemExit(3)")
-    monkeypatch.setattr(
-        batches, "PROGRAM", batches.PROGRAM.replace("from", f"sys.path.insert(0, {str(tmp_path)!r}); from", 1)
-    )
-    with pytest.raises(InputError, match=r"ended with status 3; see that /.* has the packages, or give workers 0"):
-        taken(jitter_of(), 1, 1)
-
-
-def test_a_worker_that_is_killed_is_told(jitter_of):
-    ahead = batches_of(jitter_of(), 2)
-    ahead.next_batch()
-    ahead._workers[1].kill()
-    with pytest.raises(InputError, match="worker process that prepares images ended by SIGKILL"):
-        for _ in range(9):
-            ahead.next_batch()
-    ahead.close()
 
 
 def test_records_that_hold_no_image_are_named(jitter_of, small_set):
@@ -112,4 +71,4 @@ def test_sources_that_are_no_whole_lmdb_are_refused(jitter_of, tmp_path):
     (tmp_path / "cut" / "data.mdb").write_bytes(whole[:-1])
     for source, words in ((tmp_path / "none", "no LMDB"), (tmp_path, "not an LMDB"), (tmp_path / "cut", "bytes of")):
         with pytest.raises(InputError, match=words):
-            batches_of(jitter_of(source=str(source)), 0)
+            taken(jitter_of(source=str(source)), 0, 1)

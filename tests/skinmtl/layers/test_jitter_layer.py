@@ -91,7 +91,7 @@ def workers_of(pid):
             words, line = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
         except OSError:
             continue  # gone
-        if int(words.rpartition(")")[2].split()[1]) == pid and b"skinmtl.layers.worker" in line:
+        if int(words.rpartition(")")[2].split()[1]) == pid and b"caffe_files.batch_worker" in line:
             found.append(int(folder.name))
     return found
 
@@ -120,13 +120,13 @@ def test_images_stay_in_step_with_their_labels_over_two_wraps(net_of, workers):
 def test_the_blob_is_the_crop_less_the_mean_as_drawn(numbered, net_of):
     import caffe
 
+    from caffe_files.records import Records
     from skinmtl.layers.jitter import crop_of, draw
-    from skinmtl.layers.records import ImageRecords
 
     images, _ = forwarded(caffe.Net(str(net_of(start=40, seed=9)), caffe.TRAIN), 2)
-    records = ImageRecords(numbered / "image_lmdb")
+    records = Records(str(numbered / "image_lmdb"))
     for number, image in enumerate(images):
-        crop = crop_of(records.image(40 + number), draw(9, 40 + number, (73, 96)), 64, 96)
+        crop = crop_of(records.datum(40 + number).data, draw(9, 40 + number, (73, 96)), 64, 96)
         np.testing.assert_array_equal(image, np.float32(crop.transpose(2, 0, 1)) - np.float32([[[3]], [[2.5]], [[1]]]))
 
 
@@ -209,7 +209,7 @@ def test_a_worker_that_is_killed_ends_caffe_with_a_line(net_of, tmp_path):
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     log = process.stderr.read().decode()
     assert process.wait() == 1
-    assert log.splitlines()[-1].startswith("caffe: a worker process that prepares images ended by SIGKILL")
+    assert log.splitlines()[-1].startswith("caffe: a worker process that reads data ended by SIGKILL")
 
 
 @pytest.mark.parametrize(

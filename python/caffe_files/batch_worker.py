@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
-import struct
+import sys
 from typing import Any, Iterator
 
-import cv2
-
+from caffe_files.batches import DONE, mapped
 from caffe_files.errors import InputError
-from caffe_torch.streams import DONE, mapped, put
+from caffe_files.streams import Plan, Recipe, put
 
 STDIN, STDOUT = 0, 1
 
@@ -18,9 +17,9 @@ STDIN, STDOUT = 0, 1
 def main() -> None:
     """Runs until its standard input ends, as it does when the training's process ends."""
     try:
-        for _ in _batches(pickle.loads(_read(struct.unpack("<Q", _read(8))[0]))):
+        for _ in _batches(json.loads(sys.argv[1])):
             os.write(STDOUT, DONE)
-    except (BrokenPipeError, EOFError):
+    except BrokenPipeError:
         pass
     except InputError as error:
         _say(str(error))
@@ -30,27 +29,16 @@ def main() -> None:
 
 def _batches(task: dict[str, Any]) -> Iterator[None]:
     """Yields when this worker's share of a batch is done."""
-    cv2.setNumThreads(1)  # the workers are the parallelism
-    reader, plan, batch = task["reader"], task["plan"], task["start"]
-    values, labels = mapped(task["memory"], plan)
+    reader, plan, batch = Recipe(**task["reader"]).make(), Plan.from_plain(task["plan"]), task["start"]
+    reader.use_one_core()
+    slots = mapped(task["memory"], plan)
     while os.read(STDIN, 1):
-        slot = (batch - task["start"]) % len(values)
+        slot = slots[(batch - task["start"]) % len(slots)]
         for place in range(plan.batch_size):
             if (batch * plan.batch_size + place) % task["workers"] == task["number"]:
-                sample, labels[slot, place] = reader.sample(plan.visit(batch, place))
-                put(sample, values[slot, place])
+                put(reader.sample(plan.visit(batch, place), plan.seed), slot, place)
         batch += 1
         yield
-
-
-def _read(count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        more = os.read(STDIN, count - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return data
 
 
 def _say(message: str) -> None:
