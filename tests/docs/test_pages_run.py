@@ -42,6 +42,7 @@ SHORTER = {
     "--max-iter 400": "--max-iter 20",
     "--max-iter 500": "--max-iter 30",
     "--test-interval 50": "--test-interval 10",
+    "--preset tiny": "--preset short.yaml",
     "_iter_2000.": "_iter_20.",  # what is left of the tiny solvers' iterations
 }
 HAS_TORCH = (ROOT / ".venv/bin/caffe-torch").is_file() and list((ROOT / ".venv/lib").glob("*/site-packages/torch"))
@@ -83,6 +84,10 @@ def clone(tmp_path_factory):
     for solver in (folder / "solvers").glob("tiny_*.prototxt"):
         short = re.sub(r"max_iter: \d+", "max_iter: 20", solver.read_text(encoding="utf-8"))
         solver.write_text(short, encoding="utf-8")
+    preset = (ROOT / "workflow/presets/tiny.yaml").read_text(encoding="utf-8")
+    short = preset.replace("--max-iter 300 --test-interval 50", "--max-iter 20 --test-interval 10")
+    assert short != preset
+    (folder / "short.yaml").write_text(short, encoding="utf-8")
     type_in(folder, DEMO.strip().splitlines())
     return folder
 
