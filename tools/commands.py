@@ -76,7 +76,19 @@ def parser_of(command: str) -> "argparse.ArgumentParser":
 def start(command: str, arguments: List[str]) -> None:
     """Becomes the tool: same process, so that signals reach it and its exit status is this program's."""
     os.environ[NAME] = f"skinmtl {command}"
-    os.execv(sys.executable, [sys.executable, str(path_of(command)), *arguments])
+    python = python_for(command)
+    os.execv(python, [python, str(path_of(command)), *arguments])
+
+
+def python_for(command: str) -> str:
+    """This Python; for `run` the clone's .venv where this one has no Snakemake: for that, .caffe's Python is too old."""
+    made = HERE.parent / ".venv" / "bin" / "python"
+    if command == "run" and (made.parent / "snakemake").is_file():
+        import importlib.util
+
+        if importlib.util.find_spec("snakemake") is None:
+            return str(made)
+    return sys.executable
 
 
 def summaries() -> Dict[str, str]:

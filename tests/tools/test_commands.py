@@ -159,3 +159,13 @@ def test_a_reader_that_leaves_is_no_traceback():
 def test_it_stands_beside_this_python(entry):
     beside = str(Path(sys.executable).parent / "skinmtl")
     assert entry("--version", command=[beside]).stdout.startswith(f"skinmtl {skinmtl.__version__} (")
+
+
+@pytest.mark.caffe
+@pytest.mark.skipif(not (ROOT / ".venv/bin/snakemake").is_file(), reason="no Snakemake: make .venv/ready")
+def test_run_is_run_by_the_python_that_has_snakemake(entry, commands):
+    """.caffe/bin may be first on PATH: its Python runs all other commands, and is too old for Snakemake."""
+    assert commands.python_for("train") == sys.executable
+    assert commands.python_for("run") == str(ROOT / ".venv/bin/python")
+    done = entry("run", "manifest.csv", "--images", "images", "--out", "out")
+    assert "manifest.csv" in done.stderr and "Snakemake" not in done.stderr
