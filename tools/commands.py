@@ -81,7 +81,7 @@ def start(command: str, arguments: List[str]) -> None:
 
 
 def python_for(command: str) -> str:
-    """This Python; for `run` the clone's .venv where this one has no Snakemake: for that, .caffe's Python is too old."""
+    """This Python; for `run` the clone's .venv, where this one has no Snakemake: that of .caffe is too old for it."""
     made = HERE.parent / ".venv" / "bin" / "python"
     if command == "run" and (made.parent / "snakemake").is_file():
         import importlib.util
