@@ -26,7 +26,7 @@ docs/images/compose.py --images $demo/data/images --row "$scratch/row.png" --out
 
 if command -v chromium >/dev/null; then
     chromium --headless --no-sandbox --disable-gpu --disable-background-networking --user-data-dir="$scratch/chromium" \
-        --hide-scrollbars --window-size=1100,1000 --screenshot="$scratch/report.png" \
+        --hide-scrollbars --window-size=1300,1130 --screenshot="$scratch/report.png" \
         "file://$PWD/work/experiment/report/index.html" 2>/dev/null
     docs/images/compose.py --row "$scratch/report.png" --out docs/images/report.jpg
 else

@@ -39,7 +39,6 @@ def test_every_page_is_reached_from_the_readme_and_from_the_sites_start():
             assert path.name == "index.md" or f"({folder}{path.name})" in text_of(start), path.name
 
 
-@LATER
 def test_the_pictures_are_small():
     pictures = [*(ROOT / "docs/images").glob("*.jpg"), *(ROOT / "docs/images").glob("*.png")]
     assert {path.name for path in pictures} == {"figure3.jpg", "report.jpg"}
