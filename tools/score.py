@@ -17,7 +17,9 @@ from skinmtl.data.folds import select
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.snapshot import mean_of
 from skinmtl.scores.forward import Protocol
+from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scoring import score
+from skinmtl.scores.tables import summary
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -47,8 +49,8 @@ def main() -> None:
     manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
     mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
     protocol = Protocol(args.short_side, mean, args.batch_size, engine_of(args), args.workers)
-    score(args.deploy, args.weights, manifest, args.images, protocol, args.out, vars(args))
-    print(f"{args.out}: {len(manifest.rows)} images scored")
+    scores = score(args.deploy, args.weights, manifest, args.images, protocol, args.out, vars(args))
+    print(f"{args.out}: {len(manifest.rows)} images scored: {summary(evaluate(scores))}")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,32 @@ def evaluation_table(figures: dict[str, Any]) -> str:
     return "\n".join(lines + _counts(figures) + (_resampling(figures) if ends else []))
 
 
+def summary(figures: dict[str, Any]) -> str:
+    """What `metrics.evaluate` returns in one line, for the heads that there are.
+
+    >>> figures = {"map_class": None, "map_image": None, "average_precision": None}
+    >>> summary({**figures, "location_top1": 0.5, "chance_location_top1": 0.25})
+    'location top-1 0.500 (chance 0.250)'
+    """
+    parts = []
+    if figures["average_precision"] is not None and not figures["n_images_used"]:
+        parts.append("no mAP, since no image has a lesion")
+    elif figures["average_precision"] is not None:
+        without = figures["n_images_without_lesion"]
+        over = f" over the {figures['n_images_used']} images with a lesion" if without else ""
+        parts += [
+            _with_chance(figures, "map_class", "mAP-class"),
+            _with_chance(figures, "map_image", "mAP-image") + over,
+        ]
+    if figures["location_top1"] is not None:
+        parts.append(_with_chance(figures, "location_top1", "location top-1"))
+    return ", ".join(parts)
+
+
+def _with_chance(figures: dict[str, Any], name: str, words: str) -> str:
+    return f"{words} {_number(figures[name])} (chance {_number(figures[f'chance_{name}'])})"
+
+
 def _counts(figures: dict[str, Any]) -> list[str]:
     lines = [f"{figures['n_images']} images"]
     if figures["average_precision"] is None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from caffe_files.prototxt import read_caffemodel
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.snapshot import mean_of
 from skinmtl.scores.crops import centre_crop, ten_crops
+from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import read_scores
 
 MEAN = np.array([103.0626, 115.9029, 123.1516], np.float32)
@@ -53,11 +55,27 @@ def score(run_on_test_fold):
 
 
 @pytest.fixture(scope="module")
-def scored(score, tmp_path_factory):
+def scoring(score, tmp_path_factory):
     out = tmp_path_factory.mktemp("scores") / "s.npz"
     done = score(out)
     assert done.returncode == 0, done.stderr
-    return read_scores(out)
+    return SimpleNamespace(out=out, done=done)
+
+
+@pytest.fixture(scope="module")
+def scored(scoring):
+    return read_scores(scoring.out)
+
+
+@pytest.mark.caffe
+def test_the_closing_line_has_the_figures_of_evaluate(scoring):
+    figures = evaluate(read_scores(scoring.out))
+    assert scoring.done.stdout.splitlines()[-1] == (
+        f"{scoring.out}: 8 images scored: mAP-class {figures['map_class']:.3f} (chance "
+        f"{figures['chance_map_class']:.3f}), mAP-image {figures['map_image']:.3f} (chance "
+        f"{figures['chance_map_image']:.3f}), location top-1 {figures['location_top1']:.3f} (chance "
+        f"{figures['chance_location_top1']:.3f})"
+    )
 
 
 @pytest.mark.caffe
@@ -119,6 +137,8 @@ def test_a_net_with_one_head_leaves_the_other_out(score, tiny_model, tmp_path):
     (tmp_path / "deploy.prototxt").write_text(text)
     done = score(tmp_path / "s.npz", "--mean", 103, 116, 123, deploy=tmp_path / "deploy.prototxt")
     assert done.returncode == 0, done.stderr
+    assert "8 images scored: mAP-class 0." in done.stdout
+    assert "location" not in done.stdout.splitlines()[-1].rpartition("scored: ")[2]
     scores = read_scores(tmp_path / "s.npz")
     assert scores.lesion_scores.shape == (8, 3)
     assert scores.location_scores is None
