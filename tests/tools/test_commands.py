@@ -118,14 +118,14 @@ def test_the_tool_takes_the_place_of_the_process_and_so_gets_its_signals(make_da
         stderr=subprocess.PIPE,
         text=True,
     )
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not list(tmp_path.glob(".out.*")):
         assert time.monotonic() < end
         time.sleep(0.02)
     assert b"make_lmdb.py" in Path(f"/proc/{process.pid}/cmdline").read_bytes()
     assert b"SKINMTL_COMMAND=skinmtl make-lmdb" in Path(f"/proc/{process.pid}/environ").read_bytes()
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=20)[1]
+    said = process.communicate(timeout=60)[1]
     assert (process.returncode, said) == (143, "skinmtl make-lmdb: stopped by SIGTERM\n")
 
 

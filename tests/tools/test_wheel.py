@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import venv
 import zipfile
 from pathlib import Path
@@ -56,7 +55,8 @@ def python(tmp_path):
     """A fresh environment that has what this Python has, but not this project."""
     venv.create(str(tmp_path / "fresh"), with_pip=False)
     packages = next((tmp_path / "fresh" / "lib").glob("python*/site-packages"))
-    (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    others = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    (packages / "others.pth").write_text("\n".join(others) + "\n")
     return tmp_path / "fresh" / "bin" / "python"
 
 

@@ -16,6 +16,7 @@ from caffe_files.outputs import disk_errors
 from skinmtl.experiment.guard import GRACE, MARK, end_all, workers_of
 
 LOCK = ".lock"
+DYING = 1.0  # seconds that a process may take to end after it was killed
 
 
 @contextmanager
@@ -31,6 +32,9 @@ def locked(out: Path, tell: Callable[[str], None]) -> Iterator[int]:
         if not _take(lock.fileno()):
             lock.seek(0)
             holder = lock.read().strip()
+            deadline = time.monotonic() + DYING
+            while _is_alive(holder) and time.monotonic() < deadline:
+                time.sleep(0.05)
             if _is_alive(holder):
                 raise InputError(
                     f"{out}: process {holder.split()[0]} is running this experiment; wait, or stop that one"
@@ -61,12 +65,12 @@ def _take(descriptor: int) -> bool:
 
 
 def _identity(process: int) -> str:
-    """A process's number and when it was started: numbers are given again."""
+    """A process's number and when it was started, since numbers are given again; nothing where it has ended."""
     try:
-        started = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
         return ""
-    return f"{process} {started}"
+    return "" if fields[0] in "ZX" else f"{process} {fields[19]}"
 
 
 def _is_alive(identity: str) -> bool:
@@ -98,6 +102,7 @@ class Child:
 
     def stop(self) -> None:
         """Ends it and all that it has started; comes back when they are gone."""
-        self._process.stdin.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._process.wait()
         end_all(self._out)  # nothing, unless the guard itself was killed

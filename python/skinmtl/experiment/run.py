@@ -107,7 +107,9 @@ def _run(configuration: Configuration, jobs: list[Job], cores: int, lock: int, t
             time.sleep(LOOK)
         progress.look()
     except KeyboardInterrupt:
-        tell("stopping: what trains leaves a snapshot ...")
+        tell("stopping; a training leaves a snapshot ...")
+        child.stop()
+        tell("stopped; the same command goes on")
         raise
     finally:
         child.stop()
