@@ -143,7 +143,7 @@ def known_net(tmp_path_factory):
     import caffe
 
     from skinmtl.engines.engine import Engine
-    from skinmtl.explanation.network import AttentionNet
+    from skinmtl.explanation.attention_net import AttentionNet
     from skinmtl.scores.forward import Protocol
 
     folder = tmp_path_factory.mktemp("known")

@@ -23,7 +23,7 @@ from skinmtl.data.folds import select
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.snapshot import mean_of
 from skinmtl.explanation.attending import attend_files, attend_manifest
-from skinmtl.explanation.tasks import chosen
+from skinmtl.explanation.attention_tasks import chosen
 from skinmtl.scores.forward import Protocol
 
 

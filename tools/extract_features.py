@@ -16,7 +16,7 @@ from cli import new_parser, refuse_overwriting, run
 from skinmtl.data.folds import select
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.snapshot import mean_of
-from skinmtl.explanation.extraction import extract
+from skinmtl.explanation.extracting import extract
 from skinmtl.scores.forward import Protocol
 
 

@@ -1,1 +1,1 @@
-"""From a snapshot to features, and from features to the nearest training images."""
+"""What a net looks at: features, the nearest training images, and where in an image a label comes from."""

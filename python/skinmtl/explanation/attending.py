@@ -17,9 +17,9 @@ from skinmtl.data import images
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.manifest import Manifest
 from skinmtl.explanation.attention_file import HeadAttention, new_attention_file
-from skinmtl.explanation.geometry import places
-from skinmtl.explanation.network import AttentionNet
-from skinmtl.explanation.tasks import Task, manifest_names, net_names, of_files, of_manifest
+from skinmtl.explanation.attention_geometry import places
+from skinmtl.explanation.attention_net import AttentionNet
+from skinmtl.explanation.attention_tasks import Task, manifest_names, net_names, of_files, of_manifest
 from skinmtl.figures.overlay import DISPLAY, overlay, png_bytes
 from skinmtl.nets.label_names import check_manifest
 from skinmtl.scores.forward import Protocol

@@ -12,7 +12,7 @@ import numpy as np
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
 from skinmtl.engines.engine import Engine
-from skinmtl.explanation.extraction import difference, feature_net, feature_record, features_of
+from skinmtl.explanation.extracting import difference, feature_net, feature_record, features_of
 from skinmtl.explanation.features_file import REMEDY, Features
 from skinmtl.explanation.neighbours import nearest
 from skinmtl.scores.crops import CUTS

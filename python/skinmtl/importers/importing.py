@@ -12,9 +12,9 @@ from tqdm import tqdm
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import KNOWN_COLUMNS, Manifest, Row, image_name_fault
 from skinmtl.importers.files import IMAGE_ENDINGS, Files, Images
-from skinmtl.importers.groups import Groups
 from skinmtl.importers.importer import Found, Importer, known
 from skinmtl.importers.labels import Labels, SiteMap
+from skinmtl.importers.records import Groups
 from skinmtl.importers.source import Source, Table
 
 NO_IMAGE = "no image named"

@@ -18,7 +18,7 @@ from skinmtl.common.provenance import made_by
 from skinmtl.data import images
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.explanation.attending import OVERLAY_SIDE
-from skinmtl.explanation.network import AttentionNet
+from skinmtl.explanation.attention_net import AttentionNet
 from skinmtl.figures.overlay import DISPLAY, overlay, png_bytes
 from skinmtl.publishing.model_folder import OUTPUTS, ModelFolder, check_net
 from skinmtl.publishing.photographs import Item, check_overlay_names

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from pathlib import Path
 from typing import Sequence
 
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from skinmtl.data.correlation import Strength, clustered_order
 from skinmtl.data.manifest import Manifest
@@ -14,13 +18,14 @@ from skinmtl.figures.gains import gain_against_strength_figure, gains_figure
 from skinmtl.figures.heat_map import heat_map
 from skinmtl.figures.locations import location_figure
 from skinmtl.figures.precision_recall import precision_recall_figure
+from skinmtl.figures.style import SETTINGS, save_figure
 from skinmtl.report.comparison import FEW, LesionComparison, LocationComparison, RankCorrelation, confusion
 from skinmtl.report.correlation import correlation_figure, number, write_correlation_csv, write_csv, write_strength_csv
 from skinmtl.report.experiment import LESION_MODELS, LOCATION, MTL, TITLES, Experiment
-from skinmtl.report.pictures import save_and_inline
-from skinmtl.report.precision_recall import precision_recall, thinned
 from skinmtl.report.runs import Run
 from skinmtl.report.table1 import Table1, fold_records, records, signed
+
+POINTS = 300  # of a precision-recall curve at most: a small panel shows no more
 
 
 def draw_correlation(manifest: Manifest, shares: np.ndarray, strengths: Strength, folder: Path) -> dict[str, str]:
@@ -54,6 +59,30 @@ def draw_precision_recall(experiment: Experiment, table: Table1, folder: Path) -
         counts.append(max(int(scores.lesion_labels[:, p].sum()) for scores in pooled.values()))
     models = [(LESION_MODELS.index(model), TITLES[model]) for model in table.models]
     return save_and_inline(precision_recall_figure(names, counts, models, curves), folder, "precision_recall")
+
+
+def precision_recall(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(recall, precision) (K,) of one ranking of N entries at its thresholds, best score first; tied entries share one.
+
+    Only thresholds that find a positive are kept: in between recall stands still. That is the sum of average precision,
+    drawn: the area of the steps is the AP. Empty where there is no positive.
+    """
+    labels = np.asarray(labels) != 0
+    order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
+    ranked, values = labels[order], np.asarray(scores)[order]
+    found = np.cumsum(ranked)
+    last_of_tie = np.append(values[1:] != values[:-1], True)
+    at = np.flatnonzero(last_of_tie)
+    at = at[np.diff(np.concatenate([[0], found[at]])) > 0]
+    return found[at] / max(int(labels.sum()), 1), found[at] / (at + 1.0)
+
+
+def thinned(recall: np.ndarray, precision: np.ndarray, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """At most about `points` of them, evenly spread over the curve, first and last included."""
+    if len(recall) <= points:
+        return recall, precision
+    kept = np.unique(np.linspace(0, len(recall) - 1, points).round().astype(np.int64))
+    return recall[kept], precision[kept]
 
 
 def write_gains(lesions: LesionComparison, strengths: np.ndarray, folder: Path) -> None:
@@ -128,3 +157,17 @@ def write_runs(found: Sequence[Run], folder: Path) -> None:
             [run.model, run.fold, run.n_images, run.scores_sha256, run.weights, run.iteration, run.rate, arguments]
         )
     write_csv(folder / "runs.csv", header, lines)
+
+
+def save_and_inline(figure: Figure, folder: Path, name: str) -> str:
+    """Writes name.png and name.svg into the folder; returns a data URI for the page.
+
+    The page has the SVG with its letters as outlines: sharp at any size, and the same where the reader's machine lacks
+    the font.
+    """
+    for suffix in (".png", ".svg"):
+        save_figure(figure, folder / f"{name}{suffix}")
+    drawn = io.BytesIO()
+    with matplotlib.rc_context({**SETTINGS, "svg.fonttype": "path"}):
+        figure.savefig(drawn, format="svg", bbox_inches="tight", facecolor="white", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(drawn.getvalue()).decode("ascii")

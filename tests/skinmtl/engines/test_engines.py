@@ -14,7 +14,7 @@ from conftest import ROOT
 from caffe_files.errors import InputError
 from skinmtl.engines.engine import Engine, unusable
 from skinmtl.engines.snapshot import checked_snapshot
-from skinmtl.explanation.extraction import DECIDES, difference
+from skinmtl.explanation.extracting import DECIDES, difference
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 HAS_CAFFE = importlib.util.find_spec("caffe") is not None

@@ -22,10 +22,10 @@ from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import checked_snapshot, mean_of
 from skinmtl.explanation.attending import attend_manifest
 from skinmtl.explanation.attention_file import AttentionFile
-from skinmtl.explanation.extraction import extract
+from skinmtl.explanation.attention_tasks import chosen
+from skinmtl.explanation.extracting import extract
 from skinmtl.explanation.features_file import read_features
 from skinmtl.explanation.retrieving import retrieve, retrieve_images
-from skinmtl.explanation.tasks import chosen
 from skinmtl.nets.multi_task import NetOptions
 from skinmtl.nets.net_files import net_files, write_net_files
 from skinmtl.scores.forward import Protocol

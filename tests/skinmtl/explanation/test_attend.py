@@ -16,8 +16,8 @@ from skinmtl.data import images
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.engine import Engine
 from skinmtl.explanation.attention_file import AttentionFile, HeadAttention
-from skinmtl.explanation.network import AttentionNet
-from skinmtl.explanation.tasks import chosen, net_names
+from skinmtl.explanation.attention_net import AttentionNet
+from skinmtl.explanation.attention_tasks import chosen, net_names
 from skinmtl.figures.overlay import overlay, scaled
 from skinmtl.scores.forward import Protocol
 

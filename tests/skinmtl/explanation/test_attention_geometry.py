@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caffe_files.errors import InputError
-from skinmtl.explanation.geometry import Cells, cells_of, places
-from skinmtl.explanation.maps import cut
+from skinmtl.explanation.attention_geometry import Cells, cells_of, places
+from skinmtl.explanation.attention_net import cut
 from skinmtl.scores.crops import ten_crops
 
 MEAN = np.array([103.0626, 115.9029, 123.1516])

@@ -60,7 +60,7 @@ def test_pytorchs_way_has_pytorchs_sides_and_one_pool5(trunk, crop, tmp_path):
 @pytest.mark.parametrize(("settings", "first"), [({}, 2), ({"stride_on": "3x3"}, 2), (TORCH, 0)])
 def test_attention_lies_where_the_cells_look(settings, first, tmp_path):
     """PyTorch's pool1 begins a pixel further out: a cell of res5c looks at pixel 32 k, not at 32 k + 2."""
-    from skinmtl.explanation.geometry import cells_of
+    from skinmtl.explanation.attention_geometry import cells_of
 
     (tmp_path / "deploy.prototxt").write_text(message_text(make_net(options(**settings), "deploy")))
     assert cells_of(tmp_path / "deploy.prototxt", "res5c") == (first, 32)

@@ -14,9 +14,9 @@ from scipy.stats import spearmanr
 from caffe_files.errors import InputError
 from skinmtl.figures.gains import gain_against_strength_figure
 from skinmtl.report.comparison import compare_lesions, compare_locations, confusion, rank_correlation
+from skinmtl.report.draw import precision_recall, thinned
 from skinmtl.report.experiment import ALEXNET, ENSEMBLE, LOCATION, MTL, RESNET, read_experiment
 from skinmtl.report.paper import BUNDLED, read_paper_table
-from skinmtl.report.precision_recall import precision_recall, thinned
 from skinmtl.report.table1 import as_text, table1
 from skinmtl.scores.metrics import average_precision, evaluate
 from skinmtl.scores.scores_file import Scores

@@ -19,7 +19,6 @@ from skinmtl.data.folds import read_folds
 from skinmtl.data.manifest import read_manifest
 from skinmtl.splits import near_duplicates
 from skinmtl.splits.dealing import make_folds
-from skinmtl.splits.merging import merge_groups
 from skinmtl.splits.near_duplicates import (
     LEAST_STRENGTH,
     USUAL_CORRELATION,
@@ -29,9 +28,9 @@ from skinmtl.splits.near_duplicates import (
     Search,
     find_pairs,
     hash_images,
+    perceptual_hash,
 )
-from skinmtl.splits.phash import perceptual_hash
-from skinmtl.splits.splitting import Split, write_split
+from skinmtl.splits.splitting import Split, merge_groups, write_split
 
 
 @lru_cache(None)

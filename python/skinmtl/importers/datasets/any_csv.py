@@ -7,7 +7,7 @@ from typing import Iterator, Mapping
 
 from caffe_files.errors import InputError
 from skinmtl.importers.importer import Found, Importer, Option, known
-from skinmtl.importers.one_hot import labels_set, prefixed
+from skinmtl.importers.records import labels_set, prefixed
 from skinmtl.importers.source import Source
 
 

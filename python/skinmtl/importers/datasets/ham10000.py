@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Iterator
 
 from skinmtl.importers.importer import Found, Importer, group_of
-from skinmtl.importers.isic import kept
+from skinmtl.importers.records import kept
 from skinmtl.importers.source import Source
 
 TABLES = ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab")

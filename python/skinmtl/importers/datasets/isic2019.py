@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Iterator, Mapping
 
 from skinmtl.importers.importer import Found, Importer, Option, group_of
-from skinmtl.importers.isic import image_key
+from skinmtl.importers.records import image_key
 from skinmtl.importers.source import Source
 
 TRUTH = "ISIC_2019_Training_GroundTruth.csv"

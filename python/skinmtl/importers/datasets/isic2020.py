@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Iterator
 
 from caffe_files.errors import InputError
-from skinmtl.importers.groups import Groups
 from skinmtl.importers.importer import Found, Importer, Option, group_of, known
-from skinmtl.importers.isic import image_key, kept
+from skinmtl.importers.records import Groups, image_key, kept
 from skinmtl.importers.source import Source
 
 TABLES = ("ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv", "train.csv")

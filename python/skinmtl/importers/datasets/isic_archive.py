@@ -16,7 +16,7 @@ from caffe_files.errors import InputError
 from skinmtl.common.provenance import sha256
 from skinmtl.data.table import read_csv
 from skinmtl.importers.importer import Found, Importer, Option, group_of, known
-from skinmtl.importers.isic import kept
+from skinmtl.importers.records import kept
 from skinmtl.importers.source import Source
 
 LEVELS = ("1", "2", "3", "4", "5", "deepest")

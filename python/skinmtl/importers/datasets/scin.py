@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Iterator
 
 from skinmtl.importers.importer import Found, Importer, Option, group_of
-from skinmtl.importers.one_hot import labels_set
+from skinmtl.importers.records import labels_set
 from skinmtl.importers.source import Source
 
 IMAGES = ("image_1_path", "image_2_path", "image_3_path")

@@ -8,9 +8,8 @@ import pytest
 
 from skinmtl.data import images
 from skinmtl.engines.engine import Engine
-from skinmtl.explanation.geometry import Cells, Place, places
-from skinmtl.explanation.maps import class_maps, merge
-from skinmtl.explanation.network import AttentionNet
+from skinmtl.explanation.attention_geometry import Cells, Place, places
+from skinmtl.explanation.attention_net import AttentionNet, class_maps, merge
 from skinmtl.scores.crops import ten_crops
 from skinmtl.scores.forward import Protocol
 
