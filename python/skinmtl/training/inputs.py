@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from caffe_files.errors import InputError
 from caffe_files.lmdb_open import open_lmdb
 from caffe_files.prototxt import read_net
+from skinmtl.common.provenance import sha256
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.table import read_csv
 from skinmtl.engines.engine import Engine
@@ -35,7 +36,7 @@ class TrainingInputs:
 
     names       head -> its label names, for the heads that the nets have
     n_images    images to train on, each stored in `copies` records
-    n_watched   images of the validation set
+    n_watched   images of the validation set, of `n_groups` patients or cases; None where the manifest has changed
     batch_size  images a forward pass of the training net
     cycle       passes after which every layer of the training net that reads records is at record 0 again
     test_passes forward passes of the test net that see every validation record once
@@ -49,6 +50,7 @@ class TrainingInputs:
     n_images: int
     copies: int
     n_watched: int
+    n_groups: int | None
     batch_size: int
     cycle: int
     test_passes: int
@@ -96,6 +98,7 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
         n_images=training["n_images"],
         copies=training["copies"],
         n_watched=watched["n_images"],
+        n_groups=_count_groups(test_data, watched),
         batch_size=layers[train_net][0].batch_size,
         cycle=n_train // math.gcd(n_train, layers[train_net][0].batch_size),
         test_passes=n_test // batch,
@@ -241,6 +244,19 @@ def _check_watched(train_data: Path, test_data: Path, watch_test_fold: bool) -> 
             f"{test_data}: {len(shared)} images are also in {train_data}, such as {image!r}; build both from one fold "
             "with the same --validation"
         )
+
+
+def _count_groups(folder: Path, summary: dict[str, Any]) -> int | None:
+    """How many groups a data set's images are of, by the manifest that it was made from, if that is still there."""
+    manifest = folder.resolve() / summary["manifest"]
+    try:
+        if sha256(manifest) != summary.get("manifest_sha256"):
+            return None
+    except OSError:
+        return None
+    images = {record["image"] for _, record in read_csv(folder / "records.csv", ("key", "image"))}
+    rows = (record for _, record in read_csv(manifest, ("image",)))
+    return len({row.get("group") or row["image"] for row in rows if row["image"] in images})
 
 
 def _argument(summary: dict[str, Any], name: str) -> Any:

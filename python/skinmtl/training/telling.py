@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skinmtl.training.plateau import PlateauRule
     from skinmtl.training.schedule import Schedule
 
+FEW_IMAGES, FEW_GROUPS = 30, 10  # below which a validation set is called small: our choice
 TEST, AT = "test at iteration", "at iteration"
 FIGURES = {"map_class": "mAP-class", "map_image": "mAP-image", "location_top1": "top-1"}
 ERROR_OF = {"lesion": "map_image", "location": "location_top1"}  # a head's part in the error: validation.watched_error
@@ -34,7 +35,7 @@ def opening_lines(
     parts = [f"1 - {FIGURES[name]}" for head, name in ERROR_OF.items() if head in inputs.names]
     means = f", {'the mean of ' * (len(parts) > 1)}{' and '.join(parts)}" if schedule.watch == "error" else ""
     copies = f" (each stored {inputs.copies} times)" if inputs.copies > 1 else ""
-    return [
+    lines = [
         f"training in {folder} with {engine}",
         f"images: {inputs.n_images} to train on{copies}, {inputs.n_watched} for validation",
         f"iterations: {first} to {schedule.max_iter}, {images_per_iteration} images each, a test every "
@@ -43,6 +44,7 @@ def opening_lines(
         f"learning rate: {schedule.base_lr:g} at first, divided by {schedule.plateau.factor:g} at each plateau of what "
         "is watched",
     ]
+    return lines + _too_few(inputs.n_watched, inputs.n_groups)
 
 
 def line_of_test(
@@ -111,6 +113,17 @@ def duration(seconds: float) -> str:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def _too_few(images: int, groups: int | None) -> list[str]:
+    """A warning where a validation set is too small to judge by."""
+    if images >= FEW_IMAGES and (groups is None or groups >= FEW_GROUPS):
+        return []
+    what = f"{images} validation images" if images < FEW_IMAGES else f"{groups} groups of validation images"
+    return [
+        f"note: with only {what}, chance decides much of where a plateau is seen and which test is the best; set more "
+        "aside with make_lmdb.py --validation"
+    ]
 
 
 def _best(best: Mapping[str, Any]) -> str:

@@ -21,7 +21,9 @@ BEST = {"error": 0.3981, "iteration": 1000}
 
 
 def test_the_opening_says_what_is_trained_on_what_and_for_how_long():
-    inputs = SimpleNamespace(names={"lesion": ["a"], "location": ["x"]}, n_images=432, copies=3, n_watched=48)
+    inputs = SimpleNamespace(
+        names={"lesion": ["a"], "location": ["x"]}, n_images=432, copies=3, n_watched=48, n_groups=20
+    )
     schedule = SimpleNamespace(max_iter=800, test_interval=50, base_lr=0.01, plateau=PlateauRule(), watch="error")
     lines = telling.opening_lines(Path("work/run"), "caffe 1.0.0 on the CPU", inputs, 32, schedule, 0)
     assert lines == [
@@ -40,6 +42,23 @@ def test_the_opening_says_what_is_trained_on_what_and_for_how_long():
     schedule.watch = "map_class"
     other = telling.opening_lines(Path("run"), "torch", inputs, 32, schedule, 400)
     assert other[3] == "watched: 1 - mAP-class of the validation images"
+
+
+@pytest.mark.parametrize(
+    "images, groups, words",
+    [
+        (30, 10, None),
+        (30, None, None),
+        (4, None, "4 validation images"),
+        (29, 29, "29 validation images"),
+        (400, 9, "9 groups of validation images"),
+    ],
+)
+def test_a_validation_set_too_small_to_judge_by_is_told(images, groups, words):
+    inputs = SimpleNamespace(names={"lesion": ["a"]}, n_images=432, copies=1, n_watched=images, n_groups=groups)
+    schedule = SimpleNamespace(max_iter=800, test_interval=50, base_lr=0.01, plateau=PlateauRule(), watch="error")
+    note = telling.opening_lines(Path("run"), "torch", inputs, 32, schedule, 0)[5:]
+    assert [line.partition(", chance ")[0] for line in note] == ([] if words is None else [f"note: with only {words}"])
 
 
 def test_a_test_is_one_line():

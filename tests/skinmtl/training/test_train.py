@@ -18,6 +18,7 @@ from caffe_files.prototxt import read_caffemodel
 from skinmtl.common.provenance import sha256
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import Scores
+from skinmtl.training.inputs import check_inputs
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.training_run import train
 
@@ -61,7 +62,8 @@ def test_a_run_says_what_it_trains_each_test_and_each_fall_of_the_rate(toy, undi
     said = undisturbed.done.stdout.splitlines()
     assert said[0].startswith(f"training in {undisturbed.out} with caffe 1.")
     assert said[0].endswith(" on the CPU")
-    assert said[1:6] == [
+    assert said[5].startswith("note: with only 6 validation images, chance decides much of")
+    assert said[1:5] + said[6:7] == [
         "images: 18 to train on, 6 for validation",
         "iterations: 0 to 40, 8 images each, a test every 10; a plateau may end training earlier",
         "watched: error of the validation images, the mean of 1 - mAP-image and 1 - top-1",
@@ -290,6 +292,22 @@ def test_the_bar_shows_losses_and_rate_on_a_terminal(toy, tmp_path):
     assert b"10/10" in shown
     assert b"lesion loss" in shown
     assert b"lr 0.01" in shown
+
+
+def test_groups_of_the_validation_set_are_counted_where_its_manifest_is_still_the_same(toy, tmp_path):
+    watched = tmp_path / "watched"
+    shutil.copytree(str(toy.folder / "test"), str(watched))
+    net = toy.net(test_data=watched)
+    assert check_inputs(toy.varied, False).n_groups == 6, "without groups each image is its own"
+    assert check_inputs(net, False).n_groups is None, "no manifest there"
+    lines = (toy.folder / "manifest.csv").read_text().splitlines()
+    grouped = [f"{line},patient {number % 8}" for number, line in enumerate(lines[1:])]
+    (tmp_path / "manifest.csv").write_text("\n".join([f"{lines[0]},group", *grouped]) + "\n")
+    assert check_inputs(net, False).n_groups is None, "another manifest"
+    summary = json.loads((watched / "dataset.json").read_text())
+    summary["manifest_sha256"] = sha256(tmp_path / "manifest.csv")
+    (watched / "dataset.json").write_text(json.dumps(summary))
+    assert check_inputs(net, False).n_groups == 2, "images 1, 5, 9, ... are of patients 1 and 5"
 
 
 def test_the_test_fold_is_watched_where_the_user_says_so(toy, tmp_path):
