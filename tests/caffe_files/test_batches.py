@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numbered_samples import Failing, NumberedSamples
+from processes import still_there
 
 from caffe_files import batches
 from caffe_files.batches import Advice, batches_of
@@ -165,14 +165,11 @@ def test_no_worker_outlives_its_training(stop):
     training = subprocess.Popen(
         [sys.executable, "-c", TRAINING.format(paths=paths)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
-    workers = [Path("/proc") / pid for pid in training.stdout.readline().decode().split()]
+    workers = list(map(int, training.stdout.readline().split()))
     assert len(workers) == 2
     os.kill(training.pid, stop)
     training.communicate(timeout=30)
-    until = time.monotonic() + 5
-    while any(worker.exists() for worker in workers) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not any(worker.exists() for worker in workers)
+    assert still_there(workers) == []
 
 
 @pytest.mark.parametrize("closed", [True, False])

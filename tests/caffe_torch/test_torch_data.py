@@ -8,9 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import nullcontext
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -20,6 +18,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed here: make torch")
 from conftest import ROOT
+from processes import still_there, workers_of
 from torch_agreement import NEEDS_CAFFE, net_of
 
 from caffe_files.errors import InputError
@@ -200,19 +199,6 @@ def test_jitter_is_for_training_alone(images):
         net_of(jittered(images), "TEST")
 
 
-def workers_of(process):
-    """The worker processes that a process has started, from what the kernel lists."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words, line = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
-        except OSError:
-            continue  # gone
-        if int(words.rpartition(")")[2].split()[1]) == process and b"caffe_files.batch_worker" in line:
-            found.append(folder)
-    return found
-
-
 def test_no_worker_outlives_its_training(images, tmp_path):
     """Killed, so that it can end none of them."""
     (tmp_path / "net.prototxt").write_text(
@@ -237,10 +223,7 @@ def test_no_worker_outlives_its_training(images, tmp_path):
     assert len(workers) == 2
     training.kill()
     training.communicate(timeout=30)
-    until = time.monotonic() + 5
-    while any(worker.exists() for worker in workers) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not any(worker.exists() for worker in workers)
+    assert still_there(workers) == []
 
 
 class Batches:
@@ -294,7 +277,7 @@ def test_a_worker_that_is_killed_is_one_line(images):
     net = net_of(data(images), "TRAIN")
     net.layer("data").workers = 2
     net()
-    os.kill(int(workers_of(os.getpid())[0].name), signal.SIGKILL)
+    os.kill(workers_of(os.getpid())[0], signal.SIGKILL)
     with pytest.raises(InputError, match="a worker process that reads data ended by SIGKILL"):
         for _ in range(9):
             net()

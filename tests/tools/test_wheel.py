@@ -84,9 +84,12 @@ def test_an_editable_installation_runs_the_tools_of_the_clone(source, python, tm
     assert f"({source}/tools; " in first_steps(python, tmp_path)
 
 
-def test_a_wheel_has_all_that_the_tools_read(wheel):
+def test_a_wheel_has_the_three_packages_and_all_that_the_tools_read(wheel):
     with zipfile.ZipFile(str(wheel)) as archive:
         inside = set(archive.namelist())
+    library = run("git", "ls-files", "python", cwd=ROOT).split()
+    assert {name.split("/")[1] for name in library} == {"caffe_files", "caffe_torch", "skinmtl"}
+    assert {name.replace("python/", "", 1) for name in library} <= inside
     tracked = run("git", "ls-files", "tools/*.py", "workflow", "solvers", cwd=ROOT).split()
     for name in tracked:
         place = name.replace("tools/", "", 1) if name.startswith("tools/") else name

@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import time
-from pathlib import Path
 
 import cv2
 import lmdb
 import numpy as np
 import pytest
 from conftest import CAFFE
+from processes import still_there, workers_of
 
 from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
@@ -81,27 +80,6 @@ def forwarded(net, passes):
         labels.append(np.array(net.blobs["location_label"].data).ravel())
     net.layers[0].close()
     return np.concatenate(images), np.concatenate(labels)
-
-
-def workers_of(pid):
-    """The processes that a process has started, from what the kernel lists."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words, line = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
-        except OSError:
-            continue  # gone
-        if int(words.rpartition(")")[2].split()[1]) == pid and b"caffe_files.batch_worker" in line:
-            found.append(int(folder.name))
-    return found
-
-
-def still_there(processes, seconds=5):
-    """Those of some processes that do not end within some seconds."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and any(Path(f"/proc/{pid}").exists() for pid in processes):
-        time.sleep(0.05)
-    return [pid for pid in processes if Path(f"/proc/{pid}").exists()]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
