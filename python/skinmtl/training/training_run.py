@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -15,20 +15,17 @@ from skinmtl.common.provenance import made_by, sha256
 from skinmtl.engines.engine import Engine
 from skinmtl.layers.settings import without_pace
 from skinmtl.training import snapshots
-from skinmtl.training.caffe_solver import CaffeSolver
 from skinmtl.training.driver import Outcome, Training
 from skinmtl.training.inputs import TrainingInputs, check_gpu, check_inputs, check_weights
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.progress_bar import say
 from skinmtl.training.run_folder import RunFolder, engines_used
 from skinmtl.training.schedule import Schedule
+from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.solver_file import read_checked_solver
 from skinmtl.training.stopping import deferred_stops
 from skinmtl.training.telling import opening_lines
 from skinmtl.training.validation import check_watch
-
-if TYPE_CHECKING:
-    from skinmtl.training.torch_solver import TorchSolver
 
 # where neither the flag nor the solver says: our choice
 TEST_INTERVAL, DISPLAY, SEED = 1000, 20, 1
@@ -117,10 +114,12 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
 
 def _solver(
     request: Request, solver: Message, inputs: TrainingInputs, folder: RunFolder, max_iter: int
-) -> CaffeSolver | TorchSolver:
-    """What trains, of the engine that is asked for."""
+) -> TrainingSolver:
+    """What trains, of the engine that is asked for: it alone is imported."""
     prefix = folder.snapshots / read_net(inputs.train_net).name
     if request.engine.name == "caffe":
+        from skinmtl.training.caffe_solver import CaffeSolver
+
         return CaffeSolver(solver, inputs, folder.solver, prefix, max_iter, request.engine.gpu)
     from skinmtl.training.torch_solver import TorchSolver
 
