@@ -5,8 +5,6 @@ HOST = PATH="$$(echo "$$PATH" | sed 's|$(CURDIR)/.caffe/bin:*||g')"
 CORES = $(shell nproc)
 # tests of a file share what they make, so that a file stays with one worker
 SIDE_BY_SIDE = -n $(CORES) --dist loadfile
-# every committed net says in its first line which command makes it
-NETS = sed -n 's/^\# made by: //p' prototxt/*/train.prototxt
 
 .PHONY: help demo setup experiment bench test image check docs pictures caffe torch prototxt
 
@@ -53,7 +51,7 @@ check: .venv/ready ## style, shell scripts, Dockerfile, documents, generated fil
 	.venv/bin/shellcheck docker/*.sh docs/images/*.sh tools/*.sh .ci/run
 	.venv/bin/hadolint docker/Dockerfile
 	.venv/bin/mkdocs build --quiet --strict
-	$(NETS) | while read -r command; do eval ".venv/bin/python $$command --check" || exit 1; done
+	.venv/bin/python prototxt/make.py --check
 
 docs: .venv/ready ## the documents as a site: work/site/index.html
 	.venv/bin/mkdocs build --quiet --strict
@@ -68,7 +66,7 @@ torch: .venv/ready ## caffe-torch, the engine on PyTorch, in .venv
 	.venv/bin/pip install --quiet torch==2.13.0 --editable '.[torch,onnx]'
 
 prototxt: .venv/ready ## generates the committed nets anew
-	$(NETS) | while read -r command; do eval ".venv/bin/python $$command" || exit 1; done
+	.venv/bin/python prototxt/make.py
 
 .venv/ready: pyproject.toml setup.py
 	$(HOST) python3 -m venv --clear .venv

@@ -53,27 +53,6 @@ def check_fold_arguments(parser: argparse.ArgumentParser, args: argparse.Namespa
         parser.error("--validation goes with --subset train or validation")
 
 
-def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
-    """How images are read and run, for tools that run a net: the fields of scores.forward.Protocol."""
-    parser.add_argument(
-        "--short-side", type=positive, default=256, metavar="PIXELS", help="of the resized image (default %(default)s)"
-    )
-    parser.add_argument(
-        "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
-    )
-    parser.add_argument(
-        "--batch-size", metavar="N", type=positive, default=10, help="crops a forward pass (default %(default)s)"
-    )
-    add_engine_arguments(parser)
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=positive,
-        default=usable_cores(),
-        help="processes that read images (default: one a core)",
-    )
-
-
 def add_engine_arguments(parser: argparse._ActionsContainer, default: Optional[str] = "caffe") -> None:
     """--engine, --precision and --gpu, for tools that run a net: the fields of engines.engine.Engine."""
     said = "%(default)s" if default else "caffe where it is installed"

@@ -11,28 +11,18 @@ lowest value (dark) to its highest (bright): colours of two overlays are no comm
 import argparse
 from pathlib import Path
 
-from arguments import (
-    add_fold_arguments,
-    add_protocol_arguments,
-    check_engine_arguments,
-    check_fold_arguments,
-    engine_of,
-)
+from arguments import add_fold_arguments, check_engine_arguments, check_fold_arguments
 from cli import new_parser, positive, run, seed
+from net_arguments import add_net_arguments, add_protocol_arguments, check_net_arguments, net_of, protocol_of
 from skinmtl.data.folds import select
 from skinmtl.data.manifest import read_manifest
-from skinmtl.engines.snapshot import mean_of
 from skinmtl.explanation.attending import attend_files, attend_manifest
 from skinmtl.explanation.attention_tasks import chosen
-from skinmtl.scores.forward import Protocol
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument(
-        "--deploy", metavar="FILE", type=Path, required=True, help="the model's deploy.prototxt; a ResNet's"
-    )
-    parser.add_argument("--weights", metavar="W", type=Path, required=True, help="a snapshot's caffemodel")
+    add_net_arguments(parser, "the model's deploy.prototxt; a ResNet's")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--manifest", metavar="CSV", type=Path, help="the CSV: image,lesions,location and group")
@@ -59,6 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
 def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
+    check_net_arguments(parser, args)
     check_fold_arguments(parser, args)
     check_engine_arguments(parser, args)
     if (args.images is None) != (args.manifest is None):
@@ -72,15 +63,15 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
-    protocol = Protocol(args.short_side, mean, args.batch_size, engine_of(args), args.workers)
+    net = net_of(args)
+    protocol = protocol_of(args, net.deploy)
     if args.query:
-        count = attend_files(args.deploy, args.weights, args.query, protocol, args.out, vars(args))
+        count = attend_files(net.deploy, net.weights, args.query, protocol, args.out, vars(args))
     else:
         manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
         manifest = chosen(manifest, args.image or (), args.sample, args.seed)
         true = args.labels != "predicted"
-        count = attend_manifest(args.deploy, args.weights, manifest, args.images, true, protocol, args.out, vars(args))
+        count = attend_manifest(net.deploy, net.weights, manifest, args.images, true, protocol, args.out, vars(args))
     print(f"{args.out}: attention on {count} image{'s' if count != 1 else ''}")
 
 

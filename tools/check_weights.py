@@ -6,6 +6,7 @@ from pathlib import Path
 
 from caffe_files.errors import InputError
 from cli import new_parser, run
+from net_arguments import add_run_arguments, check_net_arguments, net_of
 from skinmtl.engines.engine import NAMES, Engine
 from skinmtl.nets.weights import compare_weights
 
@@ -14,10 +15,14 @@ HEADS = ["fc_lesion", "fc_location"]
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
+    add_run_arguments(parser, "in place of --net and --weights")
     parser.add_argument(
-        "--net", metavar="NET", type=Path, required=True, help="train, test or deploy prototxt; no LMDB is read"
+        "--net",
+        metavar="NET",
+        type=Path,
+        help="a folder of make_prototxt.py, or one train, test or deploy prototxt; no LMDB is read",
     )
-    parser.add_argument("--weights", metavar="W", type=Path, required=True, help="a caffemodel")
+    parser.add_argument("--weights", metavar="W", type=Path, help="a caffemodel; with --run in place of its final one")
     parser.add_argument(
         "--new",
         nargs="*",
@@ -32,16 +37,25 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def parse_args() -> argparse.Namespace:
-    return make_parser().parse_args()
+    parser = make_parser()
+    args = parser.parse_args()
+    check_net_arguments(parser, args, "net")
+    return args
 
 
 def main() -> int:
     args = parse_args()
-    shapes = Engine(args.engine).shapes(args.net)
+    if args.run is None:
+        net = args.net / "train.prototxt" if args.net.is_dir() else args.net
+        weights = args.weights
+    else:
+        trained = net_of(args)
+        net, weights = trained.deploy, trained.weights
+    shapes = Engine(args.engine).shapes(net)
     unknown = sorted(set(args.new) - set(shapes.params) - set(HEADS))
     if unknown:
-        raise InputError(f"{args.net}: has no layer {', '.join(unknown)}; correct --new")
-    report = compare_weights(shapes, args.weights)
+        raise InputError(f"{net}: has no layer {', '.join(unknown)}; correct --new")
+    report = compare_weights(shapes, weights)
     unfilled = [name for name in report.initial if name not in args.new]
     for title, names in (
         ("filled", report.filled),
@@ -53,7 +67,7 @@ def main() -> int:
     for line in report.disagreeing:
         print(f"     disagrees: {line}")
     sound = not (unfilled or report.disagreeing)
-    print(f"{args.weights}: {'fits' if sound else 'DOES NOT FIT'} {args.net}")
+    print(f"{weights}: {'fits' if sound else 'DOES NOT FIT'} {net}")
     return 0 if sound else 1
 
 

@@ -65,7 +65,7 @@ train() {
 # the paper's five folds; patients stay whole; fold 0 is the test fold
 fold="--folds $out/folds.csv --fold 0"
 data="--manifest $out/data/manifest.csv --images $out/data/images"
-net="--model resnet50_mtl --trunk tiny --crop 64 --batch-norm batch --batch-size 32 --test-batch-size 48"
+net="--model resnet50_mtl --trunk tiny --crop 64 --batch-size 32 --test-batch-size 48"
 labels="--lesions 10 --locations 7"
 
 # shellcheck disable=SC2086  # the variables above are several words each

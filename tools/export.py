@@ -13,27 +13,24 @@ and location_prob. It is run by onnxruntime on drawn crops, and refused unless i
 
 import argparse
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
-from cli import finite, new_parser, positive, run
+from cli import new_parser, run
+from net_arguments import add_net_arguments, add_net_json_arguments, check_net_arguments, net_of, say_differences
 from skinmtl.engines.engine import NAMES, Engine
-from skinmtl.publishing.exporting import SHORT_SIDE, Request, export
-from skinmtl.publishing.sources import Source, of_run
+from skinmtl.publishing.exporting import Request, export
 from skinmtl.publishing.state_dict import ENDINGS
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument(
-        "--run", type=Path, metavar="RUN", help="a finished run of train.py; in place of the next three"
-    )
-    parser.add_argument("--deploy", metavar="FILE", type=Path, help="the model's deploy.prototxt")
-    parser.add_argument("--weights", metavar="W", type=Path, help="a snapshot's caffemodel")
+    add_net_arguments(parser)
     parser.add_argument(
         "--train-data",
         type=Path,
         metavar="DIR",
-        help="what make_lmdb.py made and it was trained on, for the model card",
+        help="what make_lmdb.py made and it was trained on, for the model card; a --run says it itself",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write")
     parser.add_argument("--name", help="of the model (default: the net's)")
@@ -41,7 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--manifest",
         metavar="CSV",
         type=Path,
-        help="for label names where the net has no labels.json, and for the model card",
+        help="for label names where the net has none in net.json, and for the model card",
     )
     parser.add_argument(
         "--metrics", type=Path, action="append", default=[], metavar="J", help="of evaluate.py --json; may be repeated"
@@ -51,15 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--state-dict", choices=ENDINGS, nargs="?", const=ENDINGS[0], help="also write weights.pth, or .safetensors"
     )
-    parser.add_argument(
-        "--short-side",
-        type=positive,
-        metavar="PIXELS",
-        help=f"of the resized image (default: as in the metrics, or {SHORT_SIDE})",
-    )
-    parser.add_argument(
-        "--mean", type=finite, nargs=3, metavar=("B", "G", "R"), help="default: as in the test.prototxt beside --deploy"
-    )
+    add_net_json_arguments(parser, "as in the metrics, else ")
     parser.add_argument(
         "--engine", choices=NAMES, help="that the net is checked with (default: caffe where this Python has it)"
     )
@@ -69,10 +58,9 @@ def make_parser() -> argparse.ArgumentParser:
 def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
-    if args.run is None and (args.deploy is None or args.weights is None):
-        parser.error("give --run, or --deploy and --weights")
-    if args.run is not None and (args.deploy or args.weights or args.train_data):
-        parser.error("--run has its own --deploy, --weights and --train-data")
+    check_net_arguments(parser, args)
+    if args.run is not None and args.train_data is not None:
+        parser.error("--run has its own --train-data; give one of them")
     for flag, text in (("name", args.name), ("licence", args.licence)):
         if text is not None and not (text.strip() and text.isprintable()):
             parser.error(f"--{flag} {text!r}: is not a name")
@@ -81,7 +69,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    source = Source(args.deploy, args.weights, args.train_data) if args.run is None else of_run(args.run)
+    source = net_of(args)
+    if args.train_data is not None:
+        source = replace(source, train_data=args.train_data)
+    say_differences(args, source.deploy)
     request = Request(
         source=source,
         name=args.name,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Generates a model's train, test and deploy prototxts."""
+"""Generates a model's train, test and deploy prototxts, and net.json, which tells the other tools of them."""
 
 import argparse
 import shlex
@@ -9,7 +9,8 @@ from typing import Tuple
 from caffe_files.errors import InputError
 from cli import finite, new_parser, not_negative, positive, run
 from parsing import renamed
-from skinmtl.nets.label_names import KINDS, names_of, write_label_names
+from skinmtl.nets.known_data import NOTHING_KNOWN, known_of
+from skinmtl.nets.label_names import KINDS
 from skinmtl.nets.multi_task import MODELS, NetOptions
 from skinmtl.nets.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files
 from skinmtl.nets.resnet import POOLS, STRIDES_ON, ResNet
@@ -48,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--batch-norm",
         choices=("frozen", "batch"),
         help="in training a ResNet: the pretrained net's frozen statistics (default), or the batch's, to train from "
-        "scratch; an AlexNet has none",
+        "scratch (default of the tiny trunk, which has no pretrained weights); an AlexNet has none",
     )
     parser.add_argument(
         "--online-jitter",
@@ -102,7 +103,7 @@ def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
         stride_on="1x1",
         pool1="padded" if args.stride_on == "3x3" else "unpadded",
         batch_size=model.batch_size,
-        batch_norm="frozen",
+        batch_norm="batch" if isinstance(trunk, ResNet) and not trunk.pretrained else "frozen",
     )
     for name, value in vars(args).items():
         if value is None:
@@ -133,12 +134,12 @@ def main() -> None:
     parser, args = parse_args()
     counted = args.lesions is not None
     # a check of what the flags say in full must not depend on the data that happens to be there
-    names = None if args.check and counted else names_of(args.train_data, args.test_data)
+    known = NOTHING_KNOWN if args.check and counted else known_of(args.train_data, args.test_data)
     # what the data says goes into args: the command in the files' first line makes them again without the data
     if not counted:
-        if names is None:
+        if known.names is None:
             raise InputError(f"{args.train_data}, {args.test_data}: not both there to count labels; give the counts")
-        args.lesions, args.locations = (len(names[kind]) for kind in KINDS)
+        args.lesions, args.locations = (len(known.names[kind]) for kind in KINDS)
     args.test_batch_size = args.test_batch_size or test_batch_size(args.test_data)
     options = NetOptions(
         model=args.model,
@@ -157,9 +158,9 @@ def main() -> None:
         stride_on=args.stride_on,
         pool1=args.pool1,
     )
-    made = net_files(options, command_of(parser, args))
+    made = net_files(options, command_of(parser, args), known)
     if args.check:
-        differing = differing_files(made, options, args.out)
+        differing = differing_files(made, args.out)
         if differing:
             files = ", ".join(map(str, differing))
             raise InputError(f"{files}: not as generated; run this without --check, or remove what is not this net's")
@@ -167,7 +168,6 @@ def main() -> None:
         return
     test_iterations = check_data(options)
     write_net_files(made, args.out)
-    write_label_names(names, options.heads, args.out)
     outputs = ", ".join(f"{count} {head}s" for head, count in options.heads.items())
     print(f"{args.out}: {options.net_name}, {outputs}")
     if options.trunk == "alexnet" and not options.trunk_layers.fits_published(options.crop):

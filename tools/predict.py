@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Names the lesions and the place on the body in photographs, with a model folder that export.py made.
+"""Names the lesions and the place on the body in photographs, with a model folder of export.py or a run of train.py.
 
 examples: tools/predict.py --model-folder models/mtl photo.jpg
+          tools/predict.py --run work/mtl/run photo.jpg
           tools/predict.py --model-folder models/mtl photographs/ --json-lines predictions.jsonl
           curl --silent ADDRESS | tools/predict.py --model-folder models/mtl -
 
@@ -20,10 +21,12 @@ from arguments import add_engine_arguments, check_engine_arguments, engine_of
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
 from cli import finite, new_parser, positive, refuse_overwriting, run, usable_cores
+from net_arguments import add_run_arguments, net_of
 from parsing import renamed
 from skinmtl.publishing.model_folder import read_model_folder
 from skinmtl.publishing.photographs import STANDARD_INPUT, gather
 from skinmtl.publishing.predicting import Predictor, predict
+from skinmtl.publishing.run_model import run_model
 from skinmtl.publishing.wording import as_json, as_text, tell
 from skinmtl.scores.crops import CROPS, CUTS
 from skinmtl.scores.forward import Protocol
@@ -44,8 +47,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="a file, a folder of images, or - for standard input"
     )
-    parser.add_argument("--model-folder", type=Path, required=True, metavar="FOLDER", help="made by export.py")
+    parser.add_argument("--model-folder", type=Path, metavar="FOLDER", help="made by export.py")
     renamed(parser, "--model", "--model-folder")
+    add_run_arguments(parser, "in place of --model-folder")
     parser.add_argument(
         "--threshold",
         type=probability,
@@ -93,6 +97,10 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
     check_engine_arguments(parser, args)
+    if (args.model_folder is None) == (args.run is None):
+        parser.error("give --model-folder or --run")
+    if args.snapshot and args.run is None:
+        parser.error("--snapshot goes with --run")
     if args.images.count(STANDARD_INPUT) > 1:
         parser.error("- stands for one image; give it once")
     if args.json_lines is not None:
@@ -114,7 +122,7 @@ def json_lines(path: Optional[Path]) -> Iterator[Optional[Callable[[str], object
 
 def main() -> None:
     args = parse_args()
-    model = read_model_folder(args.model_folder)
+    model = run_model(net_of(args)) if args.run else read_model_folder(args.model_folder)
     items, told = gather(args.images, sys.stdin and sys.stdin.buffer)
     for line in told:
         print(line, file=sys.stderr)

@@ -7,6 +7,7 @@ from pathlib import Path
 from arguments import add_engine_arguments, check_engine_arguments, engine_of
 from caffe_files.outputs import new_file
 from cli import new_parser, positive, refuse_overwriting, run
+from net_arguments import add_net_arguments, check_net_arguments, net_of
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.engines.engine import Engine
@@ -32,14 +33,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--query",
         type=Path,
         action="append",
-        metavar="IMAGE",
-        help="one image, with --deploy and --weights; repeatable",
+        metavar="FILE",
+        help="an image file without labels; may be repeated",
     )
-    parser.add_argument(
-        "--deploy", metavar="FILE", type=Path, help="with --query: the deploy.prototxt that made the features"
-    )
-    parser.add_argument("--weights", metavar="W", type=Path, help="with --query: the caffemodel that made the features")
-    add_engine_arguments(parser.add_argument_group("with --query"))
+    of_query = parser.add_argument_group("with --query: the net that made the features")
+    add_net_arguments(of_query)
+    add_engine_arguments(of_query)
     parser.add_argument("--k", metavar="N", type=positive, default=5, help="neighbours a query (default %(default)s)")
     parser.add_argument("--out", type=Path, metavar="CSV", help="the table to write; with --query it may be left out")
     parser.add_argument(
@@ -51,12 +50,13 @@ def make_parser() -> argparse.ArgumentParser:
 def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
-    if args.query and not (args.deploy and args.weights):
-        parser.error("--query needs --deploy and --weights")
+    if args.query:
+        check_net_arguments(parser, args)
     if args.queries and not args.out:
         parser.error("--queries needs --out")
-    if args.queries and (args.deploy or args.weights or engine_of(args) != Engine()):
-        parser.error("--deploy, --weights, --engine, --precision and --gpu go with --query")
+    net = (args.run, args.snapshot, args.deploy, args.weights)
+    if args.queries and (any(net) or engine_of(args) != Engine()):
+        parser.error("--run, --deploy, --weights, --engine, --precision and --gpu go with --query")
     check_engine_arguments(parser, args)
     if args.query and args.json:
         parser.error("--json goes with --queries")
@@ -72,7 +72,8 @@ def main() -> None:
     args = parse_args()
     training = read_features(args.features)
     if args.query:
-        found = retrieve_images(training, args.query, args.deploy, args.weights, engine_of(args), args.k, args.features)
+        net = net_of(args)
+        found = retrieve_images(training, args.query, net.deploy, net.weights, engine_of(args), args.k, args.features)
         said = query_table(training, found)
     else:
         queries = read_features(args.queries)

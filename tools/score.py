@@ -4,19 +4,11 @@
 import argparse
 from pathlib import Path
 
-from arguments import (
-    add_data_arguments,
-    add_fold_arguments,
-    add_protocol_arguments,
-    check_engine_arguments,
-    check_fold_arguments,
-    engine_of,
-)
+from arguments import add_data_arguments, add_fold_arguments, check_engine_arguments, check_fold_arguments
 from cli import new_parser, refuse_overwriting, run
+from net_arguments import add_net_arguments, add_protocol_arguments, check_net_arguments, net_of, protocol_of
 from skinmtl.data.folds import select
 from skinmtl.data.manifest import read_manifest
-from skinmtl.engines.snapshot import mean_of
-from skinmtl.scores.forward import Protocol
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scoring import score
 from skinmtl.scores.tables import summary
@@ -24,8 +16,7 @@ from skinmtl.scores.tables import summary
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--deploy", metavar="FILE", type=Path, required=True, help="the model's deploy.prototxt")
-    parser.add_argument("--weights", metavar="W", type=Path, required=True, help="a snapshot's caffemodel")
+    add_net_arguments(parser)
     add_data_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
     add_fold_arguments(parser)
@@ -36,6 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
 def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
+    check_net_arguments(parser, args)
     check_fold_arguments(parser, args)
     check_engine_arguments(parser, args)
     if args.out.suffix != ".npz":
@@ -47,9 +39,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
-    mean = tuple(args.mean) if args.mean else mean_of(args.deploy)
-    protocol = Protocol(args.short_side, mean, args.batch_size, engine_of(args), args.workers)
-    scores = score(args.deploy, args.weights, manifest, args.images, protocol, args.out, vars(args))
+    net = net_of(args)
+    protocol = protocol_of(args, net.deploy)
+    scores = score(net.deploy, net.weights, manifest, args.images, protocol, args.out, vars(args))
     print(f"{args.out}: {len(manifest.rows)} images scored: {summary(evaluate(scores))}")
 
 

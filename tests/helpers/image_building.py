@@ -110,7 +110,7 @@ make_demo_data.py --out data --count 120 >/dev/null
 make_folds.py --manifest data/manifest.csv --out folds.csv >/dev/null
 make_lmdb.py $data --subset train --short-side 96 --out train
 make_lmdb.py $data --subset test --short-side 73 --out test
-make_prototxt.py --model resnet50_mtl --trunk tiny --crop 64 --batch-norm batch --batch-size 8 --test-batch-size 24 \
+make_prototxt.py --model resnet50_mtl --trunk tiny --crop 64 --batch-size 8 --test-batch-size 24 \
     --lesions 10 --locations 7 --train-data train --test-data test {
         "" if "torch" in train else "--online-jitter --scales 73 96"
     } --out net

@@ -13,7 +13,7 @@ from caffe_files.prototxt import read_net
 from caffe_files.schema import caffe_messages
 from skinmtl.engines.engine import Engine
 from skinmtl.publishing.exporting import Request
-from skinmtl.publishing.sources import Source
+from skinmtl.training.trained_net import TrainedNet
 
 ENGINE = Engine("caffe" if importlib.util.find_spec("caffe") else "torch")
 NAMES = {"lesion": ["naevus", "melanoma|in situ", "crust"], "location": ["arm", "leg", "face", "scalp"]}
@@ -97,4 +97,4 @@ def request(net, **changes):
         state_dict=None,
         engine=ENGINE,
     )
-    return Request(**{**settings, "source": Source(net.deploy, net.weights), **changes})
+    return Request(**{**settings, "source": TrainedNet(net.deploy, net.weights), **changes})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
+
+import numpy as np
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
@@ -13,8 +15,10 @@ from skinmtl.engines.engine import Engine
 from skinmtl.engines.open_net import OpenNet
 from skinmtl.nets.data_layers import data_layer
 from skinmtl.nets.net_probe import NetShapes
+from skinmtl.nets.net_record import NET_FILE, read_net_record
 from skinmtl.nets.weights import require_all_filled
 
+SHORT_SIDE = 256  # of the test images, as make_lmdb.py stores them where nothing else is said
 MAKE_ANOTHER = "give a deploy.prototxt of make_prototxt.py"
 
 
@@ -61,8 +65,11 @@ def checked_snapshot(deploy: Path, weights: Path, engine: Engine) -> Snapshot:
 
 
 def mean_of(deploy: Path) -> tuple[float, ...]:
-    """The mean (B, G, R) that the net was trained with, from the test.prototxt beside its deploy.prototxt."""
+    """The mean (B, G, R) that the net was trained with, from net.json or test.prototxt beside its deploy.prototxt."""
     read_net(deploy)  # where it is missing, that is what to say
+    known = read_net_record(deploy.parent)
+    if known is not None:
+        return tuple(float(np.float32(value)) for value in known.mean)  # as a prototxt holds it
     beside = deploy.with_name("test.prototxt")
     if beside.is_file():
         for layer in read_net(beside).layer:
@@ -70,3 +77,23 @@ def mean_of(deploy: Path) -> tuple[float, ...]:
             if mean:
                 return mean if len(mean) == 3 else mean * 3
     raise InputError(f"{beside}: no mean_value to read there; give --mean B G R")
+
+
+def short_side_of(deploy: Path) -> int:
+    """The shorter side of the test images that the net was made for, from net.json; the paper's where nothing says."""
+    known = read_net_record(deploy.parent)
+    return (known and known.short_side) or SHORT_SIDE
+
+
+def differences_from_net(deploy: Path, short_side: int | None, mean: Sequence[float] | None) -> list[str]:
+    """What the user gives otherwise than net.json beside `deploy` has it, a line each."""
+    known = read_net_record(deploy.parent)
+    if known is None:
+        return []
+    lines = []
+    if short_side is not None and known.short_side not in (None, short_side):
+        lines.append(f"--short-side {short_side} where the net was made for {known.short_side}")
+    if mean is not None and not np.allclose(mean, known.mean, rtol=1e-6):
+        given, made_for = (" ".join(f"{value:.7g}" for value in values) for values in (mean, known.mean))
+        lines.append(f"--mean {given} where the net was made for {made_for}")
+    return [f"{line} ({deploy.with_name(NET_FILE)}); leave the flag out unless you want that" for line in lines]

@@ -14,15 +14,22 @@ from caffe_files.prototxt import read_net
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.explanation.attention_file import HEADS
 from skinmtl.explanation.attention_geometry import Cells, Place, cells_of, places
+from skinmtl.nets.net_record import read_net_record
 from skinmtl.scores.crops import CROPS
 from skinmtl.scores.forward import Protocol, check_side, record
 
-FEATURES, POOLED = "res5c", "pool5"
 METHOD = (
     "class activation map: res5c times the head's weights for a label, without the bias, in units of the logit; "
     "linear between the centres of the cells' receptive fields (first + k x step pixels of a crop); "
     "the mean of all crops that show a pixel, mirrored ones turned back"
 )
+
+
+class Blobs(NamedTuple):
+    """What class activation maps are made of, and the average of it that the heads stand on."""
+
+    maps: str = "res5c"
+    pooled: str = "pool5"
 
 
 class CropMaps(NamedTuple):
@@ -37,10 +44,11 @@ class AttentionNet:
 
     def __init__(self, deploy: Path, weights: Path, protocol: Protocol) -> None:
         self.snapshot = checked_snapshot(deploy, weights, protocol.engine)
-        self.heads = _heads(self.snapshot)
+        self.blobs = blobs_of(deploy)
+        self.heads = _heads(self.snapshot, self.blobs)
         check_side(self.snapshot, protocol)
         self.protocol = protocol
-        self.cells = cells_of(deploy, FEATURES)
+        self.cells = cells_of(deploy, self.blobs.maps)
         self._net = self.snapshot.open()
 
     def record(self) -> dict[str, Any]:
@@ -49,7 +57,7 @@ class AttentionNet:
 
     def crop_maps(self, image: np.ndarray) -> dict[str, CropMaps]:
         """Of an (H, W, 3) BGR image, resized, each head's answer. More crops than the test's ten only add maps."""
-        blobs = [FEATURES, *(f"{head}_prob" for head in self.heads)]
+        blobs = [self.blobs.maps, *(f"{head}_prob" for head in self.heads)]
         weights = {head: self._net.parameters(f"fc_{head}")[0] for head in self.heads}
         mean, side = np.array(self.protocol.mean), self.snapshot.side
         crops = (cut(image, place, side, mean) for place in places(*image.shape[:2], side))
@@ -112,29 +120,37 @@ def merge(maps: np.ndarray, crops: Sequence[Place], shape: tuple[int, int], side
     return (total / seen).astype(np.float32)
 
 
-def _heads(snapshot: Snapshot) -> dict[str, int]:
-    """The net's heads. A head's weights belong to the cells of res5c only where nothing but an average is between."""
+def blobs_of(deploy: Path) -> Blobs:
+    """As net.json says, else those of a ResNet."""
+    known = read_net_record(deploy.parent)
+    if known is None:
+        return Blobs()
+    return Blobs(known.maps_blob or Blobs().maps, known.features_blob or Blobs().pooled)
+
+
+def _heads(snapshot: Snapshot, blobs: Blobs) -> dict[str, int]:
+    """The net's heads. A head's weights belong to the maps' cells only where nothing but an average is between."""
     shapes, layers = snapshot.shapes, {layer.name: layer for layer in read_net(snapshot.deploy).layer}
-    features, pooled = (shapes.tops.get(blob, []) for blob in (FEATURES, POOLED))
+    features, pooled = (shapes.tops.get(blob, []) for blob in blobs)
     heads = {}
-    if len(features) == 4 and pooled == [*features[:2], 1, 1] and _averages(layers, features[2]):
+    if len(features) == 4 and pooled == [*features[:2], 1, 1] and _averages(layers, features[2], blobs):
         for head in HEADS:
             params = shapes.params.get(f"fc_{head}", [[]])
             output = shapes.tops.get(f"{head}_prob", [])
-            on_pool = f"fc_{head}" in layers and list(layers[f"fc_{head}"].bottom) == [POOLED]
+            on_pool = f"fc_{head}" in layers and list(layers[f"fc_{head}"].bottom) == [blobs.pooled]
             if on_pool and params[0] == [output[-1] if output else 0, features[1]]:
                 heads[head] = params[0][0]
     if not heads:
         raise InputError(
-            f"{snapshot.deploy}: attention needs {FEATURES}, its average {POOLED} and, on that, fc_lesion or "
+            f"{snapshot.deploy}: attention needs {blobs.maps}, its average {blobs.pooled} and, on that, fc_lesion or "
             "fc_location; give a deploy.prototxt of make_prototxt.py with a ResNet trunk"
         )
     return heads
 
 
-def _averages(layers: dict[str, Any], side: int) -> bool:
-    layer = layers.get(POOLED)
-    if layer is None or layer.type != "Pooling" or list(layer.bottom) != [FEATURES]:
+def _averages(layers: dict[str, Any], side: int, blobs: Blobs) -> bool:
+    layer = layers.get(blobs.pooled)
+    if layer is None or layer.type != "Pooling" or list(layer.bottom) != [blobs.maps]:
         return False
     settings = layer.pooling_param
     return settings.pool == settings.AVE and settings.kernel_size in (0, side)  # 0: global_pooling

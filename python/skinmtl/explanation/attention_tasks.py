@@ -10,7 +10,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest
-from skinmtl.nets.label_names import read_label_names
+from skinmtl.nets.label_names import names_file, read_label_names
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ def manifest_names(manifest: Manifest, heads: dict[str, int], deploy: Path) -> d
 
 
 def net_names(heads: dict[str, int], deploy: Path) -> dict[str, list[str]]:
-    """The label names that labels.json beside `deploy` has, by head; the indices of a head that it does not name."""
+    """The label names that are beside `deploy`, by head; the indices of a head that it does not name."""
     known = read_label_names(deploy.parent)
     names = {}
     for head, count in heads.items():
         names[head] = known.get(f"{head}_names", [str(index) for index in range(count)])
         if count != len(names[head]):
             raise InputError(
-                f"{deploy.parent}: labels.json names {len(names[head])} for the {count} outputs of {head}_prob; "
+                f"{names_file(deploy.parent)}: names {len(names[head])} for the {count} outputs of {head}_prob; "
                 "run make_prototxt.py again"
             )
     return names

@@ -19,6 +19,7 @@ from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.explanation.features_file import Features, write_features
 from skinmtl.nets.label_names import check_manifest
+from skinmtl.nets.net_record import read_net_record
 from skinmtl.scores.forward import Protocol, averaged_outputs, check_side, kept_outputs, record
 
 BLOB = "pool5"
@@ -42,7 +43,8 @@ def extract(
     check_manifest(manifest, deploy)
     snapshot = feature_net(deploy, weights, protocol.engine)
     made_how = feature_record(snapshot, protocol)
-    with kept_outputs(snapshot, [BLOB], manifest, image_folder, protocol, made_how, out, "extracting") as (values,):
+    blobs = [made_how["blob"]]
+    with kept_outputs(snapshot, blobs, manifest, image_folder, protocol, made_how, out, "extracting") as (values,):
         features = Features(
             image=[row.image for row in manifest.rows],
             features=values,
@@ -63,24 +65,31 @@ def features_of(snapshot: Snapshot, paths: Sequence[Path], protocol: Protocol) -
         raise InputError("\n".join(f"{paths[n]}: {fault}; give another image" for n, fault in sorted(faults.items())))
 
     check_side(snapshot, protocol)
-    return np.stack(list(averaged_outputs(snapshot, [BLOB], paths, protocol, refuse, "extracting")))
+    return np.stack(list(averaged_outputs(snapshot, [blob_of(snapshot.deploy)], paths, protocol, refuse, "extracting")))
 
 
 def feature_net(deploy: Path, weights: Path, engine: Engine) -> Snapshot:
-    """A snapshot whose net has a pool5 of (N, C, 1, 1). InputError where it has none, such as AlexNet's 256 x 6 x 6."""
+    """A snapshot whose net has features of (N, C, 1, 1). InputError where not: AlexNet's pool5 is 256 x 6 x 6."""
     snapshot = checked_snapshot(deploy, weights, engine)
-    shape = snapshot.shapes.tops.get(BLOB)
+    blob = blob_of(deploy)
+    shape = snapshot.shapes.tops.get(blob)
     if shape is None:
-        raise InputError(f"{deploy}: has no {BLOB}; give a ResNet's deploy.prototxt of make_prototxt.py")
+        raise InputError(f"{deploy}: has no {blob}; give a ResNet's deploy.prototxt of make_prototxt.py")
     if len(shape) != 4 or shape[2:] != [1, 1]:
         found = " x ".join(map(str, shape[1:]))
-        raise InputError(f"{deploy}: its {BLOB} is {found}, no C x 1 x 1; give a ResNet's deploy.prototxt")
+        raise InputError(f"{deploy}: its {blob} is {found}, no C x 1 x 1; give a ResNet's deploy.prototxt")
     return snapshot
+
+
+def blob_of(deploy: Path) -> str:
+    """The blob of the features: as net.json says, else pool5."""
+    known = read_net_record(deploy.parent)
+    return (known and known.features_blob) or BLOB
 
 
 def feature_record(snapshot: Snapshot, protocol: Protocol) -> dict[str, Any]:
     """What decides the features, for the file that they are written to."""
-    return {"blob": BLOB, **record(snapshot, protocol)}
+    return {"blob": blob_of(snapshot.deploy), **record(snapshot, protocol)}
 
 
 def difference(training: dict[str, Any], queries: dict[str, Any]) -> str:

@@ -31,6 +31,9 @@ class AlexNet:
     crop: ClassVar[int] = 227
     mean: ClassVar[tuple[float, float, float]] = (104.0, 117.0, 123.0)
     has_batch_norm: ClassVar[bool] = False
+    # its pool5 is 6 x 6 places, not their average: neither retrieval nor class activation maps are of this net
+    features_blob: ClassVar[None] = None
+    maps_blob: ClassVar[None] = None
 
     def append(self, net: Message, crop: int, frozen: bool) -> str:
         """Appends the layers from the blob `data` to `fc7`, whose name is returned. There is nothing to freeze."""

@@ -1,5 +1,7 @@
 """The label names that a net was made for: the same in its data sets, and in every manifest that it is tested on.
 
+They are in net.json, beside older nets in labels.json.
+
 A label is its index: under another order of the names every score would silently stand for another lesion.
 """
 
@@ -8,16 +10,14 @@ from __future__ import annotations
 import json
 from itertools import zip_longest
 from pathlib import Path
-from typing import Dict, Iterable, List
+from typing import Dict, List
 
 from caffe_files.errors import InputError
-from caffe_files.outputs import new_file
-from skinmtl.common.json_file import write_json
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
+from skinmtl.nets.net_record import KINDS, NET_FILE, read_net_record
 
 LABELS_FILE = "labels.json"
-KINDS = ("lesion_names", "location_names")
 LabelNames = Dict[str, List[str]]  # KINDS -> names in the order of their indices
 
 
@@ -34,23 +34,18 @@ def names_of(train_data: Path, test_data: Path) -> LabelNames | None:
     return {kind: train[kind] for kind in KINDS}
 
 
-def write_label_names(names: LabelNames | None, heads: Iterable[str], out: Path) -> None:
-    """Writes labels.json with the names of a net's heads; where they are not known, that of an earlier net goes."""
-    path = out / LABELS_FILE
-    if names is None:
-        if path.exists():
-            path.unlink()
-        return
-    of_heads = {f"{head}_names": names[f"{head}_names"] for head in heads}
-    with new_file(path) as partial:
-        write_json(partial, of_heads)
+def names_file(folder: Path) -> Path:
+    """Where the names in a net's folder are, if they are."""
+    older = folder / LABELS_FILE
+    return older if older.is_file() and not (folder / NET_FILE).exists() else folder / NET_FILE
 
 
 def read_label_names(folder: Path) -> LabelNames:
-    """What labels.json in a net's folder has: nothing where there is none."""
-    path = folder / LABELS_FILE
-    if not path.is_file():
-        return {}
+    """The names of a net's heads, as far as its folder has them."""
+    path = names_file(folder)
+    if path.name == NET_FILE:
+        record = read_net_record(folder)
+        return record.names if record else {}
     try:
         names = json.loads(path.read_text(encoding="utf-8"))
         return {kind: [str(name) for name in names[kind]] for kind in KINDS if kind in names}
@@ -59,13 +54,13 @@ def read_label_names(folder: Path) -> LabelNames:
 
 
 def check_manifest(manifest: Manifest, deploy: Path) -> None:
-    """InputError unless a manifest has the names, in order, that labels.json beside `deploy` has for its heads."""
+    """InputError unless a manifest has the names, in order, that are beside `deploy` for its heads."""
     for kind, known in read_label_names(deploy.parent).items():
         difference = _difference(known, getattr(manifest, kind))
         if difference:
-            path = deploy.with_name(LABELS_FILE)
-            names_file = manifest.path.with_name(kind.replace("_names", "s.txt"))
-            raise InputError(f"{manifest.path}: {kind} other than in {path}: {difference}; list those in {names_file}")
+            path = names_file(deploy.parent)
+            listed = manifest.path.with_name(kind.replace("_names", "s.txt"))
+            raise InputError(f"{manifest.path}: {kind} other than in {path}: {difference}; list those in {listed}")
 
 
 def _difference(expected: list[str], found: list[str]) -> str:

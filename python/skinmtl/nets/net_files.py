@@ -1,16 +1,20 @@
-"""A model's files on disk: its three prototxts, made, written, compared with what is there."""
+"""A model's files on disk: its three prototxts and net.json, made, written, compared with what is there."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from caffe_files.errors import InputError
-from caffe_files.outputs import new_file
+from caffe_files.outputs import new_file, new_folder
 from caffe_files.prototxt import message_text
+from skinmtl.common.json_file import json_text
 from skinmtl.data.dataset import read_summary
 from skinmtl.nets.data_layers import check_stored
-from skinmtl.nets.label_names import KINDS, LABELS_FILE, read_label_names
+from skinmtl.nets.known_data import NOTHING_KNOWN, Known
+from skinmtl.nets.label_names import KINDS, LABELS_FILE
 from skinmtl.nets.multi_task import SPLITS, NetOptions, make_net
+from skinmtl.nets.net_record import FORMAT, NET_FILE, differs
 
 LARGEST_TEST_BATCH = 50
 
@@ -58,26 +62,57 @@ def check_data(options: NetOptions) -> int | None:
     return n_records // options.test_batch_size
 
 
-def net_files(options: NetOptions, command: str) -> dict[str, str]:
-    """File name -> text: train.prototxt, test.prototxt and deploy.prototxt, headed by the command that makes them."""
+def net_files(options: NetOptions, command: str, known: Known = NOTHING_KNOWN) -> dict[str, str]:
+    """File name -> text: train.prototxt, test.prototxt and deploy.prototxt, headed by the command that makes them, and
+    net.json, which also has what is `known` of the data."""
     header = f"# made by: {command}\n# Change the command, not this file.\n"
-    return {f"{split}.prototxt": header + message_text(make_net(options, split)) for split in SPLITS}
+    files = {f"{split}.prototxt": header + message_text(make_net(options, split)) for split in SPLITS}
+    return {**files, NET_FILE: _record_text(options, known, command)}
 
 
 def write_net_files(files: dict[str, str], out: Path) -> None:
-    """Writes or replaces the files, each whole."""
-    for name, text in files.items():
-        with new_file(out / name) as partial:
-            partial.write_text(text, encoding="utf-8")
+    """Writes or replaces the files, each whole, and all of them or none as far as a disk allows that: a new folder is
+    renamed into place; in one that is there, no file is replaced before all are written."""
+    if not out.exists():
+        with new_folder(out) as folder:
+            for name, text in files.items():
+                (folder / name).write_text(text, encoding="utf-8")
+        return
+    with ExitStack() as stack:
+        for name, text in files.items():
+            stack.enter_context(new_file(out / name)).write_text(text, encoding="utf-8")
+    older = out / LABELS_FILE
+    if older.is_file():  # an earlier net's; net.json has the names now
+        older.unlink()
 
 
-def differing_files(files: dict[str, str], options: NetOptions, out: Path) -> list[Path]:
-    """The files in `out` that are missing or not exactly as generated, and a labels.json of a net with other counts."""
+def differing_files(files: dict[str, str], out: Path) -> list[Path]:
+    """The files in `out` that are missing or not as generated. What net.json has of the data must only fit the net."""
     paths = {out / name: text for name, text in files.items()}
-    found = [path for path, text in paths.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
-    names = read_label_names(out)
-    if names and {kind: len(listed) for kind, listed in names.items()} != {
-        f"{head}_names": outputs for head, outputs in options.heads.items()
-    }:
-        found.append(out / LABELS_FILE)
-    return found
+    return [path for path, text in paths.items() if _differs(text, path)]
+
+
+def _record_text(options: NetOptions, known: Known, command: str) -> str:
+    """What net.json is to hold."""
+    trunk, names = options.trunk_layers, known.names or {}
+    record = {
+        "format": FORMAT,
+        "model": options.model,
+        "trunk": options.trunk,
+        "crop": options.crop,
+        "short_side": known.short_side,
+        "scales": list(options.scales) if options.scales else known.scales,
+        "mean": list(options.subtracted),
+        "outputs": options.heads,
+        **{f"{head}_names": names.get(f"{head}_names") for head in options.heads},
+        "features_blob": trunk.features_blob,
+        "maps_blob": trunk.maps_blob,
+        "made_by": command,
+    }
+    return json_text(record)
+
+
+def _differs(text: str, path: Path) -> bool:
+    if path.name == NET_FILE:
+        return differs(text, path)
+    return not path.is_file() or path.read_text(encoding="utf-8") != text

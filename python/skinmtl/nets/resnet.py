@@ -21,6 +21,7 @@ class ResNet:
     """A ResNet of bottleneck blocks. Stage s has `blocks[s]` blocks and starts with stride `strides[s]`.
 
     A block has `widths[s]` channels inside and four times as many at its end; `stem` are conv1's channels.
+    `pretrained` trunks have published weights, so that their statistics can be frozen in training.
     `moving_average` is how much of BatchNorm's running statistics stays at each iteration, where they are not frozen.
     `crop` and `mean` (B, G, R, of ImageNet) are those of the published net. So are `stride_on` (of STRIDES_ON) and
     `pool1` (of POOLS) by default; weights that were trained in PyTorch want the other ones. Each choice has the same
@@ -32,11 +33,14 @@ class ResNet:
     blocks: tuple[int, ...]
     strides: tuple[int, ...]
     moving_average: float = CAFFES_MOVING_AVERAGE
+    pretrained: bool = True
     stride_on: str = "1x1"
     pool1: str = "unpadded"
     crop: ClassVar[int] = 224
     mean: ClassVar[tuple[float, float, float]] = (103.0626, 115.9029, 123.1516)
     has_batch_norm: ClassVar[bool] = True
+    features_blob: ClassVar[str] = "pool5"
+    maps_blob: ClassVar[str] = "res5c"
 
     def append(self, net: Message, crop: int, frozen: bool) -> str:
         """Appends the layers from the blob `data` to `pool5`, whose name is returned; `res5c` is what is pooled.

@@ -15,7 +15,14 @@ TRUNKS: dict[str, Trunk] = {
     # our choice, for the demo and for tests: trains in minutes on a CPU; the last stage ends in res5c as the big one
     # does and keeps 4 x 4 places of a crop of 64. Its statistics forget in 50 iterations: Caffe's 0.999 remembers a
     # thousand, half of the demo's run.
-    "tiny": ResNet(stem=16, widths=(8, 16, 32, 32), blocks=(1, 1, 1, 3), strides=(1, 2, 2, 1), moving_average=0.98),
+    "tiny": ResNet(
+        stem=16,
+        widths=(8, 16, 32, 32),
+        blocks=(1, 1, 1, 3),
+        strides=(1, 2, 2, 1),
+        moving_average=0.98,
+        pretrained=False,
+    ),
     # BVLC's models/bvlc_alexnet/train_val.prototxt: Krizhevsky et al. 2012, in two groups as on their two GPUs
     "alexnet": AlexNet(
         kernel=11, stride=4, channels=(96, 256, 384, 384, 256), full=4096, convolution_std=0.01, full_std=0.005

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -18,7 +18,8 @@ from skinmtl.data.image_size import MAX_PIXELS
 from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.open_net import OpenNet
-from skinmtl.engines.snapshot import Snapshot, checked_snapshot, mean_of
+from skinmtl.engines.snapshot import Snapshot, checked_snapshot, mean_of, short_side_of
+from skinmtl.nets.net_record import read_net_record
 from skinmtl.publishing.card import Facts, card
 from skinmtl.publishing.libraries import import_or_refuse
 from skinmtl.publishing.metrics_files import Metrics, read_metrics, setting_of
@@ -34,11 +35,11 @@ from skinmtl.publishing.model_folder import (
     write_labels,
 )
 from skinmtl.publishing.onnx_file import OPSET, check_onnx, onnx_graph, onnx_model, write_onnx
-from skinmtl.publishing.sources import Source, label_names
 from skinmtl.publishing.state_dict import is_resnet, state_dict, write_state_dict
+from skinmtl.publishing.trained_names import label_names
 from skinmtl.scores.crops import CROPS
+from skinmtl.training.trained_net import TrainedNet
 
-SHORT_SIDE = 256  # where neither the user nor the metrics say: score.py's
 ONNX_FILE = "model.onnx"
 
 
@@ -49,7 +50,7 @@ class Request:
     `state_dict` is "pth", "safetensors" or None.
     """
 
-    source: Source
+    source: TrainedNet
     name: str | None
     mean: tuple[float, ...] | None
     short_side: int | None
@@ -98,7 +99,7 @@ def _record(
 ) -> dict[str, Any]:
     mean = request.mean or mean_of(request.source.deploy)
     tested = {name: setting_of(metrics, name) for name in ("short_side", "mean")}
-    short_side = request.short_side or tested["short_side"] or SHORT_SIDE
+    short_side = request.short_side or tested["short_side"] or short_side_of(request.source.deploy)
     if tested["short_side"] not in (None, short_side):
         raise InputError(
             f"--short-side {short_side}: the metrics are of {tested['short_side']}; leave the flag out, or the metrics"
@@ -115,6 +116,7 @@ def _record(
     name = request.name or net
     if not name.isprintable() or not name.strip():
         raise InputError(f"{snapshot.deploy}: its net's name is {net!r}; give another --name")
+    made_for = read_net_record(snapshot.deploy.parent)
     mean_words = " ".join(f"{value:.7g}" for value in mean)
     return {
         "format": FORMAT,
@@ -125,6 +127,7 @@ def _record(
         "crop": snapshot.side,
         "crops": CROPS,
         "outputs": {OUTPUTS[head]: len(names) for head, names in labels.items()},
+        "made_for": made_for and {name: value for name, value in asdict(made_for).items() if name != "names"},
         "input": f"data, N x 3 x {snapshot.side} x {snapshot.side} float32: channels B, G, R of 0 to 255 less the mean "
         f"{mean_words}; squares cut from an image whose shorter side was resized to {short_side}",
     }

@@ -34,33 +34,28 @@ NUMBERS = {"short_side": int, "crop": int, "crops": int, "mean": list, "outputs"
 
 
 @dataclass(frozen=True)
-class ModelFolder:
-    """A checked model folder.
+class Model:
+    """A trained net with all that is needed to use it, of a checked model folder or a run.
 
-    `labels` are the names of each head, "lesion" and "location" or one of them, in the order of its outputs. Images
-    are resized to `short_side`, cut into `crops` squares of `crop` pixels, less `mean` (B, G, R). `files` are the
-    sha256 of the files by name.
+    `labels` are the names of each head, "lesion" and "location" or one of them, in the order of its outputs; `said_by`
+    are the files that say them, and under "crop" the one that says how images are prepared: resized to `short_side`,
+    cut into `crops` squares of `crop` pixels, less `mean` (B, G, R). `files` are the sha256 of the files by name.
     """
 
     path: Path
     name: str
+    deploy: Path
+    weights: Path
     labels: dict[str, list[str]]
+    said_by: dict[str, Path]
     mean: tuple[float, ...]
     short_side: int
     crop: int
     crops: int
     files: dict[str, str]
 
-    @property
-    def deploy(self) -> Path:
-        return self.path / DEPLOY
 
-    @property
-    def weights(self) -> Path:
-        return self.path / WEIGHTS
-
-
-def read_model_folder(path: Path) -> ModelFolder:
+def read_model_folder(path: Path) -> Model:
     """InputError names the first file that is missing, damaged, changed, or does not fit the others."""
     path = Path(path)
     if not path.is_dir():
@@ -81,10 +76,13 @@ def read_model_folder(path: Path) -> ModelFolder:
             raise InputError(f"{path / name}: missing; {REMEDY}")
         if sha256(path / name) != record["sha256"].get(name):
             raise InputError(f"{path / name}: its sha256 is not the one in {RECORD}: changed or damaged; {REMEDY}")
-    return ModelFolder(
+    return Model(
         path=path,
         name=record["name"],
+        deploy=path / DEPLOY,
+        weights=path / WEIGHTS,
         labels=labels,
+        said_by={"crop": path / RECORD, **{head: path / LABELS[head] for head in labels}},
         mean=tuple(record["mean"]),
         short_side=record["short_side"],
         crop=record["crop"],
@@ -93,11 +91,11 @@ def read_model_folder(path: Path) -> ModelFolder:
     )
 
 
-def check_net(folder: ModelFolder, snapshot: Snapshot) -> None:
-    """InputError unless the net has the outputs, as many as there are names, and the crop that the folder says."""
-    check_widths(snapshot, folder.labels, {head: folder.path / LABELS[head] for head in folder.labels})
-    if snapshot.side != folder.crop:
-        raise InputError(f"{folder.path / RECORD}: crop {folder.crop}, the net takes {snapshot.side}; {REMEDY}")
+def check_net(model: Model, snapshot: Snapshot) -> None:
+    """InputError unless the net has the outputs, as many as there are names, and the crop that the model says."""
+    check_widths(snapshot, model.labels, model.said_by)
+    if snapshot.side != model.crop:
+        raise InputError(f"{model.said_by['crop']}: crop {model.crop}, the net takes {snapshot.side}; {REMEDY}")
 
 
 def check_widths(snapshot: Snapshot, labels: dict[str, list[str]], sources: dict[str, Path]) -> None:

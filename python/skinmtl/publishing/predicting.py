@@ -1,4 +1,4 @@
-"""Images through a model folder's net: probabilities, and overlays of attention where they are wanted."""
+"""Images through a model's net: probabilities, and overlays of attention where they are wanted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.explanation.attending import OVERLAY_SIDE
 from skinmtl.explanation.attention_net import AttentionNet
 from skinmtl.figures.overlay import DISPLAY, overlay, png_bytes
-from skinmtl.publishing.model_folder import OUTPUTS, ModelFolder, check_net
+from skinmtl.publishing.model_folder import OUTPUTS, WEIGHTS, Model, check_net
 from skinmtl.publishing.photographs import Item, check_overlay_names
 from skinmtl.scores.crops import CUTS
 from skinmtl.scores.forward import Protocol
@@ -40,9 +40,9 @@ class Prediction:
 
 
 class Predictor:
-    """A model folder, open: `snapshot` is its checked net. InputError where the folder's files do not fit together."""
+    """A model, open: `snapshot` is its checked net. InputError where its files do not fit together."""
 
-    def __init__(self, model: ModelFolder, protocol: Protocol, attends: bool) -> None:
+    def __init__(self, model: Model, protocol: Protocol, attends: bool) -> None:
         self.model, self.protocol = model, protocol
         self.attention: AttentionNet | None = None
         if attends:
@@ -57,7 +57,7 @@ class Predictor:
         """What made the predictions, in short."""
         return {
             "name": self.model.name,
-            "weights_sha256": self.model.files[self.model.weights.name],
+            "weights_sha256": self.model.files[WEIGHTS],
             "crops": self.protocol.crops,
             **self.protocol.engine.record(),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from typing import Any, Iterator
 from caffe_files.errors import InputError
 from caffe_files.outputs import disk_errors, new_file
 from skinmtl.common.json_file import write_json
+from skinmtl.layers.settings import without_pace
 from skinmtl.training.snapshots import last_whole, to_disk
 
 LOCK = ".lock"
@@ -163,6 +165,11 @@ class RunFolder:
         """The last snapshot's caffemodel as final.caffemodel, which marks the run as finished."""
         with new_file(self.final) as partial:
             shutil.copyfile(str(caffemodel), str(partial))
+
+
+def net_sha256(path: Path) -> str:
+    """Of the file's text without what decides its layers' pace alone: a run may go on with fewer workers."""
+    return hashlib.sha256(without_pace(path.read_bytes().decode("utf-8")).encode("utf-8")).hexdigest()
 
 
 def engines_used(before: list[dict[str, Any]], engine: dict[str, Any], iteration: int) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,12 @@ from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.engines.engine import Engine
-from skinmtl.layers.settings import without_pace
 from skinmtl.training import snapshots
 from skinmtl.training.driver import Outcome, Training
 from skinmtl.training.inputs import TrainingInputs, check_gpu, check_inputs, check_weights
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.progress_bar import say
-from skinmtl.training.run_folder import RunFolder, engines_used
+from skinmtl.training.run_folder import RunFolder, engines_used, net_sha256
 from skinmtl.training.schedule import Schedule
 from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.solver_file import read_checked_solver
@@ -181,7 +179,7 @@ def _record(
         },
         "data": {"training": str(inputs.train_data), "validation": str(inputs.test_data)},
         "sha256": {
-            "train.prototxt": _net_sha256(inputs.train_net),
+            "train.prototxt": net_sha256(inputs.train_net),
             **{name: _sha256(path) for name, path in files.items()},
         },
     }
@@ -192,11 +190,6 @@ def _sha256(path: Path) -> str:
         return sha256(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-
-
-def _net_sha256(path: Path) -> str:
-    """Of the file's text without what decides its layers' pace alone: a run may go on with fewer workers."""
-    return hashlib.sha256(without_pace(path.read_bytes().decode("utf-8")).encode("utf-8")).hexdigest()
 
 
 def _finished(folder: RunFolder, schedule: Schedule) -> Outcome | None:

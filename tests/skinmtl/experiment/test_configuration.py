@@ -145,7 +145,7 @@ def test_what_is_set_otherwise_than_before_is_told(request_for):
     assert differences(configured(request)) == []
     assert differences(configured(request_for(seed=2, models=("resnet50_mtl",)))) == [
         "seed: 1 -> 2",
-        "models.resnet50_lesion.net: --trunk tiny --crop 64 --batch-norm batch --batch-size 32 -> not set",
+        "models.resnet50_lesion.net: --trunk tiny --crop 64 --batch-size 32 -> not set",
         f"models.resnet50_lesion.solver: {first.values['models']['resnet50_lesion']['solver']} -> not set",
     ]
 

@@ -21,7 +21,8 @@ from skinmtl.nets.net_probe import NetShapes
 from skinmtl.publishing import exporting
 from skinmtl.publishing.exporting import export
 from skinmtl.publishing.model_folder import read_model_folder
-from skinmtl.publishing.sources import Source, label_names, of_run
+from skinmtl.publishing.trained_names import label_names
+from skinmtl.training.trained_net import TrainedNet, of_run
 
 pytest_plugins = ["made_model_fixtures"]
 FILES = [
@@ -126,9 +127,9 @@ def names_for(tmp_path):
 def test_names_come_from_the_manifest_where_the_net_has_none(names_for, tmp_path):
     net = write_small_net(tmp_path / "net", labels=False)
     snapshot = checked_snapshot(net.deploy, net.weights, ENGINE)
-    source = Source(net.deploy, net.weights)
+    source = TrainedNet(net.deploy, net.weights)
     assert label_names(source, snapshot, names_for(*NAMES.values())) == NAMES
-    with pytest.raises(InputError, match=r"no names of its lesion labels: no labels\.json beside it; give the --manif"):
+    with pytest.raises(InputError, match=r"no names of its lesion labels: none in .*net\.json; give the --manif"):
         label_names(source, snapshot, None)
     with pytest.raises(InputError, match=r"manifest\.csv: 2 lesion names, .* has 3 outputs of lesion_prob"):
         label_names(source, snapshot, names_for(["a", "b"], NAMES["location"]))
@@ -147,10 +148,10 @@ def test_a_wrong_list_beside_the_net_is_refused(small_net, names_for, tmp_path):
     net = write_small_net(tmp_path / "net")
     snapshot = checked_snapshot(net.deploy, net.weights, ENGINE)
     with pytest.raises(InputError, match="lesion_names other than in"):
-        label_names(Source(net.deploy, net.weights), snapshot, names_for(["x", "y", "z"], NAMES["location"]))
+        label_names(TrainedNet(net.deploy, net.weights), snapshot, names_for(["x", "y", "z"], NAMES["location"]))
     (net.folder / "labels.json").write_text(json.dumps({"lesion_names": ["a"], "location_names": NAMES["location"]}))
     with pytest.raises(InputError, match=r"labels\.json: 1 lesion names, .* has 3 outputs"):
-        label_names(Source(net.deploy, net.weights), snapshot, None)
+        label_names(TrainedNet(net.deploy, net.weights), snapshot, None)
 
 
 @pytest.mark.caffe
@@ -204,7 +205,7 @@ def test_wrong_usage(tmp_path):
     lines = [
         ["--out", "o"],
         ["--out", "o", "--deploy", "d"],
-        ["--out", "o", "--run", "r", "--weights", "w"],
+        ["--out", "o", "--run", "r", "--train-data", "d"],
         ["--out", "o", "--run", "r", "--name", "a\nb"],
         ["--out", "o", "--run", "r", "--licence", "CC\n# BY"],
         ["--out", "o", "--run", "r", "--state-dict", "pickle"],

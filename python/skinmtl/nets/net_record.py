@@ -1,0 +1,121 @@
+"""net.json: what a net was made for and no prototxt says, so that no tool asks for it again."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caffe_files.errors import InputError
+
+NET_FILE = "net.json"
+FORMAT = "skinmtl net, version 1"
+REMEDY = "run make_prototxt.py again"
+KINDS = ("lesion_names", "location_names")
+
+
+@dataclass(frozen=True)
+class NetRecord:
+    """What a net was made for. None is what was not known then, or what the net has not.
+
+    short_side     of the resized test images, pixels
+    scales         smallest and largest shorter side of the training images, as stored or as drawn for each visit
+    mean           (B, G, R)
+    names          "lesion_names", "location_names" -> the names in the order of the head's outputs, where known
+    features_blob  what retrieval compares: a vector for each crop
+    maps_blob      what class activation maps are made of, before the pooling
+    """
+
+    crop: int
+    short_side: int | None
+    scales: tuple[int, int] | None
+    mean: tuple[float, float, float]
+    names: dict[str, list[str]]
+    features_blob: str | None
+    maps_blob: str | None
+
+
+def read_net_record(folder: Path) -> NetRecord | None:
+    """What net.json in a net's folder says; None where there is none, as beside older nets."""
+    record = _read(folder / NET_FILE)
+    if record is None:
+        return None
+    return NetRecord(
+        crop=record["crop"],
+        short_side=record["short_side"],
+        scales=record["scales"] and tuple(record["scales"]),
+        mean=tuple(map(float, record["mean"])),
+        names={kind: record[kind] for kind in KINDS if record.get(kind) is not None},
+        features_blob=record["features_blob"],
+        maps_blob=record["maps_blob"],
+    )
+
+
+def differs(made: str, path: Path) -> bool:
+    """Whether net.json at `path` is not as `made`, which may know less of the data: that must only fit the outputs."""
+    try:
+        there = _read(path)
+    except InputError:
+        return True
+    if there is None:
+        return True
+    wanted = json.loads(made)
+    of_data = ("short_side", "scales", *KINDS)
+    if any(there.get(name) != value for name, value in wanted.items() if value is not None or name not in of_data):
+        return True
+    return bool(set(there) - set(wanted))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); {REMEDY}") from None
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: not JSON; {REMEDY}") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(f"{path}: not the record of a {FORMAT}; {REMEDY}")
+    fault = next((name for name, sound in _SOUND.items() if not sound(record.get(name))), None)
+    if fault is None:
+        fault = next((kind for kind in KINDS if not _fits(record.get(kind), record["outputs"].get(kind[:-6]))), None)
+    if fault is not None:
+        raise InputError(f"{path}: no {fault!r}, or none of the right kind; {REMEDY}")
+    return record
+
+
+def _side(value: Any) -> bool:
+    return type(value) is int and value > 0  # True is no number of pixels
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _blob(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _fits(names: Any, outputs: int | None) -> bool:
+    if names is None:
+        return True
+    return isinstance(names, list) and len(names) == outputs and all(isinstance(name, str) for name in names)
+
+
+_SOUND = {
+    "model": lambda value: isinstance(value, str),
+    "trunk": lambda value: isinstance(value, str),
+    "crop": _side,
+    "short_side": lambda value: value is None or _side(value),
+    "scales": lambda value: value is None or (isinstance(value, list) and list(map(_side, value)) == [True] * 2),
+    "mean": lambda value: isinstance(value, list) and list(map(_number, value)) == [True] * 3,
+    "outputs": lambda value: isinstance(value, dict) and set(value) <= {"lesion", "location"},
+    "features_blob": _blob,
+    "maps_blob": _blob,
+    "made_by": lambda value: isinstance(value, str),
+}

@@ -1,0 +1,104 @@
+"""Groups of flags of the tools that run a trained net: which net, and how images are given to it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from arguments import add_engine_arguments, engine_of
+from cli import finite, positive, program, usable_cores
+from skinmtl.engines.snapshot import SHORT_SIDE, differences_from_net, mean_of, short_side_of
+from skinmtl.scores.crops import CROPS
+from skinmtl.scores.forward import Protocol
+from skinmtl.training.trained_net import SNAPSHOTS, TrainedNet, of_run
+
+
+def add_net_arguments(parser: argparse._ActionsContainer, deploy: str = "the model's deploy.prototxt") -> None:
+    """--run or --deploy and --weights, for tools that run a trained net."""
+    add_run_arguments(parser, "in place of --deploy and --weights")
+    parser.add_argument("--deploy", type=Path, metavar="FILE", help=deploy)
+    parser.add_argument(
+        "--weights", type=Path, metavar="W", help="a snapshot's caffemodel; with --run in place of its final one"
+    )
+
+
+def add_run_arguments(parser: argparse._ActionsContainer, instead: str) -> None:
+    """--run and --snapshot."""
+    parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="RUN",
+        help=f"a folder of train.py, {instead}: finds the net, its weights, short side, mean and label names",
+    )
+    parser.add_argument(
+        "--snapshot",
+        choices=SNAPSHOTS,
+        help="of --run: the last weights (default), or those with the best watched figure",
+    )
+
+
+def check_net_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace, net: str = "deploy") -> None:
+    """Exits with a usage error unless --run, or --deploy and --weights, say which net to run; `net` is --deploy."""
+    if args.run is None and (getattr(args, net) is None or args.weights is None):
+        parser.error(f"give --run, or --{net} and --weights")
+    if args.run is not None and getattr(args, net) is not None:
+        parser.error(f"--run has its own --{net}; give one of them")
+    if args.snapshot and (args.run is None or args.weights is not None):
+        parser.error("--snapshot is of a --run, and in place of --weights")
+
+
+def net_of(args: argparse.Namespace) -> TrainedNet:
+    """The net that is asked for. What has changed since its run is said, a line each."""
+    if args.run is None:
+        return TrainedNet(args.deploy, args.weights)
+    net = of_run(args.run, args.snapshot or SNAPSHOTS[0], getattr(args, "weights", None))
+    for line in net.changed:
+        print(f"{program()}: {line}", file=sys.stderr)
+    return net
+
+
+def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
+    """How images are read and run, for tools that run a net: the fields of scores.forward.Protocol."""
+    add_net_json_arguments(parser)
+    parser.add_argument(
+        "--batch-size", metavar="N", type=positive, default=10, help="crops a forward pass (default %(default)s)"
+    )
+    add_engine_arguments(parser)
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=positive,
+        default=usable_cores(),
+        help="processes that read images (default: one a core)",
+    )
+
+
+def add_net_json_arguments(parser: argparse._ActionsContainer, first: str = "") -> None:
+    """--short-side and --mean, which net.json beside the net says where they are not given; `first` is asked before."""
+    parser.add_argument(
+        "--short-side",
+        type=positive,
+        metavar="PIXELS",
+        help=f"of the resized image (default: {first}as net.json beside the net says, else {SHORT_SIDE})",
+    )
+    parser.add_argument(
+        "--mean",
+        type=finite,
+        nargs=3,
+        metavar=("B", "G", "R"),
+        help="to subtract (default: as net.json or test.prototxt beside the net says)",
+    )
+
+
+def protocol_of(args: argparse.Namespace, deploy: Path, crops: int = CROPS) -> Protocol:
+    """How the net is run: by the flags, else as it was made for. A flag that differs from that is said."""
+    say_differences(args, deploy)
+    mean = tuple(args.mean) if args.mean else mean_of(deploy)
+    return Protocol(
+        args.short_side or short_side_of(deploy), mean, args.batch_size, engine_of(args), args.workers, crops
+    )
+
+
+def say_differences(args: argparse.Namespace, deploy: Path) -> None:
+    """A line on standard error for each flag that differs from what the net was made for."""
+    for line in differences_from_net(deploy, args.short_side, args.mean):
+        print(f"{program()}: {line}", file=sys.stderr)
