@@ -1,6 +1,7 @@
 """Groups of flags that several tools share, and what goes together in them."""
 
 import argparse
+import importlib.util
 from pathlib import Path
 from typing import Optional
 
@@ -66,6 +67,12 @@ def add_engine_arguments(parser: argparse._ActionsContainer, default: Optional[s
         help="of the computation; less than fp32 is faster, for --engine torch (default %(default)s)",
     )
     parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
+
+
+def usual_engine() -> str:
+    """Caffe where this Python has it; PyTorch where it has that alone."""
+    there = [name for name in NAMES if importlib.util.find_spec(name) is not None]
+    return there[0] if there else NAMES[0]
 
 
 def check_engine_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Names the lesions and the place on the body in photographs, with a model folder of export.py or a run of train.py.
+"""Names the lesions and the place on the body in photographs, with a model folder, a training run or an experiment.
 
-examples: tools/predict.py --model-folder models/mtl photo.jpg
+examples: tools/predict.py work/x photo.jpg       work/x is of skinmtl run, of train.py or of export.py
+          tools/predict.py --model-folder models/mtl photo.jpg
           tools/predict.py --run work/mtl/run photo.jpg
           tools/predict.py --model-folder models/mtl photographs/ --json-lines predictions.jsonl
           curl --silent ADDRESS | tools/predict.py --model-folder models/mtl -
@@ -17,16 +18,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, Optional
 
-from arguments import add_engine_arguments, check_engine_arguments, engine_of
+from arguments import add_engine_arguments, check_engine_arguments, engine_of, usual_engine
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
-from cli import finite, new_parser, positive, refuse_overwriting, run, usable_cores
+from cli import finite, new_parser, positive, program, refuse_overwriting, run, usable_cores
 from net_arguments import add_run_arguments, net_of
 from parsing import renamed
 from skinmtl.publishing.model_folder import read_model_folder
 from skinmtl.publishing.photographs import STANDARD_INPUT, gather
 from skinmtl.publishing.predicting import Predictor, predict
 from skinmtl.publishing.run_model import run_model
+from skinmtl.publishing.which_model import find_model
 from skinmtl.publishing.wording import as_json, as_text, tell
 from skinmtl.scores.crops import CROPS, CUTS
 from skinmtl.scores.forward import Protocol
@@ -45,7 +47,11 @@ def probability(text: str) -> float:
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="a file, a folder of images, or - for standard input"
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="a file, a folder of images, or - for standard input; without --model-folder and --run the first is the "
+        "folder that has the model",
     )
     parser.add_argument("--model-folder", type=Path, metavar="FOLDER", help="made by export.py")
     renamed(parser, "--model", "--model-folder")
@@ -82,7 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--batch-size", metavar="N", type=positive, default=10, help="crops a forward pass (default %(default)s)"
     )
-    add_engine_arguments(parser)
+    add_engine_arguments(parser, default=None)
     parser.add_argument(
         "--workers",
         metavar="N",
@@ -96,9 +102,12 @@ def make_parser() -> argparse.ArgumentParser:
 def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
+    args.engine = args.engine or usual_engine()
     check_engine_arguments(parser, args)
-    if (args.model_folder is None) == (args.run is None):
+    if args.model_folder is not None and args.run is not None:
         parser.error("give --model-folder or --run")
+    if args.model_folder is None and args.run is None:
+        find_folder(parser, args)
     if args.snapshot and args.run is None:
         parser.error("--snapshot goes with --run")
     if args.images.count(STANDARD_INPUT) > 1:
@@ -108,6 +117,18 @@ def parse_args() -> argparse.Namespace:
     if args.attention is not None and args.crops != CROPS:
         parser.error(f"--attention goes with {CROPS} crops, which together show the whole image")
     return args
+
+
+def find_folder(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Takes the first of the images as the folder that has the model, and says as what."""
+    folder = Path(args.images.pop(0))
+    found = find_model(folder)
+    if found is None:
+        parser.error(f"{folder} has no model: name a folder that has one first, or give --model-folder or --run")
+    if not args.images:
+        parser.error(f"{folder} has the model; name images after it")
+    print(f"{program()}: {found.line}", file=sys.stderr)
+    setattr(args, "run" if found.is_run else "model_folder", found.path)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
@@ -43,7 +45,7 @@ def run_experiment(
         if jobs:
             _run(configuration, jobs, cores, lock, tell)
             tell(f"all done in {seconds_text(time.monotonic() - started)}")
-        for line in result_lines(configuration):
+        for line in result_lines(configuration, python):
             tell(line)
 
 
@@ -119,12 +121,20 @@ def _run(configuration: Configuration, jobs: list[Job], cores: int, lock: int, t
         raise InputError(f"Snakemake ended with status {child.status()}: {last_line(log)} (all of it: {log})")
 
 
-def result_lines(configuration: Configuration) -> list[str]:
+def result_lines(configuration: Configuration, python: Path) -> list[str]:
     """Where the report is, with the main figures."""
     models = configuration.models
     ensemble = ("ensemble",) if {"resnet50_lesion", "resnet50_mtl"} <= set(models) else ()
     return [
         *figures_table(configuration.out, configuration.folds, (*models, *ensemble)),
         f"report: {configuration.shown_out / 'report' / 'index.html'}",
-        f"model of fold {configuration.folds[0]}: skinmtl predict {configuration.shown_out} PHOTO",
+        f"model of fold {configuration.folds[0]}: {_skinmtl(python)} predict {configuration.shown_out} PHOTO",
     ]
+
+
+def _skinmtl(python: Path) -> str:
+    """How to call skinmtl by the Python that has the engine: by its name where PATH finds that one."""
+    found, made = shutil.which("skinmtl"), python / "skinmtl"
+    if not made.exists() or (found is not None and Path(found).resolve() == made.resolve()):
+        return "skinmtl"
+    return os.path.relpath(made) if Path.cwd() in made.parents else str(made)

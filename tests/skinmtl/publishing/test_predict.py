@@ -16,12 +16,14 @@ from conftest import ROOT
 from made_model import ENGINE, NAMES, request, write_small_net
 from usage_errors import usage_errors
 
+from caffe_files.errors import InputError
 from skinmtl.data.manifest import read_manifest
 from skinmtl.explanation.attending import attend_files
 from skinmtl.publishing.exporting import export
 from skinmtl.publishing.model_folder import read_model_folder
 from skinmtl.publishing.photographs import gather
 from skinmtl.publishing.predicting import Predictor, predict
+from skinmtl.publishing.which_model import find_model
 from skinmtl.scores.forward import Protocol
 from skinmtl.scores.scoring import score
 
@@ -222,3 +224,60 @@ def test_wrong_usage(tmp_path):
     ]
     for line, said in zip(usage_errors("predict", lines, tmp_path), words):
         assert said in line
+
+
+class TestFolderFirst:
+    """`predict.py work/x photo.jpg`: which model the folder has, and that it is said."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        """Makes a folder with empty files of these names."""
+
+        def make(*names):
+            for name in names:
+                (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / "x" / name).touch()
+            return tmp_path / "x"
+
+        return make
+
+    def test_a_model_folder_a_run_and_an_experiment_are_told_apart(self, folder):
+        found = find_model(folder("folds.csv", "config.yaml", "model/model.json", "logs/a.log"))
+        assert (found.path.name, found.is_run) == ("model", False) and "experiment" in found.line
+        found = find_model(folder("args.json"))
+        assert (found.path.name, found.is_run) == ("x", True) and "training run" in found.line
+        found = find_model(folder("model.json"))
+        assert (found.path.name, found.is_run) == ("x", False) and "model folder" in found.line
+
+    def test_an_experiment_without_a_model_says_what_makes_one(self, folder):
+        with pytest.raises(InputError, match="an experiment without a model yet; the same skinmtl run"):
+            find_model(folder("folds.csv", "config.yaml", "logs/a.log"))
+
+    def test_another_folder_and_a_file_have_none(self, folder, tmp_path):
+        assert find_model(folder("a.jpg", "config.yaml")) is None
+        assert find_model(tmp_path / "x" / "a.jpg") is None
+
+    @pytest.mark.caffe
+    def test_it_predicts_as_with_the_flag_and_says_what_it_took(self, tool, model, photographs, tmp_path):
+        (tmp_path / "folds.csv").touch()
+        (tmp_path / "config.yaml").touch()
+        shutil.copytree(str(model.path), str(tmp_path / "model"))
+        (image,) = paths(photographs, photographs.names[0])
+        by_flag = tool("predict.py", "--model-folder", model.path, image)
+        by_folder = tool("predict.py", tmp_path, image)
+        assert (by_folder.returncode, by_folder.stdout) == (0, by_flag.stdout)
+        assert (
+            by_folder.stderr == f"predict.py: {tmp_path}: taken as the experiment whose model is {tmp_path / 'model'}\n"
+        )
+
+    def test_a_folder_without_a_model_or_nothing_else_is_wrong_usage(self, folder, tmp_path):
+        (tmp_path / "images").mkdir()
+        folder("model.json")
+        lines = [["images"], ["x"], ["--run", "r", "--model-folder", "m", "a.jpg"]]
+        words = [
+            "images has no model: name a folder",
+            "x has the model; name images after it",
+            "give --model-folder or",
+        ]
+        for said, expected in zip(usage_errors("predict", lines, tmp_path), words):
+            assert expected in said
