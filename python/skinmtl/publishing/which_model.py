@@ -31,7 +31,5 @@ def find_model(folder: Path) -> Found | None:
         return None
     model = folder / OF_EXPERIMENT
     if not (model / RECORD).is_file():
-        raise InputError(
-            f"{folder}: an experiment without a model yet; its skinmtl run command goes on to make {model}"
-        )
+        raise InputError(f"{folder}: an experiment without a model yet; the same skinmtl run goes on to make {model}")
     return Found(model, False, f"{folder}: taken as the experiment whose model is {model}")
