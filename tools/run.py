@@ -22,6 +22,7 @@ from cli import new_parser, not_negative, positive, run, seed, usable_cores
 from skinmtl.experiment.configuration import Request
 from skinmtl.experiment.presets import NAMES
 from skinmtl.experiment.run import run_experiment
+from skinmtl.nets.multi_task import MODELS
 
 
 def folds(text: str) -> Union[int, Path]:
@@ -63,7 +64,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only-fold", type=not_negative, nargs="+", default=[], metavar="K", help="run these test folds alone"
     )
-    parser.add_argument("--models", nargs="+", metavar="MODEL", help="default: the preset's")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        choices=sorted(MODELS),
+        metavar="MODEL",
+        help=f"of {', '.join(sorted(MODELS))} (default: the preset's usual ones)",
+    )
     parser.add_argument(
         "--weights",
         type=weights_path,

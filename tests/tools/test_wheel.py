@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -77,6 +79,31 @@ def first_steps(python, folder):
 def test_a_wheel_runs_in_a_fresh_environment(wheel, python, tmp_path):
     pip_install(python, wheel, cwd=tmp_path)
     assert f"({python.parents[1].resolve()}/lib/" in first_steps(python, tmp_path)
+
+
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("snakemake", "torch")), reason="no Snakemake or no PyTorch"
+)
+def test_a_wheel_runs_experiments(wheel, python, tmp_path):
+    """The workflow, its presets and the plugin that tells of it are found, and the jobs run the installed tools."""
+    pip_install(python, wheel, cwd=tmp_path)
+    first_steps(python, tmp_path)
+    words = ["run", "data/manifest.csv", "--images", "data/images", "--out", "out", "--folds", "2", "--engine", "torch"]
+    process = subprocess.Popen(
+        [str(python.with_name("skinmtl")), *words],
+        cwd=str(tmp_path),
+        env=dict(os.environ, PYTHONPATH=""),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "LMDBs done" in line:
+            break
+    process.terminate()
+    process.communicate()
+    assert re.search(r"0:\d\d:\d\d  fold \d: (training|validation) LMDBs done", said), said
 
 
 def test_an_editable_installation_runs_the_tools_of_the_clone(source, python, tmp_path):
