@@ -31,6 +31,7 @@ STEPS = {
     "publish": ("export", "predict"),
     "for your shell": ("completion",),
 }
+NEEDS = {"run": "snakemake", "completion": "shtab"}
 COMMANDS = [name for names in STEPS.values() for name in names]
 
 USAGE = """\
@@ -81,13 +82,14 @@ def start(command: str, arguments: List[str]) -> None:
 
 
 def python_for(command: str) -> str:
-    """This Python; for `run` the clone's .venv, where this one has no Snakemake: that of .caffe is too old for it."""
-    made = HERE.parent / ".venv" / "bin" / "python"
-    if command == "run" and (made.parent / "snakemake").is_file():
+    """This Python; the clone's .venv for a command that needs what this one has not: .caffe's is too old for it."""
+    needed = NEEDS.get(command)
+    made = HERE.parent / ".venv" / "bin"
+    if needed and (made / needed).is_file():  # a program of the package's own name
         import importlib.util
 
-        if importlib.util.find_spec("snakemake") is None:
-            return str(made)
+        if importlib.util.find_spec(needed) is None:
+            return str(made / "python")
     return sys.executable
 
 

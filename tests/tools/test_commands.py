@@ -167,5 +167,7 @@ def test_run_is_run_by_the_python_that_has_snakemake(entry, commands):
     """.caffe/bin may be first on PATH: its Python runs all other commands, and is too old for Snakemake."""
     assert commands.python_for("train") == sys.executable
     assert commands.python_for("run") == str(ROOT / ".venv/bin/python")
+    if (ROOT / ".venv/bin/shtab").is_file():
+        assert commands.python_for("completion") == str(ROOT / ".venv/bin/python")
     done = entry("run", "manifest.csv", "--images", "images", "--out", "out")
     assert "manifest.csv" in done.stderr and "Snakemake" not in done.stderr
