@@ -63,6 +63,7 @@ class ProgressBar:
 
     def say(self, line: str) -> None:
         """Prints a line of news."""
+        self._bar.set_postfix_str("", refresh=False)  # what it showed is over
         say(line)
         self._heard()
 

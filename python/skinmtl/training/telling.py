@@ -86,9 +86,10 @@ def line_of_rate(iteration: int, before: float, now: float, rule: PlateauRule, w
     """That the learning rate falls, and why."""
     times = f"in {rule.patience} tests in a row" if rule.patience > 1 else "in the last test"
     what = f"its mean over {rule.window} tests" if rule.window > 1 else "it"
+    share = f"{100 * rule.threshold:g} % " if rule.threshold else ""
     return (
-        f"{AT} {iteration}: learning rate {before:g} -> {now:g}: the {WATCHED_WORDS[watch]} is at a plateau ({times} "
-        f"{what} was not {100 * rule.threshold:g} % below the best one, {best_mean:.3f})"
+        f"{AT} {iteration}: learning rate {before:g} -> {now:g}: the watched {WATCHED_WORDS[watch]} is at a plateau "
+        f"({times} {what} was not {share}below the best one, {best_mean:.3f})"
     )
 
 
@@ -119,7 +120,11 @@ def _too_few(images: int, groups: int | None) -> list[str]:
     """A warning where a validation set is too small to judge by."""
     if images >= FEW_IMAGES and (groups is None or groups >= FEW_GROUPS):
         return []
-    what = f"{images} validation images" if images < FEW_IMAGES else f"{groups} groups of validation images"
+    what = (
+        f"{images} validation image{'s' * (images > 1)}"
+        if images < FEW_IMAGES
+        else f"{groups} group{'s' * (groups > 1)} of validation images"
+    )
     return [
         f"note: with only {what}, chance decides much of where a plateau is seen and which test is the best; set more "
         "aside with make_lmdb.py --validation"
@@ -132,12 +137,17 @@ def _best(best: Mapping[str, Any]) -> str:
 
 def _training(row: Mapping[str, Any]) -> list[str]:
     losses = {head: row.get(f"{head}_loss") for head in ("lesion", "location")}
-    shown = [f"{head} {loss:.3g}" for head, loss in losses.items() if loss is not None]
+    shown = [f"{head} {_short(loss)}" for head, loss in losses.items() if loss is not None]
     return [f"training loss {', '.join(shown)}"] if shown else []
 
 
 def _pace(row: Mapping[str, Any], seconds_left: float | None) -> list[str]:
     speed = row.get("images_per_second")
-    shown = [] if speed is None else [f"{speed:.3g} images/s"]
+    shown = [] if speed is None else [f"{_short(speed)} images/s"]
     left = [] if seconds_left is None else [f"about {duration(seconds_left)} left unless a plateau ends it"]
     return shown + left
+
+
+def _short(value: float) -> str:
+    """Three digits, but no power of ten where a number is large."""
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"

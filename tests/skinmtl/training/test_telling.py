@@ -49,6 +49,7 @@ def test_the_opening_says_what_is_trained_on_what_and_for_how_long():
     [
         (30, 10, None),
         (30, None, None),
+        (1, 1, "1 validation image"),
         (4, None, "4 validation images"),
         (29, 29, "29 validation images"),
         (400, 9, "9 groups of validation images"),
@@ -85,12 +86,12 @@ def test_all_that_can_be_watched_has_a_name():
 def test_a_fall_of_the_rate_says_why():
     rule = PlateauRule(window=2, patience=3, threshold=0.01)
     assert telling.line_of_rate(350, 0.01, 0.001, rule, "error", 0.4124) == (
-        "at iteration 350: learning rate 0.01 -> 0.001: the error is at a plateau (in 3 tests in a row its mean over 2 "
-        "tests was not 1 % below the best one, 0.412)"
+        "at iteration 350: learning rate 0.01 -> 0.001: the watched error is at a plateau (in 3 tests in a row its mean "
+        "over 2 tests was not 1 % below the best one, 0.412)"
     )
-    rule = PlateauRule(window=1, patience=5, threshold=0.005)
+    rule = PlateauRule(window=1, patience=1, threshold=0)
     assert telling.line_of_rate(350, 0.01, 0.001, rule, "loss", 3.1).endswith(
-        "the validation loss is at a plateau (in 5 tests in a row it was not 0.5 % below the best one, 3.100)"
+        "the watched validation loss is at a plateau (in the last test it was not below the best one, 3.100)"
     )
 
 
@@ -101,6 +102,11 @@ def test_the_closing_compares_the_last_weights_with_the_best():
     assert telling.closing_line("error", BEST, 0.3981, 1000) == (
         "best.caffemodel and final.caffemodel are the same: error 0.398 at iteration 1000"
     )
+
+
+def test_a_fast_gpu_has_no_power_of_ten():
+    line = telling.line_between(40, 100, {"lesion": 0.0123}, 1234.4, None)
+    assert line == "at iteration 40 of 100: training loss lesion 0.0123; 1234 images/s"
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_a_run_says_what_it_trains_each_test_and_each_fall_of_the_rate(toy, undi
         assert ("left unless a plateau ends it" in line) == (row["iteration"] != "40")
     falls = [line for line in said if "->" in line]
     assert [line.partition(" (in the last test it")[0] for line in falls] == [
-        f"at iteration {iteration}: learning rate {rates}: the error is at a plateau"
+        f"at iteration {iteration}: learning rate {rates}: the watched error is at a plateau"
         for iteration, rates in ((20, "0.01 -> 0.001"), (30, "0.001 -> 0.0001"), (40, "0.0001 -> 1e-05"))
     ]
     assert said.index(falls[0]) == said.index(told[1]) + 1
