@@ -3,7 +3,7 @@
 # Everything it makes is in work/demo. Exits 1 where the result is below what the README promises.
 # usage: [ENGINE=torch] tools/demo.sh [offline|online]
 # online: each training image is stored once, and a new scale is drawn whenever it is seen, as the paper says; in
-# work/demo_online, with its net and its solver.
+# work/demo_online.
 # ENGINE=torch: the same through caffe-torch, on a PATH that has it.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,15 +11,11 @@ way=${1:-offline}
 case $way in
 offline)
     out=work/demo
-    net_folder=prototxt/tiny_mtl
-    solver=solvers/tiny_mtl.prototxt
     stored="--jitter 73 96 --copies 3"
     jitter=
     ;;
 online)
     out=work/demo_online
-    net_folder=$out/net
-    solver=$out/solver.prototxt
     stored="--short-side 96"
     jitter="--online-jitter --scales 73 96"
     ;;
@@ -65,8 +61,7 @@ train() {
 # the paper's five folds; patients stay whole; fold 0 is the test fold
 fold="--folds $out/folds.csv --fold 0"
 data="--manifest $out/data/manifest.csv --images $out/data/images"
-net="--model resnet50_mtl --trunk tiny --crop 64 --batch-size 32 --test-batch-size 48"
-labels="--lesions 10 --locations 7"
+net="--model resnet50_mtl --trunk tiny --crop 64 --batch-size 32 --solver solvers/tiny_mtl.prototxt"
 
 # shellcheck disable=SC2086  # the variables above are several words each
 {
@@ -76,17 +71,13 @@ labels="--lesions 10 --locations 7"
     step tools/make_lmdb.py $data $fold --subset test --short-side 73 --out $out/test
     step tools/check_lmdb.py $out/train --crop 64
     step tools/check_lmdb.py $out/test --crop 64
-    step tools/make_prototxt.py $net $labels --train-data $out/train --test-data $out/test \
-        $jitter --out $net_folder
-    if [ $way = online ]; then # the same solver for another net
-        sed -e "s|prototxt/tiny_mtl/|$net_folder/|" -e "s|work/demo/|$out/|" solvers/tiny_mtl.prototxt >$solver
-    fi
-    echo "\$ $caffe train -solver $solver"
-    train -solver $solver
-    weights=$out/tiny_mtl_iter_2000.caffemodel
-    step tools/check_weights.py --net $net_folder/deploy.prototxt --weights $weights $engine
-    step tools/score.py --deploy $net_folder/deploy.prototxt --weights $weights $data $fold --subset test \
-        --short-side 73 --batch-size 50 $engine --out $out/scores.npz
+    step tools/make_prototxt.py $net $jitter --train-data $out/train --test-data $out/test --out $out/net
+    echo "\$ $caffe train -solver $out/net/solver.prototxt"
+    train -solver $out/net/solver.prototxt
+    weights=$out/net/tiny_mtl_iter_2000.caffemodel
+    step tools/check_weights.py --net $out/net/deploy.prototxt --weights $weights $engine
+    step tools/score.py --deploy $out/net/deploy.prototxt --weights $weights $data $fold --subset test \
+        --batch-size 50 $engine --out $out/scores.npz
     step tools/evaluate.py $out/scores.npz --json $out/metrics.json \
         --fail-if-below map_class=0.6 --fail-if-below location_top1=0.8
 }

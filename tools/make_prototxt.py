@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Generates a model's train, test and deploy prototxts, and net.json, which tells the other tools of them."""
+"""Generates a model's train, test and deploy prototxts, and net.json, which tells the other tools about the net."""
 
 import argparse
 import shlex
@@ -14,6 +14,7 @@ from skinmtl.nets.label_names import KINDS
 from skinmtl.nets.multi_task import MODELS, NetOptions
 from skinmtl.nets.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files
 from skinmtl.nets.resnet import POOLS, STRIDES_ON, ResNet
+from skinmtl.nets.solver_template import SOLVER_FILE, filled_solver, test_iter_of
 from skinmtl.nets.trunks import TRUNKS
 
 SCALES, SEED = [256, 480], 1  # the paper's scales
@@ -64,7 +65,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=not_negative, metavar="S", help="of --online-jitter (default: 1)")
     parser.add_argument("--batch-size", metavar="N", type=positive, help="default: the paper's 20; AlexNet 256")
-    parser.add_argument("--test-batch-size", type=positive, help="default: the largest to 50 that divides the test set")
+    parser.add_argument(
+        "--test-batch-size", metavar="N", type=positive, help="default: the largest to 50 that divides the test set"
+    )
     parser.add_argument("--lesions", type=positive, metavar="P", help="number of lesions (default: as the data has)")
     parser.add_argument("--locations", type=positive, metavar="Q", help="number of locations (default: the same)")
     parser.add_argument(
@@ -73,7 +76,16 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--test-data", metavar="DIR", type=Path, required=True, help="folder of test LMDBs, as Caffe will see it"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder to write train, test and deploy.prototxt to")
+    parser.add_argument(
+        "--solver",
+        type=Path,
+        metavar="FILE",
+        help="also write OUT/solver.prototxt: this one, with its comments, for the new net and its whole test set, "
+        "snapshots to OUT/NAME_iter_N.caffemodel; `caffe train -solver OUT/solver.prototxt` needs no editing",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder to write train, test and deploy.prototxt to"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the files in --out differ")
     return parser
 
@@ -158,7 +170,15 @@ def main() -> None:
         stride_on=args.stride_on,
         pool1=args.pool1,
     )
-    made = net_files(options, command_of(parser, args), known)
+    command = command_of(parser, args)
+    test_iter = None if args.check and counted else check_data(options)
+    made = net_files(options, command, known)
+    if args.solver:
+        if args.check and test_iter is None:
+            test_iter = test_iter_of(args.out / SOLVER_FILE)
+        if test_iter is None:
+            raise InputError(f"{args.test_data}: not there to count the test_iter of --solver; build it first")
+        made[SOLVER_FILE] = filled_solver(args.solver, args.out, options, test_iter, command)
     if args.check:
         differing = differing_files(made, args.out)
         if differing:
@@ -166,14 +186,15 @@ def main() -> None:
             raise InputError(f"{files}: not as generated; run this without --check, or remove what is not this net's")
         print(f"{args.out}: as generated")
         return
-    test_iterations = check_data(options)
     write_net_files(made, args.out)
     outputs = ", ".join(f"{count} {head}s" for head, count in options.heads.items())
     print(f"{args.out}: {options.net_name}, {outputs}")
     if options.trunk == "alexnet" and not options.trunk_layers.fits_published(options.crop):
         print(f"published weights do not fit fc6 at a crop of {options.crop}: only at 199 to 230")
-    if test_iterations:
-        print(f"set in the solver: test_iter: {test_iterations}")
+    if args.solver:
+        print(f"train it: caffe train -solver {args.out / SOLVER_FILE}")
+    elif test_iter:
+        print(f"set in the solver: test_iter: {test_iter}")
 
 
 if __name__ == "__main__":

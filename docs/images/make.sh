@@ -8,7 +8,7 @@ demo=work/demo
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-net="--deploy prototxt/tiny_mtl/deploy.prototxt --weights $demo/tiny_mtl_iter_2000.caffemodel --short-side 73"
+net="--deploy $demo/net/deploy.prototxt --weights $demo/net/tiny_mtl_iter_2000.caffemodel"
 data="--manifest $demo/data/manifest.csv --images $demo/data/images"
 fold="--folds $demo/folds.csv --fold 0"
 query=00118.jpg # a face with three lesions, in the test fold

@@ -68,7 +68,9 @@ tools/make_folds.py --manifest work/demo/data/manifest.csv --out work/demo/folds
 data="--manifest work/demo/data/manifest.csv --images work/demo/data/images --folds work/demo/folds.csv --fold 0"
 tools/make_lmdb.py $data --subset train --short-side 96 --out work/demo/train
 tools/make_lmdb.py $data --subset test --short-side 73 --out work/demo/test
-caffe train -solver solvers/tiny_mtl.prototxt
+tools/make_prototxt.py --model resnet50_mtl --trunk tiny --crop 64 --batch-size 32 \\
+    --solver solvers/tiny_mtl.prototxt --train-data work/demo/train --test-data work/demo/test --out work/demo/net
+caffe train -solver work/demo/net/solver.prototxt
 """
 
 
