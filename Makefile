@@ -6,7 +6,7 @@ CORES = $(shell nproc)
 # tests of a file share what they make, so that a file stays with one worker
 SIDE_BY_SIDE = -n $(CORES) --dist loadfile
 
-.PHONY: help demo setup experiment bench test image check docs pictures caffe torch prototxt
+.PHONY: help demo setup experiment bench test image check docs commands pictures caffe torch prototxt
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,11 +50,15 @@ check: .venv/ready ## style, shell scripts, Dockerfile, documents, generated fil
 	.venv/bin/ruff format --check .
 	.venv/bin/shellcheck docker/*.sh docs/images/*.sh tools/*.sh .ci/run
 	.venv/bin/hadolint docker/Dockerfile
+	.venv/bin/python docs/make_commands.py --check
 	.venv/bin/mkdocs build --quiet --strict
 	.venv/bin/python prototxt/make.py --check
 
 docs: .venv/ready ## the documents as a site: work/site/index.html
 	.venv/bin/mkdocs build --quiet --strict
+
+commands: .venv/ready ## docs/commands.md anew, from the tools' own parsers
+	.venv/bin/python docs/make_commands.py
 
 pictures: caffe ## docs/images anew, from what `make demo` and `make experiment` have left
 	$(CAFFE) docs/images/make.sh

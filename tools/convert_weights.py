@@ -22,11 +22,18 @@ def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument(
         "--checkpoint",
+        metavar="FILE",
         type=Path,
         required=True,
         help=".safetensors, or .pth (for which PyTorch 2.10 or later must be there); code in it is never run",
     )
-    parser.add_argument("--out", type=Path, required=True, help="the caffemodel to write; OUT.json says what made it")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="the caffemodel to write; OUT.json says what made it",
+    )
     parser.add_argument(
         "--net",
         metavar="NET",

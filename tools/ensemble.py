@@ -17,7 +17,7 @@ from skinmtl.scores.ensemble import RULES, combine_files
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("scores", type=Path, nargs="+", metavar="S.npz", help="two or more files of tools/score.py")
-    parser.add_argument("--out", type=Path, required=True, metavar="E.npz", help="the scores file to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the scores file to write")
     parser.add_argument(
         "--rule",
         choices=sorted(RULES),

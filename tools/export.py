@@ -32,8 +32,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="what make_lmdb.py made and it was trained on, for the model card; a --run says it itself",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write")
-    parser.add_argument("--name", help="of the model (default: the net's)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    parser.add_argument("--name", metavar="NAME", help="of the model (default: the net's)")
     parser.add_argument(
         "--manifest",
         metavar="CSV",
@@ -41,7 +41,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="for label names where the net has none in net.json, and for the model card",
     )
     parser.add_argument(
-        "--metrics", type=Path, action="append", default=[], metavar="J", help="of evaluate.py --json; may be repeated"
+        "--metrics",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="of evaluate.py --json; may be repeated",
     )
     parser.add_argument("--licence", metavar="TEXT", help="under which others may use the model, for the model card")
     parser.add_argument("--onnx", action="store_true", help="also write model.onnx")

@@ -29,8 +29,10 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder to put the file into (default: this one); a run that was stopped is taken up again",
     )
-    parser.add_argument("--url", type=address, help="another address of the same file; its checksum decides as well")
-    parser.add_argument("--file", type=Path, metavar="COPY", help="check this file and fetch none; writes COPY.json")
+    parser.add_argument(
+        "--url", metavar="URL", type=address, help="another address of the same file; its checksum decides as well"
+    )
+    parser.add_argument("--file", type=Path, metavar="FILE", help="check this copy and fetch none; writes FILE.json")
     return parser
 
 

@@ -27,7 +27,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--neighbours", metavar="CSV", type=Path, required=True, help="the CSV that retrieve.py wrote")
     add_data_arguments(parser)
     parser.add_argument(
-        "--out", type=Path, required=True, action="append", help="the .png or .svg to write; may be repeated"
+        "--out",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        action="append",
+        help="the .png or .svg to write; may be repeated",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(

@@ -73,6 +73,7 @@ def add_importer(names: Any, importer: Importer) -> None:
     )
     parser.add_argument(
         "--encoding",
+        metavar="NAME",
         default="utf-8",
         help="of the tables (default %(default)s; cp1252 where Excel on Windows wrote them)",
     )

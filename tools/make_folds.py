@@ -22,7 +22,7 @@ from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     add_manifest_argument(parser)
-    parser.add_argument("--out", type=Path, required=True, help="the CSV to write: image,fold")
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the CSV to write: image,fold")
     parser.add_argument("--n-folds", type=positive, default=5, metavar="N", help="default %(default)s, the paper's")
     renamed(parser, "--k", "--n-folds")
     parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of the random order (default %(default)s)")

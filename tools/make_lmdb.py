@@ -14,7 +14,7 @@ from skinmtl.data.manifest import read_manifest
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     add_data_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True, help="the folder to make; it must not exist")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder to make; it must not exist")
     add_fold_arguments(parser)
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument(
@@ -24,7 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--jitter",
         type=positive,
         nargs=2,
-        metavar=("FROM", "TO"),
+        metavar=("MIN", "MAX"),
         help="draw each copy's shorter side from this range instead, both ends included (the paper: 256 480)",
     )
     parser.add_argument(
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     if args.copies > 1 and not args.jitter:
         parser.error("--copies needs --jitter: without it all copies would be equal")
     if args.jitter and args.jitter[0] > args.jitter[1]:
-        parser.error("--jitter: FROM is larger than TO")
+        parser.error("--jitter: MIN is larger than MAX")
     return args
 
 

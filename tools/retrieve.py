@@ -25,10 +25,10 @@ from skinmtl.explanation.retrieving import (
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument(
-        "--features", type=Path, required=True, metavar="TRAIN.npz", help="the training images, by extract_features.py"
+        "--features", type=Path, required=True, metavar="FILE", help="the training images, by extract_features.py"
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--queries", type=Path, metavar="TEST.npz", help="the query images, by extract_features.py")
+    what.add_argument("--queries", type=Path, metavar="FILE", help="the query images, by extract_features.py")
     what.add_argument(
         "--query",
         type=Path,
@@ -40,7 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_net_arguments(of_query)
     add_engine_arguments(of_query)
     parser.add_argument("--k", metavar="N", type=positive, default=5, help="neighbours a query (default %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="CSV", help="the table to write; with --query it may be left out")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the table to write; with --query it may be left out")
     parser.add_argument(
         "--json", metavar="FILE", type=Path, help="with --queries: the summary, what made it and from what"
     )

@@ -50,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--images", type=Path, required=True, metavar="DIR", help="the folder that the manifest's images are in"
     )
     parser.add_argument(
-        "--out", type=Path, required=True, help="the experiment's folder; the same command goes on in it"
+        "--out", metavar="DIR", type=Path, required=True, help="the experiment's folder; the same command goes on in it"
     )
     parser.add_argument(
         "--preset",
@@ -81,9 +81,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_engine_arguments(parser, default=None)
     parser.add_argument(
-        "--cores", type=positive, default=usable_cores(), metavar="N", help="used at a time (default: all, %(default)s)"
+        "--cores", type=positive, default=usable_cores(), metavar="N", help="used at a time (default: all)"
     )
-    parser.add_argument("--seed", type=seed, default=1, help="of folds, order and jitter (default %(default)s)")
+    parser.add_argument(
+        "--seed", metavar="S", type=seed, default=1, help="of folds, order and jitter (default %(default)s)"
+    )
     return parser
 
 

@@ -18,7 +18,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     add_net_arguments(parser)
     add_data_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the .npz to write")
     add_fold_arguments(parser)
     add_protocol_arguments(parser)
     return parser

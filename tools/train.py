@@ -57,7 +57,9 @@ def several_paths(text: str) -> List[Path]:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--solver", type=Path, required=True, help="hyper-parameters; its nets and policy are replaced")
+    parser.add_argument(
+        "--solver", metavar="FILE", type=Path, required=True, help="hyper-parameters; its nets and policy are replaced"
+    )
     parser.add_argument("--net", type=Path, required=True, metavar="NET", help="with train.prototxt and test.prototxt")
     parser.add_argument(
         "--weights", type=several_paths, default=[], metavar="W[,W2]", help="caffemodels to start from, by layer name"

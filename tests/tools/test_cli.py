@@ -207,7 +207,7 @@ def test_a_terminal_shows_the_progress(options, tmp_path):
     "arguments, words",
     [
         (["--copies", 2], "--copies needs --jitter"),
-        (["--jitter", 50, 40], "FROM is larger than TO"),
+        (["--jitter", 50, 40], "MIN is larger than MAX"),
         (["--fold", 0], "go together"),
         (["--workers", 0], "not a whole number from 1"),
         (["--seed", -1], "not a whole number from 0 to 4294967295"),

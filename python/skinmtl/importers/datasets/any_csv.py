@@ -102,9 +102,13 @@ IMPORTER = Importer(
         Option("--table", "the table's file name (default: the only *.csv below --root)", metavar="NAME"),
         Option("--image-column", "the image's id or path", required=True, metavar="NAME"),
         Option("--lesion-column", "a column with lesions; may be given again", many=True, metavar="NAME"),
-        Option("--lesion-prefix", "lesions are columns of 0 and 1 whose names start so; the rest is the label"),
+        Option(
+            "--lesion-prefix",
+            "lesions are columns of 0 and 1 whose names start so; the rest is the label",
+            metavar="TEXT",
+        ),
         Option("--location-column", "the body site", metavar="NAME"),
-        Option("--location-prefix", "sites are columns of 0 and 1 whose names start so"),
+        Option("--location-prefix", "sites are columns of 0 and 1 whose names start so", metavar="TEXT"),
         Option(
             "--group-column",
             "the patient; given again, the column to take where the first is empty (lesion, case)",
@@ -113,8 +117,16 @@ IMPORTER = Importer(
         ),
         Option("--lesion-id-column", "to find lesions whose rows name different sites", metavar="NAME"),
         Option("--keep-column", "a column to copy to the manifest; may be given again", many=True, metavar="NAME"),
-        Option("--separator", "parts several labels in one cell; '' takes a cell as one label", default=";"),
-        Option("--delimiter", "parts the fields of the table; tab for a tab", kind=one_character, default=","),
-        Option("--ending", "of the images of ids that have none", kind=ending, default=".jpg"),
+        Option(
+            "--separator", "parts several labels in one cell; '' takes a cell as one label", default=";", metavar="TEXT"
+        ),
+        Option(
+            "--delimiter",
+            "parts the fields of the table; tab for a tab",
+            kind=one_character,
+            default=",",
+            metavar="TEXT",
+        ),
+        Option("--ending", "of the images of ids that have none", kind=ending, default=".jpg", metavar="TEXT"),
     ),
 )
