@@ -33,6 +33,7 @@ class ProgressBar:
         self._max_iter, self._images, self._now = max_iter, images_per_iteration, now
         self._started = self._spoken = self._drawn = now()
         self._counted = begun  # the iteration at which the last line was said
+        self._shown = ""  # after the bar
         self._bar = tqdm(total=max_iter, initial=begun, unit="iteration", disable=None, smoothing=0.05)
 
     def __enter__(self) -> ProgressBar:
@@ -46,7 +47,8 @@ class ProgressBar:
         self._iteration += 1
         if not self._bar.disable:
             shown = [f"{head} loss {loss:.3g}" for head, loss in losses.items()]
-            self._bar.set_postfix_str(", ".join([*shown, f"lr {rate:g}"]), refresh=False)
+            self._shown = ", ".join([*shown, f"lr {rate:g}"])
+            self._bar.set_postfix_str(self._shown, refresh=False)
             self._bar.update()
         elif self._now() - self._spoken >= SILENCE:
             speed = (self._iteration - self._counted) * self._images / (self._now() - self._spoken)
@@ -63,7 +65,7 @@ class ProgressBar:
 
     def say(self, line: str) -> None:
         """Prints a line of news."""
-        self._bar.set_postfix_str("", refresh=False)  # what it showed is over
+        self._bar.set_postfix_str(self._shown, refresh=False)  # a test that it showed is over
         say(line)
         self._heard()
 

@@ -86,8 +86,8 @@ def test_all_that_can_be_watched_has_a_name():
 def test_a_fall_of_the_rate_says_why():
     rule = PlateauRule(window=2, patience=3, threshold=0.01)
     assert telling.line_of_rate(350, 0.01, 0.001, rule, "error", 0.4124) == (
-        "at iteration 350: learning rate 0.01 -> 0.001: the watched error is at a plateau (in 3 tests in a row its mean "
-        "over 2 tests was not 1 % below the best one, 0.412)"
+        "at iteration 350: learning rate 0.01 -> 0.001: the watched error is at a plateau (in 3 tests in a row its "
+        "mean over 2 tests was not 1 % below the best one, 0.412)"
     )
     rule = PlateauRule(window=1, patience=1, threshold=0)
     assert telling.line_of_rate(350, 0.01, 0.001, rule, "loss", 3.1).endswith(
