@@ -146,9 +146,8 @@ class Training:
         if better:
             progress.best = {"error": error, "iteration": at}
         draw_curves(read_log(self._folder.log), self._folder.curves)
-        fell = False
-        if at % self._schedule.test_interval == 0:  # else the last iteration's extra test, which a run of more
-            fell = self._plateau.observe(error)  # iterations would not make
+        # a run of more iterations would not make the last iteration's extra test, which therefore lowers no rate
+        fell = at % self._schedule.test_interval == 0 and self._plateau.observe(error)
         self._tell_test(at, row)
         if fell and not self._plateau.ended:
             self._change_rate(rate)
