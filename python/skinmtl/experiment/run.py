@@ -67,9 +67,9 @@ def plan_lines(configuration: Configuration, python: Path, cores: int) -> list[s
     lines.append(f"folds     {configuration.n_folds}{given}{some}")
     lines.append(f"models    {', '.join(configuration.models)}")
     lines.append(f"preset    {preset.name}: {preset.about}")
-    lines.append(f"          training images {values['train_images']}; test images --short-side {values['short_side']}")
-    lines.append(f"          train {values['train']}")
-    lines += [f"          {model} {settings.get('net', '')}" for model, settings in values["models"].items()]
+    said = {name: values[name] for name in ("train_images", "short_side", "train") if name in values}
+    lines += [f"          {name}: {value}" for name, value in said.items()]
+    lines += [f"          {model}: {settings.get('net', '')}" for model, settings in values["models"].items()]
     place = "the CPU" if values["gpu"] is None else f"GPU {values['gpu']}"
     lines.append(f"engine    {values['engine']} in {values['precision']} on {place}, by {python}; {cores} cores")
     if "gpu" in preset.needs and values["gpu"] is None:
