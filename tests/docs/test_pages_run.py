@@ -114,7 +114,9 @@ def bring_what_a_reader_has(page: str, clone: Path) -> None:
     """What a page takes for granted, beside what the pages before it have made."""
     if page == "docs/training.md":  # weights, as downloaded
         write_checkpoint(clone / "work/weights/resnet50.a1_in1k.safetensors")
-    elif page == "README.md":  # photographs
+    if page in ("prototxt/README.md", "README.md"):  # their data/ is another than docs/training.md's
+        shutil.rmtree(str(clone / "data"), ignore_errors=True)
+    if page == "README.md":  # photographs
         shutil.copy(str(clone / "work/photos/manifest.csv"), str(clone))
         shutil.copytree(str(clone / "work/photos/images"), str(clone / "images"))
         shutil.copy(str(clone / "images/00000.jpg"), str(clone / "photo.jpg"))

@@ -103,7 +103,6 @@ def known_flags():
     return lru_cache(maxsize=None)(lambda flag: re.search(rf'"{flag}"', text) is not None)
 
 
-@LATER
 @pytest.mark.parametrize("page", PAGES)
 def test_every_flag_that_a_text_mentions_is_somebodys(page, known_flags):
     flags = set(re.findall(r"`(--[a-z][a-z0-9-]+)", text_of(page)))
