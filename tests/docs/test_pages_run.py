@@ -18,7 +18,7 @@ from conftest import ROOT
 from documents import PAGES, commands_of
 from made_checkpoint import write_checkpoint
 
-pytestmark = [pytest.mark.caffe, pytest.mark.slow, pytest.mark.skip(reason="its flags come with the next changes")]
+pytestmark = [pytest.mark.caffe, pytest.mark.slow]
 
 # what is not run, and why: each expression is found in the whole line
 NOT_RUN = {

@@ -38,15 +38,12 @@ OTHERS_FLAGS = {  # of programs that are not ours
     *("--workflow-profile", "--encoded", "--help"),
 }
 
-LATER = pytest.mark.skip(reason="its flags, pages or pictures come with the next changes")
-
 
 def test_every_page_is_read():
     written = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} | {"prototxt/README.md", "README.md"}
     assert written - {"docs/commands.md"} == set(PAGES)
 
 
-@LATER
 def test_every_command_is_one_that_its_tool_takes():
     """Parsed by the tool's own parser: names, types and what goes with what; no flag is one of yesterday's."""
     arguments = json.dumps([tool for _, tool in TOOL_COMMANDS])
@@ -59,7 +56,8 @@ def test_every_command_is_one_that_its_tool_takes():
     )
     assert finished.returncode == 0, finished.stderr
     wrong = zip(TOOL_COMMANDS, json.loads(finished.stdout.splitlines()[-1]))
-    assert not [f"{c.page}:{c.number}: {said.strip().splitlines()[-1]}" for (c, _), said in wrong if said]
+    told = [f"{c.page}:{c.number}: {said.strip().splitlines()[-1]}" for (c, _), said in wrong if said]
+    assert not [line for line in told if "has no model" not in line]  # predict looks for the folder that it is given
 
 
 def test_every_page_has_commands_or_needs_none():
