@@ -128,6 +128,11 @@ def test_the_commands_of_a_page_run_after_those_of_the_pages_before(page, clone)
     type_in(clone, [command.line for command in commands_of(page) if reason_not_to_run(command.line) is None])
 
 
+def test_the_pages_know_where_the_demo_leaves_its_net():
+    assert "weights=$out/net/tiny_mtl_iter_2000.caffemodel" in (ROOT / "tools/demo.sh").read_text(encoding="utf-8")
+    assert [c for c in commands_of("docs/tutorial.md") if "work/demo/net/tiny_mtl_iter_2000.caffemodel" in c.line]
+
+
 def test_each_reason_is_of_a_command_that_is_there():
     """A command that is gone needs no reason; one that changed is run again."""
     every = [command.line for page in PAGES for command in commands_of(page)]
