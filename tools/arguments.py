@@ -113,7 +113,7 @@ def add_near_duplicate_arguments(parser: argparse.ArgumentParser, distance: int,
         metavar="N",
         type=positive,
         default=usable_cores(),
-        help="processes that read images (default: one a core)",
+        help="processes that read images (default: one per core)",
     )
 
 

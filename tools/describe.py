@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Looks at a data set before training: labels, groups, image files, and a contact sheet a label.
+"""Looks at a data set before training: labels, groups, image files, and a contact sheet per label.
 
 example: tools/describe.py --manifest demo/manifest.csv --images demo/images --out description
 
 DIR/index.html        all of it as a page; DIR/description.txt: the same as text
 DIR/description.json  all numbers
-DIR/*.csv             labels, pairs, and a line an image, a file that cannot be used, a file that is there twice
-DIR/sheets            a picture a label with some of its images
+DIR/*.csv             labels, pairs, and one line per image, unusable file and repeated file
+DIR/sheets            one picture per label with some of its images
 
 Every image file is read whole and decoded: one that is missing or damaged is listed, and the others are described.
 """
@@ -45,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--seed", metavar="S", type=seed, default=1, help="of the choice of these images (default %(default)s)"
     )
     parser.add_argument(
-        "--workers", metavar="N", type=positive, default=usable_cores(), help="processes (default: one a core)"
+        "--workers", metavar="N", type=positive, default=usable_cores(), help="processes (default: one per core)"
     )
     parser.add_argument(
         "--fail-if-findings",

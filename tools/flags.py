@@ -64,12 +64,12 @@ FLAGS: Dict[str, Flag] = {
     "--list": Flag(NONE, "list what the tool knows by name, and end"),
     "--cluster": Flag(NONE, "put similar lesions side by side"),
     # folds and leaks
-    "--n-folds": Flag("N", "how many folds to deal"),
-    "--by": Flag(CHOICE, "what stays whole when folds are dealt"),
+    "--n-folds": Flag("N", "how many folds to make"),
+    "--by": Flag(CHOICE, "what stays in one fold"),
     "--balance": Flag(CHOICE, "what is spread evenly over the folds"),
     "--near-duplicates": Flag("[DISTANCE]", "look for images of different groups that are nearly the same"),
     "--least-correlation": Flag("R", "of two images, to be near-duplicates"),
-    "--merge-near-duplicates": Flag("DIR", "deal groups with near-duplicates as one"),
+    "--merge-near-duplicates": Flag("DIR", "keep groups that share near-duplicates in one fold"),
     # stored images
     "--short-side": Flag("PIXELS", "the shorter side that an image is resized to"),
     "--jitter": Flag("MIN MAX", "the range that the shorter side of each stored copy is drawn from"),

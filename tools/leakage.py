@@ -52,7 +52,9 @@ def main() -> None:
     for line in lines:
         print(line)
     if leaking and args.fail_if_leak:
-        raise InputError(f"{args.folds}: {leaking} test images leak; deal whole groups (make_folds.py --by group)")
+        raise InputError(
+            f"{args.folds}: {leaking} test images leak; keep groups in one fold (make_folds.py --by group)"
+        )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def make_parser() -> argparse.ArgumentParser:
     renamed(parser, "--images", "--count")
     parser.add_argument("--patients", type=positive, metavar="N", help="default: a third of the images")
     parser.add_argument("--seed", type=seed, default=1, metavar="S", help="default: 1")
-    parser.add_argument("--workers", type=positive, default=usable_cores(), metavar="N", help="default: one a core")
+    parser.add_argument("--workers", type=positive, default=usable_cores(), metavar="N", help="default: one per core")
     return parser
 
 

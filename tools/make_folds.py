@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Deals a manifest's images into folds for cross-validation, and says how evenly they hold every label.
+"""Splits a manifest's images into folds for cross-validation, and says how evenly they hold every label.
 
 example: tools/make_folds.py --manifest manifest.csv --out folds.csv
 
@@ -43,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--merge-near-duplicates",
         type=Path,
         metavar="DIR",
-        help="deal the groups that near-duplicates link as one, and make DIR with the manifest of these groups, for "
+        help="keep groups that near-duplicates link in one fold, and make DIR with the manifest of these groups, for "
         "the tools that come after; its column original_group keeps the groups that were",
     )
     return parser

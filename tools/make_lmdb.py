@@ -28,11 +28,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="draw each copy's shorter side from this range instead, both ends included (the paper: 256 480)",
     )
     parser.add_argument(
-        "--copies", metavar="N", type=positive, default=1, help="records an image, with --jitter (default 1)"
+        "--copies", metavar="N", type=positive, default=1, help="records per image, with --jitter (default 1)"
     )
     parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of order and jitter (default %(default)s)")
     parser.add_argument(
-        "--workers", metavar="N", type=positive, default=usable_cores(), help="processes (default: one a core)"
+        "--workers", metavar="N", type=positive, default=usable_cores(), help="processes (default: one per core)"
     )
     return parser
 

@@ -60,7 +60,7 @@ def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
     """How images are read and run, for tools that run a net: the fields of scores.forward.Protocol."""
     add_net_json_arguments(parser)
     parser.add_argument(
-        "--batch-size", metavar="N", type=positive, default=10, help="crops a forward pass (default %(default)s)"
+        "--batch-size", metavar="N", type=positive, default=10, help="crops per forward pass (default %(default)s)"
     )
     add_engine_arguments(parser)
     parser.add_argument(
@@ -68,7 +68,7 @@ def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive,
         default=usable_cores(),
-        help="processes that read images (default: one a core)",
+        help="processes that read images (default: one per core)",
     )
 
 

@@ -12,9 +12,7 @@ from skinmtl.figures.curves import draw_caffe_log
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("log", type=Path, metavar="LOG", help="what `caffe train` wrote to stderr")
-    parser.add_argument(
-        "--csv", metavar="FILE", type=Path, help="the table to write: a row an iteration that is logged"
-    )
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="the table to write: one row per logged iteration")
     parser.add_argument("--out", metavar="FILE", type=Path, help="the plot to write, .png or .svg")
     return parser
 

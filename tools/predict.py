@@ -83,10 +83,10 @@ def make_parser() -> argparse.ArgumentParser:
         type=int,
         choices=sorted(CUTS),
         default=CROPS,
-        help="squares an image whose probabilities are averaged; 1: the centre alone (default %(default)s)",
+        help="crops per image whose probabilities are averaged; 1: the centre alone (default %(default)s)",
     )
     parser.add_argument(
-        "--batch-size", metavar="N", type=positive, default=10, help="crops a forward pass (default %(default)s)"
+        "--batch-size", metavar="N", type=positive, default=10, help="crops per forward pass (default %(default)s)"
     )
     add_engine_arguments(parser, default=None)
     parser.add_argument(
@@ -94,7 +94,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         type=positive,
         default=usable_cores(),
-        help="processes that read images (default: one a core)",
+        help="processes that read images (default: one per core)",
     )
     return parser
 

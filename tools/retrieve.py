@@ -39,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     of_query = parser.add_argument_group("with --query: the net that made the features")
     add_net_arguments(of_query)
     add_engine_arguments(of_query)
-    parser.add_argument("--k", metavar="N", type=positive, default=5, help="neighbours a query (default %(default)s)")
+    parser.add_argument("--k", metavar="N", type=positive, default=5, help="neighbours per query (default %(default)s)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the table to write; with --query it may be left out")
     parser.add_argument(
         "--json", metavar="FILE", type=Path, help="with --queries: the summary, what made it and from what"

@@ -59,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"nets, sizes and iterations: {', '.join(NAMES)}, or a YAML file of such (default %(default)s)",
     )
     parser.add_argument(
-        "--folds", type=folds, default=5, metavar="N|CSV", help="how many to deal, or a CSV of given ones (default 5)"
+        "--folds", type=folds, default=5, metavar="N|CSV", help="how many to make, or a CSV of given ones (default 5)"
     )
     parser.add_argument(
         "--only-fold", type=not_negative, nargs="+", default=[], metavar="K", help="run these test folds alone"

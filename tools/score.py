@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scores images with a snapshot: ten crops an image, probabilities averaged."""
+"""Scores images with a snapshot: ten crops per image, probabilities averaged."""
 
 import argparse
 from pathlib import Path

@@ -76,7 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--workers",
         type=not_negative,
         metavar="N",
-        help="with --engine torch: processes that read images ahead (default: as the net says, else one a core)",
+        help="with --engine torch: processes that read images ahead (default: as the net says, else one per core)",
     )
     parser.add_argument(
         "--change-engine",
@@ -102,7 +102,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="iterations (default: the solver's, or at every test); a test that is the best so far has its own",
     )
     parser.add_argument(
-        "--display", type=positive, metavar="N", help=f"iterations a log row (default: the solver's, or {DISPLAY})"
+        "--display", type=positive, metavar="N", help=f"iterations per log row (default: the solver's, or {DISPLAY})"
     )
     parser.add_argument(
         "--keep-snapshots",

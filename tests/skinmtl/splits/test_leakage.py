@@ -93,7 +93,7 @@ def test_it_fails_where_asked_to(tool, data):
     finished = tool(*COMMAND, "--fail-if-leak", cwd=data.folder)
     assert finished.returncode == 1
     assert finished.stderr == (
-        "leakage.py: folds.csv: 2 test images leak; deal whole groups (make_folds.py --by group)\n"
+        "leakage.py: folds.csv: 2 test images leak; keep groups in one fold (make_folds.py --by group)\n"
     )
     assert "all      12" in finished.stdout
 
