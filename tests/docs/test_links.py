@@ -55,3 +55,9 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     assert "tools/make_demo_data.py" in page
     loaded = re.findall(r'(?:src|<link[^>]* href)="(https?:[^"]*)"', page)
     assert not loaded  # the site needs no network
+
+
+def test_contributing_names_every_room():
+    named = set(re.findall(r"`(\w+)`", text_of("docs/CONTRIBUTING.md")))
+    rooms = {path.parent.name for path in (ROOT / "python/skinmtl").glob("*/__init__.py")}
+    assert not rooms - named
