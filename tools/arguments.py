@@ -26,14 +26,15 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
     """--folds, --fold and --subset, for tools that work on a part of the manifest."""
-    parser.add_argument(
+    group = parser.add_argument_group("a part of the manifest")
+    group.add_argument(
         "--folds", metavar="CSV", type=Path, help="the CSV that make_folds.py wrote (default: take the whole manifest)"
     )
-    parser.add_argument("--fold", type=not_negative, metavar="K", help="which fold is the test fold, from 0")
-    parser.add_argument(
+    group.add_argument("--fold", type=not_negative, metavar="K", help="which fold is the test fold, from 0")
+    group.add_argument(
         "--subset", choices=("train", "validation", "test"), help="the test fold, all others, or a part of the others"
     )
-    parser.add_argument(
+    group.add_argument(
         "--validation",
         type=share,
         default=0.0,

@@ -25,7 +25,7 @@ from skinmtl.publishing.state_dict import ENDINGS
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    add_net_arguments(parser)
+    add_net_arguments(parser.add_argument_group("the net"))
     parser.add_argument(
         "--train-data",
         type=Path,

@@ -58,12 +58,13 @@ def net_of(args: argparse.Namespace) -> TrainedNet:
 
 def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
     """How images are read and run, for tools that run a net: the fields of scores.forward.Protocol."""
-    add_net_json_arguments(parser)
-    parser.add_argument(
+    group = parser.add_argument_group("how the net is run")
+    add_net_json_arguments(group)
+    group.add_argument(
         "--batch-size", metavar="N", type=positive, default=10, help="crops per forward pass (default %(default)s)"
     )
-    add_engine_arguments(parser)
-    parser.add_argument(
+    add_engine_arguments(group)
+    group.add_argument(
         "--workers",
         metavar="N",
         type=positive,

@@ -16,7 +16,7 @@ from skinmtl.scores.tables import summary
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    add_net_arguments(parser)
+    add_net_arguments(parser.add_argument_group("the net"))
     add_data_arguments(parser)
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the .npz to write")
     add_fold_arguments(parser)

@@ -68,15 +68,28 @@ def mean_of(deploy: Path) -> tuple[float, ...]:
     """The mean (B, G, R) that the net was trained with, from net.json or test.prototxt beside its deploy.prototxt."""
     read_net(deploy)  # where it is missing, that is what to say
     known = read_net_record(deploy.parent)
-    if known is not None:
-        return tuple(float(np.float32(value)) for value in known.mean)  # as a prototxt holds it
     beside = deploy.with_name("test.prototxt")
-    if beside.is_file():
-        for layer in read_net(beside).layer:
+    trained = _mean_of_test_net(beside)
+    if known is None:
+        if trained is None:
+            raise InputError(f"{beside}: no mean_value to read there; give --mean B G R")
+        return trained
+    mean = tuple(float(np.float32(value)) for value in known.mean)  # as a prototxt holds it
+    if trained not in (None, mean):
+        raise InputError(
+            f"{beside}: its mean_value is not the mean in {deploy.with_name(NET_FILE)}; run make_prototxt.py again, or "
+            "give --mean B G R"
+        )
+    return mean
+
+
+def _mean_of_test_net(path: Path) -> tuple[float, ...] | None:
+    if path.is_file():
+        for layer in read_net(path).layer:
             mean = tuple(layer.transform_param.mean_value)
             if mean:
                 return mean if len(mean) == 3 else mean * 3
-    raise InputError(f"{beside}: no mean_value to read there; give --mean B G R")
+    return None
 
 
 def short_side_of(deploy: Path) -> int:

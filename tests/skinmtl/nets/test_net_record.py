@@ -118,6 +118,16 @@ def test_mean_and_short_side_come_from_it_and_what_differs_is_named(tmp_path):
     assert (short_side_of(deploy), differences_from_net(deploy, 7, (1, 2, 3))) == (256, [])
 
 
+def test_a_mean_that_was_edited_in_the_test_net_is_refused(tmp_path):
+    write_net_files(net_files(OPTIONS, "a test"), tmp_path)
+    path = tmp_path / "test.prototxt"
+    path.write_text(path.read_text().replace("116.5", "117"))
+    with pytest.raises(InputError, match=r"test\.prototxt: its mean_value is not the mean in .*net\.json"):
+        mean_of(tmp_path / "deploy.prototxt")
+    path.unlink()
+    assert mean_of(tmp_path / "deploy.prototxt") == (104, 116.5, 123)
+
+
 def test_the_published_mean_is_the_same_number_from_both_files(tmp_path):
     options = NetOptions("resnet50_mtl", "resnet50", 224, 3, 4, "no", "no", 8, 8, frozen_batch_norm=True)
     write_net_files(net_files(options, "a test"), tmp_path)
