@@ -47,7 +47,7 @@ IMAGE_CALLS = 500  # images whose AP scikit-learn is timed on
 
 def parse_args() -> argparse.Namespace:
     parser = new_parser(__doc__)
-    parser.add_argument("--resamples", type=positive, default=10000, help="default: %(default)s")
+    parser.add_argument("--bootstrap", metavar="N", type=positive, default=10000, help="default: %(default)s")
     parser.add_argument("--images", type=positive, default=21657, help="default: the paper's %(default)s")
     parser.add_argument("--classes", type=positive, default=25, help="default: the paper's %(default)s")
     parser.add_argument("--peer-resamples", type=positive, default=4, help="for scikit-learn (default: %(default)s)")
@@ -131,14 +131,14 @@ def main() -> int:
     print(f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}, {processor()}")
     print(
         f"{args.images} images x {args.classes} classes in {len(set(groups))} groups, {labels.sum()} labels, "
-        f"{args.resamples} resamples"
+        f"{args.bootstrap} resamples"
     )
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder), labels, scores, groups)
-        ours, memory = run_evaluate(Path(folder), args.resamples, args.seed)
+        ours, memory = run_evaluate(Path(folder), args.bootstrap, args.seed)
     print(f"evaluate.py --bootstrap, all of it: {ours:.1f} s, {memory:.2f} GB at most")
     each, found = time_peer(labels, scores, groups, args.peer_resamples, args.seed)
-    peer = each * args.resamples
+    peer = each * args.bootstrap
     ratio = peer / ours
     print(
         f"scikit-learn {sklearn.__version__}, mAP-class alone: {each:.3f} s a resample, measured on "
@@ -147,7 +147,7 @@ def main() -> int:
     image = time_peer_image(labels, scores)
     print(
         f"scikit-learn, AP of every image: {image:.1f} s, measured on {min(IMAGE_CALLS, args.images)} images: once, or "
-        f"{image * args.resamples:.0f} s where each resample computes it anew"
+        f"{image * args.bootstrap:.0f} s where each resample computes it anew"
     )
     wanted = resampled_lesions(labels, scores, groups, args.peer_resamples, args.seed).average_precision
     difference = float(np.nanmax(np.abs(wanted - found)))
@@ -155,7 +155,7 @@ def main() -> int:
     print(f"largest difference of an AP from scikit-learn's: {difference:.1e}")
     print(
         f"evaluate.py with both mAPs is {ratio:.0f} times as fast as scikit-learn with mAP-class "
-        f"({ours:.1f} s, {peer:.0f} s), {(peer + image * args.resamples) / ours:.0f} times as fast as with both in "
+        f"({ours:.1f} s, {peer:.0f} s), {(peer + image * args.bootstrap) / ours:.0f} times as fast as with both in "
         "every resample"
     )
     return 0 if same and ratio >= AT_LEAST and memory < BELOW else 1

@@ -11,35 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
+from papers_nets import layers, options
 
 from caffe_files.prototxt import message_text, read_net
 from skinmtl.nets.label_names import read_label_names
-from skinmtl.nets.multi_task import NetOptions, make_net
+from skinmtl.nets.multi_task import make_net
 from skinmtl.nets.net_record import read_net_record
 from skinmtl.nets.trunks import TRUNKS
 
 PUBLISHED = json.loads((ROOT / "tests/data/resnet50_layers.json").read_text())
 HEADS = {"fc_lesion", "fc_location"}
-
-
-def options(**changes):
-    settings = {
-        "model": "resnet50_mtl",
-        "trunk": "resnet50",
-        "crop": 224,
-        "lesions": 25,
-        "locations": 23,
-        "train_data": "data/train",
-        "test_data": "data/test",
-        "batch_size": 20,
-        "test_batch_size": 20,
-        "frozen_batch_norm": True,
-    }
-    return NetOptions(**{**settings, **changes})
-
-
-def layers(split, **changes):
-    return {layer.name: layer for layer in make_net(options(**changes), split).layer}
 
 
 @pytest.mark.caffe

@@ -6,7 +6,7 @@ import re
 import shlex
 
 import pytest
-from test_nets import layers, options
+from papers_nets import layers, options
 from usage_errors import usage_errors
 
 from caffe_files.prototxt import message_text

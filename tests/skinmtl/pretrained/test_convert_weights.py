@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from conftest import ROOT
-from test_nets import options
+from papers_nets import options
 from usage_errors import usage_errors
 
 from caffe_files.errors import InputError

@@ -16,8 +16,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed here: make torch")
 from caffe_reference import PYTHON
 from conftest import ROOT
+from papers_nets import options
 from safetensors.torch import save_file
-from test_nets import options
 from torch_resnet import random_resnet50
 
 from caffe_files.errors import InputError

@@ -70,5 +70,5 @@ def test_overlays_and_bad_images(of_torch, photographs, tmp_path):
 
 
 def test_a_python_without_pycaffe_says_which_engine_there_is(of_torch, photographs, tool, refused):
-    done = tool("predict.py", "--model-folder", of_torch.path, photographs.images)
+    done = tool("predict.py", "--engine", "caffe", "--model-folder", of_torch.path, photographs.images)
     refused(done, "pycaffe is not importable by this Python", "--engine torch")
