@@ -106,7 +106,7 @@ def type_in(clone: Path, lines: list[str]) -> None:
         OMP_NUM_THREADS="1",
     )
     command = ["bash", "-c", script]
-    typed = subprocess.run(command, cwd=str(clone), env=environment, capture_output=True, text=True, timeout=300)
+    typed = subprocess.run(command, cwd=str(clone), env=environment, capture_output=True, text=True, timeout=600)
     assert typed.returncode == 0, f"{typed.stdout[-2000:]}\n{typed.stderr[-3000:]}"
 
 
