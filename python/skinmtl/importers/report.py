@@ -22,8 +22,7 @@ RULES = (
     "Rows read = rows kept + rows dropped. A row is dropped for the first reason that applies, in the order below.",
     "Labels are taken as they stand, apart from white space; `;` inside one becomes a comma. Near-synonyms stay apart.",
     "A site that is not known falls away where the row names a known one too.",
-    "The group is the patient, else the lesion or case, else the image's own name; `N/A` and the like are not taken for a "
-    "patient.",
+    "The group is the patient, else the lesion or case, else the image's own name; `N/A` and the like are no patient.",
     "Groups that share an image are one.",
     "A lesion whose rows name different sites keeps them: each row its own. They are listed.",
 )
