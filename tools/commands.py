@@ -85,7 +85,8 @@ def python_for(command: str) -> str:
     """This Python; the clone's .venv for a command that needs what this one has not: .caffe's is too old for it."""
     needed = NEEDS.get(command)
     made = HERE.parent / ".venv" / "bin"
-    if needed and (made / needed).is_file():  # a program of the package's own name
+    there = needed and (made / needed).is_file()  # a program of the package's own name
+    if there and os.access(str(made / "python"), os.X_OK):
         import importlib.util
 
         if importlib.util.find_spec(needed) is None:
@@ -145,7 +146,7 @@ def unknown(word: str) -> str:
 
     near = difflib.get_close_matches(word.replace("_", "-").rpartition("/")[2], COMMANDS, 1)
     meant = f"did you mean {near[0]}? " if near else ""
-    return f"{word!r} is no command; {meant}skinmtl --help lists them all"
+    return f"{word!r} is not a command; {meant}skinmtl --help lists them all"
 
 
 if __name__ == "__main__":

@@ -27,11 +27,13 @@ from skinmtl.nets.multi_task import MODELS
 
 def folds(text: str) -> Union[int, Path]:
     """An argparse type: a number of folds from 2, or a file of folds."""
-    if not text.isdigit():
+    try:
+        number = int(text)
+    except ValueError:
         return Path(text)
-    if int(text) < 2:
+    if number < 2:
         raise argparse.ArgumentTypeError(f"{text}: one fold leaves nothing to train on; give two or more")
-    return int(text)
+    return number
 
 
 def weights_path(text: str) -> Tuple[Optional[str], Path]:

@@ -88,12 +88,12 @@ def test_help_of_a_command_is_that_of_its_tool_under_the_name_that_was_typed(ent
 def test_a_mistyped_command_is_told_the_nearest(entry, typed, meant):
     done = entry(typed)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"skinmtl: '{typed}' is no command; did you mean {meant}? skinmtl --help lists them all\n"
+    assert done.stderr == f"skinmtl: '{typed}' is not a command; did you mean {meant}? skinmtl --help lists them all\n"
 
 
 def test_a_word_that_is_near_none_is_refused_all_the_same(entry):
     done = entry("help", "xyzzy")
-    assert (done.returncode, done.stderr) == (2, "skinmtl: 'xyzzy' is no command; skinmtl --help lists them all\n")
+    assert (done.returncode, done.stderr) == (2, "skinmtl: 'xyzzy' is not a command; skinmtl --help lists them all\n")
 
 
 def test_the_version_says_which_python_and_which_copy(entry):

@@ -37,16 +37,15 @@ def read_folds(path: Path, manifest: Manifest) -> np.ndarray:
         fold_of[record["image"]] = int(record["fold"])
     missing = [row for row in manifest.rows if row.image not in fold_of]
     if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(
-            f"{path}: no fold for {missing[0].image!r} ({manifest.path}:{missing[0].line}) and "
-            f"{len(missing) - 1} more; make the folds from this manifest"
+            f"{path}: no fold for {missing[0].image!r} ({manifest.path}:{missing[0].line}){more}; make the folds from "
+            "this manifest"
         )
     extra = set(fold_of) - {row.image for row in manifest.rows}
     if extra:
-        raise InputError(
-            f"{path}: {min(extra)!r} and {len(extra) - 1} more are not in {manifest.path}; "
-            "make the folds from this manifest"
-        )
+        more = f" and {len(extra) - 1} more are" if len(extra) > 1 else " is"
+        raise InputError(f"{path}: {min(extra)!r}{more} not in {manifest.path}; make the folds from this manifest")
     return np.array([fold_of[row.image] for row in manifest.rows], np.int64)
 
 

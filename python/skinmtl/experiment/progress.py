@@ -100,10 +100,14 @@ class Progress:
             self._estimated = True
             iterations, seconds, most = first
             total = duration(seconds / iterations * most * self._trainings / self._at_once)
-            trainings = "training" if self._trainings == 1 else f"trainings, {self._at_once} at a time"
+            trainings = (
+                f"1 training of {most} iterations takes"
+                if self._trainings == 1
+                else f"{self._trainings} trainings of {most} iterations each, {self._at_once} at a time, take"
+            )
             self._say(
                 f"{where}: the first {iterations} iterations took {seconds_text(seconds)} on this machine; "
-                f"{self._trainings} {trainings}, {most} iterations each, are about {total} at this speed, without tests"
+                f"{trainings} about {total} at this speed, without tests"
             )
         for line in training.news():
             self._say(f"{where}: {line}")

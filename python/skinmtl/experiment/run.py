@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from typing import Any, Callable
 
 from caffe_files.errors import InputError
 from skinmtl.common.provenance import made_by
+from skinmtl.experiment.beforehand import check_beforehand
 from skinmtl.experiment.child import Child, locked
 from skinmtl.experiment.configuration import Configuration, Request, configure, differences, write
 from skinmtl.experiment.environment import check_snakemake, engine_and_python
@@ -29,6 +31,7 @@ def run_experiment(
     snakemake = check_snakemake()
     engine, python = engine_and_python(engine)
     configuration = configure(request, engine, python)
+    check_beforehand(configuration, python)
     out = configuration.out
     started = time.monotonic()
     with locked(out, tell) as lock:
@@ -125,10 +128,11 @@ def result_lines(configuration: Configuration, python: Path) -> list[str]:
     """Where the report is, with the main figures."""
     models = configuration.models
     ensemble = ("ensemble",) if {"resnet50_lesion", "resnet50_mtl"} <= set(models) else ()
+    out = shlex.quote(str(configuration.shown_out))
     return [
         *figures_table(configuration.out, configuration.folds, (*models, *ensemble)),
         f"report: {configuration.shown_out / 'report' / 'index.html'}",
-        f"model of fold {configuration.folds[0]}: {_skinmtl(python)} predict {configuration.shown_out} PHOTO",
+        f"model of fold {configuration.folds[0]}: {_skinmtl(python)} predict {out} PHOTO",
     ]
 
 

@@ -52,9 +52,10 @@ def retrieve(training: Features, queries: Features, k: int, training_path: Path,
     known = set(training.image)
     twice = [name for name in queries.image if name in known]
     if twice:
+        more = f" and {len(twice) - 1} more" if len(twice) > 1 else ""
         raise InputError(
-            f"{queries_path}: {twice[0]!r} and {len(twice) - 1} more are training images in {training_path} too, and "
-            "would find themselves; extract two subsets that have no image in common"
+            f"{queries_path}: {twice[0]!r}{more}: in {training_path} too, as training images, and would find "
+            "themselves; extract two subsets that have no image in common"
         )
     found, distance = nearest(training.features, queries.features, k)
     return Neighbours(list(queries.image), found, distance, _shared(training, queries, found))

@@ -63,8 +63,8 @@ def test_without_a_fold_file_all_are_selected(data):
 @pytest.mark.parametrize(
     "change, words",
     [
-        (lambda lines: lines[:-1], ["no fold for", "11, 'ä'.png", "0 more"]),
-        (lambda lines: [*lines, "x.jpg,0"], ["'x.jpg'", "are not in"]),
+        (lambda lines: lines[:-1], ["no fold for", "11, 'ä'.png", ":13); make"]),
+        (lambda lines: [*lines, "x.jpg,0"], ["'x.jpg' is not in"]),
         (lambda lines: [*lines, lines[-1]], [":14:", "twice"]),
         (lambda lines: [*lines[:-1], lines[-1][:-1] + "one"], [":13:", "'one'", "whole number"]),
         (lambda lines: [*lines[:-1], lines[-1][:-1] + "-1"], [":13:", "'-1'"]),

@@ -1,0 +1,94 @@
+"""What is looked at before an experiment writes anything: its folder, its pretrained weights, and its GPU."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import skinmtl
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_caffemodel
+from skinmtl.experiment.child import LOCK
+from skinmtl.experiment.configuration import CONFIG, Configuration
+
+# builds the smallest net there, by the Python that has the engine; what is wrong is the last line of standard error
+PROBE = """
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path[0] = {library!r}
+from caffe_files.errors import InputError
+from skinmtl.engines.engine import Engine
+
+net = 'name: "probe" layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 }} }} }}'
+with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
+    file.write(net)
+    file.flush()
+    try:
+        Engine({engine!r}, {gpu!r}, {precision!r}).shapes(Path(file.name))
+    except InputError as error:
+        sys.exit(str(error).replace(file.name + ": ", ""))
+"""
+
+
+def check_beforehand(configuration: Configuration, python: Path) -> None:
+    """InputError where the folder is for something else, weights are none, or the engine in `python` has no such GPU.
+
+    Otherwise the first training would find it, when all LMDBs are built.
+    """
+    _check_folder(configuration)
+    for file in sorted({settings["weights"] for settings in _models(configuration) if "weights" in settings}):
+        read_caffemodel(Path(file))
+    if configuration.values["gpu"] is not None:
+        _check_gpu(configuration, python)
+
+
+def _models(configuration: Configuration) -> list[dict[str, str]]:
+    return list(configuration.values["models"].values())
+
+
+def _check_folder(configuration: Configuration) -> None:
+    """A folder that is there is an experiment's, or holds nothing but what is given: hidden files do not count."""
+    out = configuration.out
+    if not out.is_dir() or (out / LOCK).exists() or _is_ours(out / CONFIG):
+        return
+    given = {path.relative_to(out).parts[0] for path in _given(configuration) if out in path.parents}
+    others = sorted(path.name for path in out.iterdir() if not path.name.startswith(".") and path.name not in given)
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise InputError(
+            f"{configuration.shown_out}: holds {others[0]}{more}, which is not from an experiment; name a new folder, "
+            "or that of an experiment"
+        )
+
+
+def _is_ours(config: Path) -> bool:
+    try:
+        return "\nmade_by:" in config.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _given(configuration: Configuration) -> list[Path]:
+    """The files and folders that the user names."""
+    values = configuration.values
+    manifest = Path(values["manifest"])
+    beside = [manifest.with_name(name) for name in ("lesions.txt", "locations.txt")]
+    paths = [manifest, *beside, Path(values["images"])]
+    if not isinstance(values["folds"], int):
+        paths.append(Path(values["folds"]))
+    paths += [Path(settings["weights"]) for settings in _models(configuration) if "weights" in settings]
+    return [*paths, Path(configuration.preset.name).resolve()]
+
+
+def _check_gpu(configuration: Configuration, python: Path) -> None:
+    library = str(Path(skinmtl.__file__).resolve().parents[1])
+    values = {name: configuration.values[name] for name in ("engine", "gpu", "precision")}
+    program = PROBE.format(library=library, **values)
+    own = python / "python3"
+    command = [str(own) if own.exists() else sys.executable, "-c", program]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace")
+    if done.returncode:
+        raise InputError((done.stderr.strip() or f"status {done.returncode}").splitlines()[-1])
