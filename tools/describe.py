@@ -48,11 +48,11 @@ def make_parser() -> argparse.ArgumentParser:
         "--workers", metavar="N", type=positive, default=usable_cores(), help="processes (default: one per core)"
     )
     parser.add_argument(
-        "--fail-if-findings",
+        "--fail-if-unusable",
         action="store_true",
         help="exit with status 1, the description made, where an image file cannot be used",
     )
-    renamed(parser, "--strict", "--fail-if-findings")
+    renamed(parser, "--strict", "--fail-if-unusable")
     return parser
 
 
@@ -61,8 +61,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.sheet > MOST_TILES:
         parser.error(f"--sheet: at most {MOST_TILES} images fit on a contact sheet")
-    if args.fail_if_findings and args.images is None:
-        parser.error("--fail-if-findings needs --images")
+    if args.fail_if_unusable and args.images is None:
+        parser.error("--fail-if-unusable needs --images")
     return args
 
 
@@ -73,7 +73,7 @@ def main() -> None:
     for line in short_text(description):
         print(line)
     print(f"{args.out / 'index.html'} has it all")
-    if args.fail_if_findings and description.files.problems:
+    if args.fail_if_unusable and description.files.problems:
         raise InputError(
             f"{args.out / 'problems.csv'}: {len(description.files.problems)} of {len(description.files.facts)} images "
             "cannot be used; mend them or take their lines out of the manifest"

@@ -142,7 +142,7 @@ FLAGS: Dict[str, Flag] = {
     "--bootstrap": Flag("N", "resamples of the groups, for intervals"),
     "--level": Flag("SHARE", "of the resamples, inside the interval"),
     "--fail-if-below": Flag("NAME=VALUE", "exit 1 where a figure is below the value"),
-    "--fail-if-findings": Flag(NONE, "exit 1 where image files cannot be used"),
+    "--fail-if-unusable": Flag(NONE, "exit 1 where image files cannot be used"),
     "--fail-if-incomplete": Flag(NONE, "exit 1 where scores are missing"),
     "--fail-if-leak": Flag(NONE, "exit 1 where a test image has a sibling in training"),
     "--features": Flag("FILE", "the features of the training images, of extract-features"),

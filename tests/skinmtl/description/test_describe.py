@@ -97,7 +97,7 @@ def made(data, tool, tmp_path_factory):
         4,
         "--out",
         out,
-        "--fail-if-findings",
+        "--fail-if-unusable",
     )
     return tool("describe.py", "--manifest", data / "manifest.csv", *arguments), out
 
@@ -169,7 +169,7 @@ class TestTool:
             assert int(row["fold 0"]) + int(row["fold 1"]) == len(has)
         assert [each["name"] for each in record["labels"]["lesions"]] == sorted(LESIONS)
         assert (record["files"]["looked_at"], record["files"]["usable"]) == (24, 22)
-        assert record["arguments"]["fail_if_findings"] is True and len(record["inputs_sha256"]) == 2
+        assert record["arguments"]["fail_if_unusable"] is True and len(record["inputs_sha256"]) == 2
         images = {row["image"]: row for row in read(out / "images.csv")}
         assert (images["5.png"]["width"], images["5.png"]["height"], images["5.png"]["format"]) == ("270", "190", "PNG")
 
@@ -275,10 +275,10 @@ class TestLibrary:
 
 def test_wrong_use_is_a_usage_error(tmp_path):
     command_lines = [
-        ["--manifest", "manifest.csv", "--out", "out", *flags] for flags in (["--fail-if-findings"], ["--sheet", 301])
+        ["--manifest", "manifest.csv", "--out", "out", *flags] for flags in (["--fail-if-unusable"], ["--sheet", 301])
     ]
     assert usage_errors("describe", command_lines, tmp_path) == [
-        "--fail-if-findings needs --images",
+        "--fail-if-unusable needs --images",
         "--sheet: at most 300 images fit on a contact sheet",
     ]
 
