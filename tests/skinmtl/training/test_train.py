@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +17,6 @@ from caffe_files.prototxt import read_caffemodel
 from skinmtl.common.provenance import sha256
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import Scores
-from skinmtl.training.inputs import check_inputs
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.training_run import train
 
@@ -56,43 +54,6 @@ def test_a_run_leaves_what_its_folder_promises(toy, undisturbed):
     assert record["settings"]["iter_size"] == 2
     assert record["layers"]["initial"] == ["conv", "fc_lesion", "fc_location"]
     assert cv2.imread(str(out / "curves.png")).std() > 10
-
-
-def test_a_run_says_what_it_trains_each_test_and_each_fall_of_the_rate(toy, undisturbed):
-    said = undisturbed.done.stdout.splitlines()
-    assert said[0].startswith(f"training in {undisturbed.out} with caffe 1.")
-    assert said[0].endswith(" on the CPU")
-    assert said[5].startswith("note: with only 6 validation images, chance decides much of")
-    assert said[1:5] + said[6:7] == [
-        "images: 18 to train on, 6 for validation",
-        "iterations: 0 to 40, 8 images each, a test every 10; a plateau may end training earlier",
-        "watched: error of the validation images, the mean of 1 - mAP-image and 1 - top-1",
-        "learning rate: 0.01 at first, divided by 10 at each plateau of what is watched",
-        "weights: none are given, every layer starts from its initial values",
-    ]
-    names, *rows = toy.log_of(undisturbed.out)
-    tests = [dict(zip(names, row)) for row in rows if row[names.index("map_image")]]
-    told = [line for line in said if line.startswith("test at iteration ")]
-    assert len(told) == len(tests) == 4
-    best = 2.0
-    for row, line in zip(tests, told):
-        error = (2 - float(row["map_image"]) - float(row["location_top1"])) / 2
-        better, best = error < best, min(error, best)
-        assert line.startswith(f"test at iteration {row['iteration']} of 40: error {error:.3f} (")
-        assert ("(the best so far)" in line) == better
-        assert better or f"(best: {best:.3f} at iteration " in line
-        for words, name in (("mAP-class", "map_class"), ("mAP-image", "map_image"), ("top-1", "location_top1")):
-            assert f", {words} {float(row[name]):.3f}" in line
-        assert f"loss lesion {float(row['lesion_loss']):.3g}, location {float(row['location_loss']):.3g}; " in line
-        assert f"; learning rate {float(row['lr']):g}; " in line
-        assert re.search(r"; [\d.e+]+ images/s", line)
-        assert ("left unless a plateau ends it" in line) == (row["iteration"] != "40")
-    falls = [line for line in said if "->" in line]
-    assert [line.partition(" (in the last test it")[0] for line in falls] == [
-        f"at iteration {iteration}: learning rate {rates}: the watched error is at a plateau"
-        for iteration, rates in ((20, "0.01 -> 0.001"), (30, "0.001 -> 0.0001"), (40, "0.0001 -> 1e-05"))
-    ]
-    assert said.index(falls[0]) == said.index(told[1]) + 1
 
 
 def test_the_weights_of_the_best_test_are_kept_beside_the_last(toy, undisturbed, tmp_path):
@@ -273,41 +234,6 @@ def test_a_loss_that_is_nan_ends_the_run_with_a_good_snapshot(tool, toy, tmp_pat
     assert f"the last good snapshot is {good[-1]};" in done.stderr
     assert all(np.isfinite(blob.data).all() for layer in read_caffemodel(good[-1]).layer for blob in layer.blobs)
     assert not (out / "final.caffemodel").exists()
-
-
-def test_the_bar_shows_losses_and_rate_on_a_terminal(toy, tmp_path):
-    import pty
-
-    ours, theirs = pty.openpty()
-    words = toy.command(tmp_path / "run", "--max-iter", 10)
-    process = subprocess.Popen(words, stderr=theirs, stdout=subprocess.DEVNULL)
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            shown += os.read(ours, 4096)
-        except OSError:
-            break
-    assert process.wait() == 0
-    assert b"10/10" in shown
-    assert b"lesion loss" in shown
-    assert b"lr 0.01" in shown
-
-
-def test_groups_of_the_validation_set_are_counted_where_its_manifest_is_still_the_same(toy, tmp_path):
-    watched = tmp_path / "watched"
-    shutil.copytree(str(toy.folder / "test"), str(watched))
-    net = toy.net(test_data=watched)
-    assert check_inputs(toy.varied, False).n_groups == 6, "without groups each image is its own"
-    assert check_inputs(net, False).n_groups is None, "no manifest there"
-    lines = (toy.folder / "manifest.csv").read_text().splitlines()
-    grouped = [f"{line},patient {number % 8}" for number, line in enumerate(lines[1:])]
-    (tmp_path / "manifest.csv").write_text("\n".join([f"{lines[0]},group", *grouped]) + "\n")
-    assert check_inputs(net, False).n_groups is None, "another manifest"
-    summary = json.loads((watched / "dataset.json").read_text())
-    summary["manifest_sha256"] = sha256(tmp_path / "manifest.csv")
-    (watched / "dataset.json").write_text(json.dumps(summary))
-    assert check_inputs(net, False).n_groups == 2, "images 1, 5, 9, ... are of patients 1 and 5"
 
 
 def test_the_test_fold_is_watched_where_the_user_says_so(toy, tmp_path):
