@@ -130,7 +130,8 @@ def print_result(imported: Imported, out: Path) -> None:
     manifest = imported.manifest
     print(f"{len(manifest.lesion_names)} lesions, {len(manifest.location_names)} locations; see {out / 'import.md'}")
     if noticed(imported):
-        print(f"noticed: {', '.join(name.replace('_', ' ') for name in noticed(imported))}")
+        counts = ((name, value if isinstance(value, int) else len(value)) for name, value in noticed(imported).items())
+        print(f"noticed: {', '.join(f'{name} ({count})'.replace('_', ' ') for name, count in counts)}")
     unused = imported.site_map.unused()
     if unused:
         shown = ", ".join(map(repr, unused[:UNUSED_SHOWN]))
@@ -146,6 +147,7 @@ def print_result(imported: Imported, out: Path) -> None:
         f"then: tools/make_lmdb.py --manifest {table} --images {images} --folds {folds} --fold 0 --subset train "
         f"--out {train}"
     )
+    print(f"or all at once: skinmtl run {table} --images {images} --out NEW-FOLDER")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ SET_ASIDE_SEED = 1
 
 
 def write_folds(path: Path, manifest: Manifest, folds: np.ndarray) -> None:
-    """Writes `image,fold`, a line an image, in the manifest's order."""
+    """Writes `image,fold`, one line per image, in the manifest's order."""
     with new_file(path) as partial, open(str(partial), "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["image", "fold"])
@@ -31,7 +31,7 @@ def read_folds(path: Path, manifest: Manifest) -> np.ndarray:
     fold_of: dict[str, int] = {}
     for line, record in read_csv(path, ("image", "fold")):
         if record["image"] in fold_of:
-            raise InputError(f"{path}:{line}: image {record['image']!r} stands there twice; keep one line an image")
+            raise InputError(f"{path}:{line}: image {record['image']!r} is listed twice; keep one line per image")
         if not re.fullmatch("[0-9]{1,6}", record["fold"]):
             raise InputError(f"{path}:{line}: fold {record['fold']!r} is not a whole number from 0")
         fold_of[record["image"]] = int(record["fold"])

@@ -102,7 +102,7 @@ def _rows(path: Path) -> Iterator[Row]:
         key = str(PurePosixPath(image))
         if key in first_lines:
             raise InputError(
-                f"{path}:{line}: image {image!r} stands on line {first_lines[key]} too; keep one line an image"
+                f"{path}:{line}: image {image!r} is on line {first_lines[key]} too; keep one line per image"
             )
         first_lines[key] = line
         lesions = tuple(name.strip() for name in record["lesions"].split(";"))
@@ -153,7 +153,7 @@ def _names(path: Path, used: Iterable[str]) -> tuple[str, ...]:
     first_lines: dict[str, int] = {}
     for line, name in enumerate(names, 1):
         if not name:
-            raise InputError(f"{path}:{line}: an empty line; one name a line, the line number is the label index")
+            raise InputError(f"{path}:{line}: an empty line; write one name per line: its number is the label index")
         if ";" in name:
             raise InputError(f"{path}:{line}: ';' in the name {name!r}, which joins names in the manifest; rename it")
         if _has_control_character(name):
@@ -162,5 +162,5 @@ def _names(path: Path, used: Iterable[str]) -> tuple[str, ...]:
             raise InputError(f"{path}:{line}: {name!r} stands on line {first_lines[name]} too; keep one")
         first_lines[name] = line
     if not names:
-        raise InputError(f"{path}: empty; one name a line, or remove the file")
+        raise InputError(f"{path}: empty; write one name per line, or remove the file")
     return tuple(names)

@@ -89,8 +89,8 @@ def _together(description: Description) -> Section:
         [str(lesions), f"{n:,}", percent(n / labels.n_images)] for lesions, n in labels.lesions_per_image.items()
     ]
     mean = images.sum() / labels.n_images
-    notes = [f"{mean:.2f} lesions an image on average; {counted(labels.label_sets, 'different set')} of lesions."]
-    tables = [Table("Lesions an image", ["lesions", "images", "of all"], per_image, frozenset())]
+    notes = [f"{mean:.2f} lesions per image on average; {counted(labels.label_sets, 'different set')} of lesions."]
+    tables = [Table("Lesions per image", ["lesions", "images", "of all"], per_image, frozenset())]
     found = pairs(labels)
     rows = [
         [names[a], names[b], f"{both:,}", percent(both / images[a]), percent(both / images[b]), f"{lift:.2f}"]
@@ -138,7 +138,7 @@ def _groups(description: Description) -> Section:
     rows = [[text, f"{n:,}", percent(n / labels.n_groups)] for text, n in _binned(sizes)]
     largest = [[name, f"{n:,}", percent(n / labels.n_images)] for name, n in labels.largest_groups]
     tables = [
-        Table("Images a group", ["images", "groups", "of all"], rows, frozenset()),
+        Table("Images per group", ["images", "groups", "of all"], rows, frozenset()),
         Table("The largest groups", ["group", "images", "of all images"], largest),
     ]
     return Section("groups", "Groups", notes, tables)

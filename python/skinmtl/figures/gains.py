@@ -37,7 +37,7 @@ def gains_figure(names: Sequence[str], gains: np.ndarray, low: np.ndarray, high:
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("average precision of MTL less that of ResNet (right of 0: MTL is better)")
+    axes.set_xlabel("average precision of MTL minus that of ResNet (right of 0: MTL is better)")
     axes.set_title("Gain of MTL over ResNet, 95 % intervals\nfilled: the interval excludes 0", loc="left", fontsize=11)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
@@ -57,7 +57,7 @@ def gain_against_strength_figure(
         axes.plot([at, at], [start, end], color="0.82", linewidth=1.2, zorder=1)
     axes.plot(x, y, "o", color=BLUE, markersize=5, zorder=3)
     axes.set_xlabel("strength of the lesion-location correlation (bits)")
-    axes.set_ylabel("average precision of MTL less that of ResNet")
+    axes.set_ylabel("average precision of MTL minus that of ResNet")
     axes.set_title(f"Do lesions that depend on the location gain more?\n{note}", loc="left", fontsize=11)
     axes.margins(0.08, 0.1)
     for side in ("top", "right"):

@@ -75,7 +75,7 @@ def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, 
 def missing_text(experiment: Experiment) -> list[str]:
     """What the experiment should have and has not, a phrase a model."""
     lacking = [
-        f"no scores of {model} on {_folds_text(folds, experiment.folds)}"
+        f"no scores of {model} on {_folds_text(folds, experiment.folds).replace('all', 'any of the')}"
         for model, folds in experiment.missing().items()
     ]
     if not experiment.has_folds_csv:

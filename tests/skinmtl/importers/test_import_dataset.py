@@ -67,9 +67,11 @@ def test_an_import_from_download_to_folds(tool, downloaded, tmp_path):
     assert record["noticed"]["lesions_with_several_sites"] == {"PAT_1/8": ["ARM", "FACE"]}
     assert record["made_by"]["arguments"]["name"] == "pad-ufes-20"
 
-    folds, lmdb = done.stdout.splitlines()[-2:]
+    folds, lmdb, at_once = done.stdout.splitlines()[-3:]
     assert folds == f"next: tools/make_folds.py --manifest {out}/manifest.csv --out {out}/folds.csv"
     assert lmdb.startswith(f"then: tools/make_lmdb.py --manifest {out}/manifest.csv --images '{downloaded}' ")
+    assert at_once.startswith(f"or all at once: skinmtl run {out}/manifest.csv --images '{downloaded}' --out ")
+    assert "noticed: lesions with several sites (1)" in done.stdout
     folds = tool(
         "make_folds.py",
         "--manifest",

@@ -203,7 +203,7 @@ class TestIncomplete:
         for words in (
             "no scores of resnet50_mtl on fold 2 of the 3 folds",
             "no scores of resnet50_location on fold 0 of the 3 folds",
-            "no scores of alexnet_lesion on all 3 folds",
+            "no scores of alexnet_lesion on any of the 3 folds",
         ):
             assert words in top
             assert f"missing: {words}" in printed
