@@ -68,7 +68,7 @@ def summary(done: Refinement) -> str:
         ),
         f"- {_fates_in_words('lesions', done.lesions)}\n- {_fates_in_words('locations', done.sites)}\n"
         f"- images: {last.images:,} of {first.images:,} left{_reasons(done)}\n"
-        f"- fewest images allowed: {done.limits.lesion_images:,} a lesion, {done.limits.site_images:,} a location; "
+        f"- fewest images allowed: {done.limits.lesion_images:,} per lesion, {done.limits.site_images:,} per location; "
         f"a sublesion with more than {done.limits.keep_over:,} stays out of its family\n"
         f"- rounds of dropping until each label that was left had enough: {done.rounds}",
         _labels_now("lesion", done.lesions, first.lesions, last.lesions, done.manifest.lesion_names),
