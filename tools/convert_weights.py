@@ -46,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
         nargs=3,
         metavar=RGB,
         default=MEAN,
-        help="the mean that was subtracted from the model's pixels, which are from 0 to 1 (default: ImageNet's, 0.485 0.456 0.406)",
+        help="the mean that the model's pixels, of 0 to 1, had subtracted (default: ImageNet's, 0.485 0.456 0.406)",
     )
     parser.add_argument(
         "--rgb-std",
