@@ -64,7 +64,9 @@ class Parser(argparse.ArgumentParser):
             if of_values is not None:
                 value = value if equals else (rest.pop(0) if rest else "")
                 if value not in of_values:
-                    self.error(f"{name} {value}: not one of {', '.join(of_values)}; see {new} in --help")
+                    self.error(
+                        f"{name} {value or 'without a value'}: not one of {', '.join(of_values)}; see {new} in --help"
+                    )
                 instead = of_values[value]
             elif equals:
                 instead = [*instead[:-1], f"{instead[-1]}={value}"]

@@ -124,7 +124,8 @@ def find_folder(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
     folder = Path(args.images.pop(0))
     found = find_model(folder)
     if found is None:
-        parser.error(f"{folder} has no model: name a folder that has one first, or give --model-folder or --run")
+        what = "has no model" if folder.exists() else "is not there"
+        parser.error(f"{folder} {what}: name a folder with a model first, or give --model-folder or --run")
     if not args.images:
         parser.error(f"{folder} has the model; name images after it")
     print(f"{program()}: {found.line}", file=sys.stderr)

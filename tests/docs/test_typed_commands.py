@@ -57,7 +57,9 @@ def test_every_command_is_one_that_its_tool_takes():
     assert finished.returncode == 0, finished.stderr
     wrong = zip(TOOL_COMMANDS, json.loads(finished.stdout.splitlines()[-1]))
     told = [f"{c.page}:{c.number}: {said.strip().splitlines()[-1]}" for (c, _), said in wrong if said]
-    assert not [line for line in told if "has no model" not in line]  # predict looks for the folder that it is given
+    assert not [
+        line for line in told if "name a folder with a model" not in line
+    ]  # predict looks for the folder that it is given
 
 
 def test_every_page_has_commands_or_needs_none():

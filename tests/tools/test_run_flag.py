@@ -219,6 +219,6 @@ def test_the_net_is_named_once(name, always, net, tmp_path):
 def test_predict_takes_a_model_folder_or_a_run(tmp_path):
     lines = [["a.jpg"], ["a.jpg", "--run", "r", "--model-folder", "m"], ["a.jpg", "--model-folder", "m"]]
     lines[2] += ["--snapshot", "best"]
-    none = "a.jpg has no model: name a folder that has one first, or give --model-folder or --run"
+    none = "a.jpg is not there: name a folder with a model first, or give --model-folder or --run"
     said = [none, "give --model-folder or --run", "--snapshot goes with --run"]
     assert usage_errors("predict", lines, tmp_path) == said
