@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Render a small skin-like data set, images and labels, for the demo and for trying the other tools."""
+"""Renders a small skin-like data set, images and labels, for the demo and for trying the other tools."""
 
 import argparse
 from pathlib import Path

@@ -8,7 +8,7 @@ Interrupted or killed, the same command goes on from the last snapshots. OUT the
 
 OUT/report      the tables and figures, one page to read or print
 OUT/model       the model of the first fold, for skinmtl predict OUT PHOTO
-OUT/fold*       LMDBs, nets, trainings, scores and metrics
+OUT/fold*       LMDBs, nets, training runs, scores and metrics
 OUT/description, OUT/leakage.json, OUT/folds.csv    what the data are, what leaks, which image is in which fold
 OUT/config.yaml the whole configuration, for Snakemake too; OUT/logs has a file for each step
 """
@@ -58,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--preset",
         default="tiny",
         metavar="NAME",
-        help=f"nets, sizes and iterations: {', '.join(NAMES)}, or a YAML file of such (default %(default)s)",
+        help=f"nets, sizes and iterations: {', '.join(NAMES)}, or a YAML file of your own (default %(default)s)",
     )
     parser.add_argument(
         "--folds", type=folds, default=5, metavar="N|CSV", help="how many to make, or a CSV of given ones (default 5)"

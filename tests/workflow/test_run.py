@@ -97,7 +97,7 @@ def test_an_experiment_from_the_manifest_to_the_report(undisturbed, command):
         assert re.search(rf"\d:\d\d:\d\d  {stage} done, ", done)
     assert "0 of 40 test images have a sibling in training" in done
     assert re.search(
-        r"the first 20 iterations took [0-9.]+ m?i?n?s?.* on this machine; 1 training of 60 iterations takes about",
+        r"the first 20 iterations took [0-9.]+ m?i?n?s?.* on this machine; 1 training run of 60 iterations takes about",
         done,
     )
     assert re.findall(r"resnet50_lesion: test at iteration (\d+) of 60: error", done) == ["20", "40", "60"]

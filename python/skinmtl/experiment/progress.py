@@ -101,9 +101,9 @@ class Progress:
             iterations, seconds, most = first
             total = duration(seconds / iterations * most * self._trainings / self._at_once)
             trainings = (
-                f"1 training of {most} iterations takes"
+                f"1 training run of {most} iterations takes"
                 if self._trainings == 1
-                else f"{self._trainings} trainings of {most} iterations each, {self._at_once} at a time, take"
+                else f"{self._trainings} training runs of {most} iterations each, {self._at_once} at a time, take"
             )
             self._say(
                 f"{where}: the first {iterations} iterations took {seconds_text(seconds)} on this machine; "
