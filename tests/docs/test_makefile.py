@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,10 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 
 
 def made(*targets):
-    return subprocess.run(["make", *targets], cwd=str(ROOT), capture_output=True, text=True, check=True).stdout
+    """As from a terminal, also below `make test`, whose variables would have it tell the folders that it enters."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
+    done = subprocess.run(["make", *targets], cwd=str(ROOT), env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def test_bare_make_lists_every_target_and_makes_nothing():

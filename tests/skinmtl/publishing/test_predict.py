@@ -216,7 +216,7 @@ def test_wrong_usage(tmp_path):
         ["--model-folder", "m", "a.jpg", "--threshold", "1.5"],
         ["--model-folder", "m", "a.jpg", "--crops", "5"],
         ["--model-folder", "m", "a.jpg", "--crops", "1", "--attention", "d"],
-        ["--model-folder", "m", "a.jpg", "--precision", "bf16"],
+        ["--model-folder", "m", "a.jpg", "--engine", "caffe", "--precision", "bf16"],
     ]
     words = [
         *("IMAGE", "--model-folder", "give it once", "not a number from 0 to 1", "invalid choice"),
