@@ -48,7 +48,8 @@ class Table1:
     """`models` are those that have scores at all; `folds` those that each model's numbers are of.
 
     Where all models have some folds in common, all numbers are of those; otherwise each model's are of its own folds,
-    `comparable` is False and no best is named.
+    `comparable` is False and no best is named. `chance` has, of the images of the folds in common, what both mAPs are
+    without looking at an image, by name: the mean over the folds, and pooled.
     """
 
     models: tuple[str, ...]
@@ -57,6 +58,7 @@ class Table1:
     n_images: int
     rows: tuple[TableRow, ...]
     has_paper: bool
+    chance: dict[str, tuple[float | None, float | None]]
 
 
 def table1(experiment: Experiment, paper: PaperTable) -> Table1 | None:
@@ -89,7 +91,13 @@ def table1(experiment: Experiment, paper: PaperTable) -> Table1 | None:
         best_pooled = _best({model: cell.pooled for model, cell in cells.items()}, bool(common))
         rows.append(TableRow(name, positives[name] if is_lesion else None, cells, best_mean, best_pooled))
     has_paper = any(cell.paper is not None for row in rows[: len(names)] for cell in row.cells.values())
-    return Table1(models, folds, bool(common), n_images, tuple(rows), has_paper)
+    chance = {}
+    if common:
+        for name, key in ((MAP_CLASS, "chance_map_class"), (MAP_IMAGE, "chance_map_image")):
+            of_folds = {fold: figures[key] for fold, figures in by_fold[models[0]].items()}
+            cell = _cell(of_folds, pooled[models[0]][key], None)
+            chance[name] = cell.mean, cell.pooled
+    return Table1(models, folds, bool(common), n_images, tuple(rows), has_paper, chance)
 
 
 def _figure(figures: dict[str, Any], name: str, is_lesion: bool) -> float | None:

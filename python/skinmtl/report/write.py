@@ -33,7 +33,7 @@ from skinmtl.report.folder import KIND, RECORD, check_replaceable, list_of_files
 from skinmtl.report.page import Parts, page
 from skinmtl.report.paper import PaperTable, read_paper_table
 from skinmtl.report.runs import picture, runs
-from skinmtl.report.table1 import Table1, as_text, table1
+from skinmtl.report.table1 import Table1, as_text, table1, three
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,10 @@ def _table_notes(experiment: Experiment, table: Table1) -> list[str]:
     else:
         folds = table.folds[table.models[0]]
         notes.append(f"{table.n_images} images of {_folds_text(folds, experiment.folds)}.")
+        chance = [
+            f"{name} {three(mean)} over folds, {three(whole)} pooled" for name, (mean, whole) in table.chance.items()
+        ]
+        notes.append(f"Without looking at an image, by chance: {'; '.join(chance)}.")
         left_out = [
             f"{TITLES[m]}: {', '.join(str(f) for f in experiment.folds_of(m) if f not in folds)}"
             for m in table.models

@@ -22,6 +22,7 @@ from caffe_files.errors import InputError
 from skinmtl.report.folder import check_replaceable, new_report
 from skinmtl.report.paper import BUNDLED
 from skinmtl.report.write import Settings, write_report
+from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import read_scores, write_scores
 
 LESIONS = ["Nodule", "<script>alert(1)</script>", 'quoted "x" & co', "it's $x_1$ {{ 7*7 }}"]
@@ -122,6 +123,13 @@ class TestWholeReport:
         assert lines[6].startswith("mAP-class") and lines[7].startswith("mAP-image")
         assert lines[-1] == f"report: {whole.folder / 'the report' / 'index.html'}"
         assert "missing" not in done.stdout
+
+    def test_both_maps_are_beside_what_chance_would_reach(self, page, whole):
+        done, html = page
+        scores = [read_scores(whole.path / f"fold{fold}" / "resnet50_mtl" / "scores.npz") for fold in range(3)]
+        of_folds = [evaluate(each)["chance_map_class"] for each in scores]
+        expected = f"by chance: mAP-class {np.mean(of_folds):.3f} over folds, 0."
+        assert expected in done.stdout and expected in html
 
     def test_the_folder_has_the_tables_and_each_figure_twice(self, page, whole):
         there = {path.name for path in (whole.folder / "the report").iterdir()}
