@@ -15,8 +15,12 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 
 def made(*targets):
     """As from a terminal, also below `make test`, whose variables would have it tell the folders that it enters."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
-    done = subprocess.run(["make", *targets], cwd=str(ROOT), env=environment, capture_output=True, text=True, check=True)
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")
+    }
+    done = subprocess.run(
+        ["make", *targets], cwd=str(ROOT), env=environment, capture_output=True, text=True, check=True
+    )
     return done.stdout
 
 

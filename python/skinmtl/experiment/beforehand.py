@@ -1,7 +1,8 @@
-"""What is looked at before an experiment writes anything: its folder, its pretrained weights, and its GPU."""
+"""What is looked at before an experiment writes anything: its settings, its folder, its weights, and its GPU."""
 
 from __future__ import annotations
 
+import difflib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from caffe_files.errors import InputError
 from caffe_files.prototxt import read_caffemodel
 from skinmtl.experiment.child import LOCK
 from skinmtl.experiment.configuration import CONFIG, Configuration
+from skinmtl.experiment.places import WORKFLOW
 
 # builds the smallest net there, by the Python that has the engine; what is wrong is the last line of standard error
 PROBE = """
@@ -34,10 +36,12 @@ with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
 
 
 def check_beforehand(configuration: Configuration, python: Path) -> None:
-    """InputError where the folder is for something else, weights are none, or the engine in `python` has no such GPU.
+    """InputError where a setting is none of the workflow's, the folder is for something else, weights are none, or
+    the engine in `python` has no such GPU.
 
-    Otherwise the first training would find it, when all LMDBs are built.
+    Otherwise Snakemake would find it in words of its own, or the first training, when all LMDBs are built.
     """
+    _check_settings(configuration)
     _check_folder(configuration)
     for file in sorted({settings["weights"] for settings in _models(configuration) if "weights" in settings}):
         read_caffemodel(Path(file))
@@ -47,6 +51,25 @@ def check_beforehand(configuration: Configuration, python: Path) -> None:
 
 def _models(configuration: Configuration) -> list[dict[str, str]]:
     return list(configuration.values["models"].values())
+
+
+def _check_settings(configuration: Configuration) -> None:
+    """Everything but what a preset says has been checked by now."""
+    import yaml  # only here: both come with Snakemake
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    schema = yaml.safe_load((WORKFLOW / "config.schema.yaml").read_text(encoding="utf-8"))
+    error = best_match(Draft202012Validator(schema).iter_errors(configuration.values))
+    if error is None:
+        return
+    where = ".".join(map(str, error.absolute_path))
+    wrong = f"{where}: {error.message}" if where else error.message
+    if error.validator == "additionalProperties":
+        name = min(str(name) for name in set(error.instance) - set(error.schema["properties"]))
+        near = difflib.get_close_matches(name, error.schema["properties"], 1)
+        wrong = f"{where}{'.' if where else ''}{name} is no setting" + (f" ({near[0]!r} is near)" if near else "")
+    raise InputError(f"--preset {configuration.preset.name}: {wrong}; correct it")
 
 
 def _check_folder(configuration: Configuration) -> None:

@@ -1,4 +1,4 @@
-"""What an experiment refuses before it writes anything: a folder for something else, no weights, no such GPU."""
+"""What an experiment refuses before it writes: wrong settings, a folder for something else, no weights, no such GPU."""
 
 from __future__ import annotations
 
@@ -34,6 +34,24 @@ def checked(make_dataset, tmp_path):
 
 def holds(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("short_sidee: 73", r"short_sidee is no setting \('short_side' is near\); correct it$"),
+        ("short_side: tall", r"short_side: 'tall' is not of type 'integer'; correct it$"),
+        ("models: {resnet50_mtl: {solver: solvers/tiny_mtl.prototxt, nett: x}}", r"models\.resnet50_mtl\.nett is no"),
+        ("models: {resnet101: {solver: solvers/tiny_mtl.prototxt}}", r"resnet101"),
+    ],
+)
+def test_a_mistyped_setting_of_a_preset_is_named(checked, tmp_path, line, words):
+    preset = tmp_path / "mine.yaml"
+    models = "" if line.startswith("models") else "models: {resnet50_mtl: {solver: solvers/tiny_mtl.prototxt}}"
+    preset.write_text(f"{line}\n{models}\n")
+    with pytest.raises(InputError, match=words):
+        checked(preset=str(preset))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_new_folder_and_an_empty_one_will_do(checked, tmp_path):
