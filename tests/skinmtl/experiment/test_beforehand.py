@@ -13,7 +13,7 @@ from caffe_files.schema import caffe_messages
 from skinmtl.experiment.beforehand import check_beforehand
 from skinmtl.experiment.configuration import Request, configure, write
 
-pytest.importorskip("yaml", reason="presets are YAML, which comes with Snakemake: make .venv/ready")
+pytest.importorskip("jsonschema", reason="it comes with Snakemake, as YAML does: make .venv/ready")
 PYTHON = Path(sys.executable).parent
 
 
