@@ -23,7 +23,7 @@ GRACE = 120  # seconds from SIGTERM to SIGKILL: the last iteration and a snapsho
 
 
 def main() -> int:
-    """The command's status, or 143 where it was stopped."""
+    """The command's status, as a shell has it: 128 and the signal's number where one has ended it."""
     out, command = sys.argv[1], sys.argv[2:]
     stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=dict(os.environ, **{MARK: out}))
@@ -34,7 +34,7 @@ def main() -> int:
             end_all(out, child)
             return 128 + signal.SIGTERM
     end_all(out)
-    return child.returncode
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 def end_all(out: str, child: subprocess.Popen[bytes] | None = None, grace: float = GRACE) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -120,8 +121,12 @@ def _run(configuration: Configuration, jobs: list[Job], cores: int, lock: int, t
         child.stop()
     if progress.failures:
         raise InputError("\n".join(progress.failures))
-    if child.status():
-        raise InputError(f"Snakemake ended with status {child.status()}: {last_line(log)} (all of it: {log})")
+    status = child.status() or 0
+    if status < 0 or status > 128:  # of the guard itself, or as the guard tells it
+        killed_by = signal.Signals(-status if status < 0 else status - 128).name
+        raise InputError(f"Snakemake was ended by {killed_by}; the same command goes on")
+    if status:
+        raise InputError(f"Snakemake ended with status {status}: {last_line(log)} (all of it: {log})")
 
 
 def result_lines(configuration: Configuration, python: Path) -> list[str]:
@@ -131,6 +136,7 @@ def result_lines(configuration: Configuration, python: Path) -> list[str]:
     out = shlex.quote(str(configuration.shown_out))
     return [
         *figures_table(configuration.out, configuration.folds, (*models, *ensemble)),
+        "all of it with the last weights of each training run, final.caffemodel",
         f"report: {configuration.shown_out / 'report' / 'index.html'}",
         f"model of fold {configuration.folds[0]}: {_skinmtl(python)} predict {out} PHOTO",
     ]

@@ -1,7 +1,7 @@
 """What a training says, as text. Nothing here prints.
 
-Lines that begin with TEST are the tests, those with AT say in between how far the training is: other programs may pick
-them out by these words.
+Lines that begin with TEST are the tests, those with AT say in between how far the training is, that with BEST how the
+last weights compare with the best ones: other programs may pick them out by these words.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skinmtl.training.schedule import Schedule
 
 FEW_IMAGES, FEW_GROUPS = 30, 10  # below which a validation set is called small: our choice
-TEST, AT = "test at iteration", "at iteration"
+TEST, AT, BEST = "test at iteration", "at iteration", "best.caffemodel"
 FIGURES = {"map_class": "mAP-class", "map_image": "mAP-image", "location_top1": "top-1"}
 ERROR_OF = {"lesion": "map_image", "location": "location_top1"}  # a head's part in the error: validation.watched_error
 # what --watch names -> what its error is called
@@ -97,8 +97,8 @@ def closing_line(watch: str, best: Mapping[str, Any], last: float, iteration: in
     """How the last weights compare with the best; `last` is the error at the last iteration."""
     words = WATCHED_WORDS[watch]
     if best["iteration"] == iteration:
-        return f"best.caffemodel and final.caffemodel are the same: {words} {_best(best)}"
-    return f"best.caffemodel: {words} {_best(best)}; final.caffemodel: {words} {last:.3f} at iteration {iteration}"
+        return f"{BEST} and final.caffemodel are the same: {words} {_best(best)}"
+    return f"{BEST}: {words} {_best(best)}; final.caffemodel: {words} {last:.3f} at iteration {iteration}"
 
 
 def duration(seconds: float) -> str:

@@ -63,6 +63,10 @@ def wait_for(what, seconds=30):
         time.sleep(0.02)
 
 
+def test_a_command_that_a_signal_ended_has_a_status_as_in_a_shell(start):
+    assert start("kill -9 $$").communicate(timeout=30)[0] == "begun\nstatus 137\n"
+
+
 def test_a_command_that_ends_by_itself_has_its_status_told_and_its_output_kept(start, tmp_path):
     process = start("echo said; exit 3")
     assert process.communicate(timeout=30)[0] == "begun\nstatus 3\n"

@@ -42,8 +42,9 @@ def test_tests_and_changes_of_the_rate_are_news_and_told_once(training):
     training("images: 5 to train on", TEST, "at iteration 60 of 100: training loss lesion 2", RATE)
     assert watched.news() == [TEST, RATE]
     assert watched.news() == []
-    training(TEST.replace("50", "100"))
-    assert watched.news() == [TEST.replace("50", "100")]
+    compared = "best.caffemodel: error 0.4 at iteration 50; final.caffemodel: error 0.5 at iteration 100"
+    training(TEST.replace("50", "100"), compared)
+    assert watched.news() == [TEST.replace("50", "100"), compared]
 
 
 def test_a_line_that_is_being_written_waits(training):
