@@ -5,6 +5,8 @@ usage: docs/make_commands.py [--check]      --check: write nothing; exit 1 where
 """
 
 import argparse
+import html
+import re
 import sys
 from pathlib import Path
 from typing import Dict, Iterable, List
@@ -118,7 +120,15 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterable[str]:
 
 
 def row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(cell, cells)) + " |"
+
+
+def cell(words: str) -> str:
+    """A bar would end the cell. In code the site's Markdown would show the backslash before one: HTML serves both."""
+    if "|" in words and re.fullmatch("`[^`]*`", words):
+        words = f"<code>{html.escape(words[1:-1])}</code>"
+        return words.replace("|", "&#124;")
+    return words.replace("|", "\\|")
 
 
 def text(words: str) -> str:
