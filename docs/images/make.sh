@@ -5,6 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 demo=work/demo
+experiment=work/experiment
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -27,7 +28,7 @@ docs/images/compose.py --images $demo/data/images --row "$scratch/row.png" --out
 if command -v chromium >/dev/null; then
     chromium --headless --no-sandbox --disable-gpu --disable-background-networking --user-data-dir="$scratch/chromium" \
         --hide-scrollbars --window-size=1300,1130 --screenshot="$scratch/report.png" \
-        "file://$PWD/work/experiment/report/index.html" 2>/dev/null
+        "file://$PWD/$experiment/report/index.html" 2>/dev/null
     docs/images/compose.py --row "$scratch/report.png" --out docs/images/report.jpg
 else
     echo "make.sh: report.jpg is left as it is: there is no chromium to show the report" >&2
