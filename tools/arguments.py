@@ -88,6 +88,24 @@ def engine_of(args: argparse.Namespace) -> Engine:
     return Engine(args.engine, args.gpu, args.precision)
 
 
+def add_workers_argument(parser: argparse._ActionsContainer) -> None:
+    """--workers, for tools that read images in processes of their own."""
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=positive,
+        default=usable_cores(),
+        help="processes that read images (default: one per core)",
+    )
+
+
+def add_batch_size_argument(parser: argparse._ActionsContainer) -> None:
+    """--batch-size, for tools that run a net."""
+    parser.add_argument(
+        "--batch-size", metavar="N", type=positive, default=10, help="crops per forward pass (default %(default)s)"
+    )
+
+
 def add_near_duplicate_arguments(parser: argparse.ArgumentParser, distance: int, correlation: float) -> None:
     """--images, --near-duplicates, --least-correlation and --workers, with what is usual for the middle two."""
     parser.add_argument("--images", type=Path, metavar="DIR", help="where the images are; for --near-duplicates")
@@ -109,13 +127,7 @@ def add_near_duplicate_arguments(parser: argparse.ArgumentParser, distance: int,
         help="of the grey images, shrunk to 32 x 32, for them to be near-duplicates (default %(default)s; less finds "
         "more crops, -1 believes the hashes alone)",
     )
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=positive,
-        default=usable_cores(),
-        help="processes that read images (default: one per core)",
-    )
+    add_workers_argument(parser)
 
 
 def check_near_duplicate_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

@@ -14,9 +14,9 @@ Every image file is read whole and decoded: one that is missing or damaged is li
 import argparse
 from pathlib import Path
 
-from arguments import add_manifest_argument
+from arguments import add_manifest_argument, add_workers_argument
 from caffe_files.errors import InputError
-from cli import new_parser, not_negative, positive, run, seed, usable_cores
+from cli import new_parser, not_negative, run, seed
 from parsing import renamed, renamed_positional
 from skinmtl.description.page import short_text
 from skinmtl.description.sheets import MOST_TILES
@@ -44,9 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", metavar="S", type=seed, default=1, help="of the choice of these images (default %(default)s)"
     )
-    parser.add_argument(
-        "--workers", metavar="N", type=positive, default=usable_cores(), help="processes (default: one per core)"
-    )
+    add_workers_argument(parser)
     parser.add_argument(
         "--fail-if-unusable",
         action="store_true",

@@ -4,8 +4,8 @@
 import argparse
 from pathlib import Path
 
-from arguments import add_data_arguments, add_fold_arguments, check_fold_arguments
-from cli import new_parser, positive, run, seed, usable_cores
+from arguments import add_data_arguments, add_fold_arguments, add_workers_argument, check_fold_arguments
+from cli import new_parser, positive, run, seed
 from skinmtl.data.folds import select
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
@@ -31,9 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--copies", metavar="N", type=positive, default=1, help="records per image, with --jitter (default 1)"
     )
     parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of order and jitter (default %(default)s)")
-    parser.add_argument(
-        "--workers", metavar="N", type=positive, default=usable_cores(), help="processes (default: one per core)"
-    )
+    add_workers_argument(parser)
     return parser
 
 

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from arguments import add_engine_arguments, engine_of
-from cli import finite, positive, program, usable_cores
+from arguments import add_batch_size_argument, add_engine_arguments, add_workers_argument, engine_of
+from cli import finite, positive, program
 from skinmtl.engines.snapshot import SHORT_SIDE, differences_from_net, mean_of, short_side_of
 from skinmtl.scores.crops import CROPS
 from skinmtl.scores.forward import Protocol
@@ -60,17 +60,9 @@ def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
     """How images are read and run, for tools that run a net: the fields of scores.forward.Protocol."""
     group = parser.add_argument_group("how the net is run")
     add_net_json_arguments(group)
-    group.add_argument(
-        "--batch-size", metavar="N", type=positive, default=10, help="crops per forward pass (default %(default)s)"
-    )
+    add_batch_size_argument(group)
     add_engine_arguments(group)
-    group.add_argument(
-        "--workers",
-        metavar="N",
-        type=positive,
-        default=usable_cores(),
-        help="processes that read images (default: one per core)",
-    )
+    add_workers_argument(group)
 
 
 def add_net_json_arguments(parser: argparse._ActionsContainer, first: str = "") -> None:

@@ -18,10 +18,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, Optional
 
-from arguments import add_engine_arguments, check_engine_arguments, engine_of, usual_engine
+from arguments import (
+    add_batch_size_argument,
+    add_engine_arguments,
+    add_workers_argument,
+    check_engine_arguments,
+    engine_of,
+    usual_engine,
+)
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
-from cli import finite, new_parser, positive, program, refuse_overwriting, run, usable_cores
+from cli import finite, new_parser, program, refuse_overwriting, run
 from net_arguments import add_run_arguments, net_of
 from parsing import renamed
 from skinmtl.publishing.model_folder import read_model_folder
@@ -85,17 +92,9 @@ def make_parser() -> argparse.ArgumentParser:
         default=CROPS,
         help="crops per image whose probabilities are averaged; 1: the centre alone (default %(default)s)",
     )
-    parser.add_argument(
-        "--batch-size", metavar="N", type=positive, default=10, help="crops per forward pass (default %(default)s)"
-    )
+    add_batch_size_argument(parser)
     add_engine_arguments(parser, default=None)
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=positive,
-        default=usable_cores(),
-        help="processes that read images (default: one per core)",
-    )
+    add_workers_argument(parser)
     return parser
 
 
