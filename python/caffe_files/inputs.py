@@ -1,0 +1,32 @@
+"""What a reader opens must be a file: a pipe or a device would keep it waiting, or never end."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Union
+
+from caffe_files.errors import InputError
+
+KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def regular_file(path: Union[str, Path]) -> Path:
+    """The path, to be opened next. InputError where a pipe, a socket or a device is there.
+
+    What is missing, and a folder, are left to the reader, whose own words for them are better.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # the second: a path that no path can be
+        return path
+    for is_kind, name in KINDS:
+        if is_kind(mode):
+            raise InputError(f"{path}: is {name}, which has no end that is known; copy what it gives to a file first")
+    return path
