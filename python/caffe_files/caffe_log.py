@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from caffe_files.outputs import new_file
 
 PREFIX = re.compile(r"^[IWEF]\d{4,8} [\d:.]+ +\d+ [^\]]*\] ?")
@@ -53,7 +54,7 @@ def read_caffe_log(path: Path) -> CaffeLog:
     line tells of an iteration.
     """
     try:
-        text = path.read_bytes().decode("utf-8", errors="replace")
+        text = regular_file(path).read_bytes().decode("utf-8", errors="replace")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from None
     lines = text.split("\n")

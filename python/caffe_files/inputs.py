@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import Union
 
 from caffe_files.errors import InputError
 
@@ -16,7 +15,7 @@ KINDS = (
 )
 
 
-def regular_file(path: Union[str, Path]) -> Path:
+def regular_file(path: str | Path) -> Path:
     """The path, to be opened next. InputError where a pipe, a socket or a device is there.
 
     What is missing, and a folder, are left to the reader, whose own words for them are better.

@@ -12,6 +12,7 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from caffe_files.schema import caffe_messages
 from caffe_files.unknown_fields import unknown_field
 from caffe_files.upgrade import upgrade_solver, upgraded_net
@@ -37,7 +38,7 @@ def read_solver(path: Path) -> Message:
 
 def _parse(path: Path, message: Message, otherwise: str, settings: dict[str, bool]) -> None:
     try:
-        text_format.Parse(Path(path).read_text(encoding="utf-8"), message, **settings)
+        text_format.Parse(regular_file(path).read_text(encoding="utf-8"), message, **settings)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (text_format.ParseError, UnicodeDecodeError) as error:
@@ -91,7 +92,7 @@ def _read(path: Path, kind: str, otherwise: str) -> tuple[Message, bytes]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what protobuf has to say of a damaged file is said below
-            raw = Path(path).read_bytes()
+            raw = regular_file(path).read_bytes()
             message.ParseFromString(raw)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None

@@ -13,6 +13,7 @@ import lmdb
 import numpy
 
 import skinmtl
+from caffe_files.inputs import regular_file
 
 
 def made_by(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def _plain(value: Any) -> Any:
 def sha256(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
-    with open(str(path), "rb") as file:
+    with open(str(regular_file(path)), "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()

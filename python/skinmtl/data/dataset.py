@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 
 LMDB_NAMES = ("image_lmdb", "lesion_lmdb", "location_lmdb")
 NEEDED = {
@@ -25,7 +26,7 @@ def read_summary(out: Path) -> dict[str, Any]:
     """What dataset.json says; a folder without one was not made by make_lmdb.py, or was not finished."""
     path = Path(out) / "dataset.json"
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = json.loads(regular_file(path).read_text(encoding="utf-8"))
     except OSError:
         raise InputError(f"{path}: missing; {out} is no data set that make_lmdb.py finished") from None
     except ValueError:

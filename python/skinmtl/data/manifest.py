@@ -10,6 +10,7 @@ from typing import Iterable, Iterator, Mapping
 import numpy as np
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from skinmtl.data.table import read_csv, undecodable_line, write_csv
 
 COLUMNS = ("image", "lesions", "location")
@@ -142,7 +143,7 @@ def _names(path: Path, used: Iterable[str]) -> tuple[str, ...]:
     if not path.exists():
         return tuple(sorted(set(used)))
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular_file(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}:{undecodable_line(path)}: not UTF-8; save the file as UTF-8") from None
     except OSError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator, Sequence
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 
 
 def read_csv(
@@ -23,7 +24,7 @@ def read_csv(
     name = encoding or "utf-8"
     codec = text_codec(name)
     try:
-        with open(str(path), encoding=codec, newline="") as file:
+        with open(str(regular_file(path)), encoding=codec, newline="") as file:
             reader = csv.reader(file, strict=True, delimiter=delimiter)
             header = [name.strip() for name in next(reader, [])]
             _check_header(path, header, columns, delimiter)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from caffe_files.outputs import disk_errors, new_file
 from skinmtl.data.folds import read_folds
 from skinmtl.data.manifest import Manifest, read_manifest
@@ -166,7 +167,7 @@ def _flags_for(weights: Path) -> str:
     """The flags of the net that converted weights belong in, as convert_weights.py wrote them down beside."""
     record = weights.with_name(weights.name + ".json")
     try:
-        net = json.loads(record.read_text(encoding="utf-8")).get("net")
+        net = json.loads(regular_file(record).read_text(encoding="utf-8")).get("net")
         return Preprocessing(**net).flags if net else ""
     except FileNotFoundError:
         return ""
@@ -180,7 +181,7 @@ def differences(configuration: Configuration) -> list[str]:
 
     path = configuration.out / CONFIG
     try:
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        before = yaml.safe_load(regular_file(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     except (OSError, ValueError, yaml.YAMLError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from skinmtl.experiment.places import PRESETS, SHARED
 
 NAMES = ("demo", "tiny", "resnet50")
@@ -37,7 +38,7 @@ def read_preset(name: str) -> Preset:
 
     path = PRESETS / f"{name}.yaml" if name in NAMES else Path(name)
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        said = yaml.safe_load(regular_file(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); name one of {', '.join(NAMES)}, or a file"

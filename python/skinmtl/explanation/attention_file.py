@@ -27,6 +27,7 @@ from typing import Any, Iterator, Sequence
 import numpy as np
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 
 HEADS = ("lesion", "location")
 REMEDY = "make it again with tools/attend.py"
@@ -89,7 +90,7 @@ class AttentionFile:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         try:
-            self._archive = zipfile.ZipFile(str(path))
+            self._archive = zipfile.ZipFile(str(regular_file(path)))
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be read ({error.strerror or error}); name a folder of attend.py"

@@ -16,6 +16,7 @@ from typing import IO, Any, Callable
 import numpy as np
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from caffe_files.outputs import new_file
 from skinmtl.explanation.neighbours import LARGEST
 
@@ -63,7 +64,7 @@ def write_features(path: Path, features: Features) -> None:
 def read_features(path: Path) -> Features:
     """Reads and checks a features file. InputError names the file, the array and the row at fault."""
     try:
-        with open(str(path), "rb") as file:
+        with open(str(regular_file(path)), "rb") as file:
             arrays = _load(path, file)
     except OSError as error:
         reason = error.strerror or error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from skinmtl.common.provenance import sha256
 from skinmtl.data.table import read_csv, text_codec
 from skinmtl.importers.files import Files
@@ -68,7 +69,7 @@ class Source:
     def header(self, path: Path, delimiter: str = ",") -> list[str]:
         """The names of a table's columns."""
         try:
-            with open(str(path), encoding=text_codec(self.encoding), newline="") as file:
+            with open(str(regular_file(path)), encoding=text_codec(self.encoding), newline="") as file:
                 return [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
         except (OSError, UnicodeError, LookupError, csv.Error):
             return []  # `read` says what is wrong

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 
 NET_FILE = "net.json"
 FORMAT = "skinmtl net, version 1"
@@ -70,7 +71,7 @@ def differs(made: str, path: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular_file(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

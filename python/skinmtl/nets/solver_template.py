@@ -10,6 +10,7 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from caffe_files.prototxt import read_solver
 from caffe_files.schema import caffe_messages
 from caffe_files.upgrade import upgrade_solver
@@ -38,7 +39,7 @@ def filled_solver(template: Path, folder: Path, options: NetOptions, test_iter: 
         "snapshot_prefix": _quoted(folder / options.net_name),
     }
     behind = {"test_iter": f"  # x {batch} = the {test_iter * batch} test images"}
-    text = template.read_text(encoding="utf-8")
+    text = regular_file(template).read_text(encoding="utf-8")
     left = dict(values)
 
     def fill(token: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from skinmtl.pretrained.safetensors_file import LENGTH, read_safetensors
 
 # where training scripts keep the weights; timm and torchvision's own script average them too, and then mean those
@@ -33,7 +34,7 @@ class Checkpoint(NamedTuple):
 def read_checkpoint(path: Path) -> Checkpoint:
     """Reads the weights of a file. InputError where it is no checkpoint, is cut short or holds code."""
     try:
-        with open(str(path), "rb") as file:
+        with open(str(regular_file(path)), "rb") as file:
             start = file.read(LENGTH + 1)
         if start[LENGTH:] == b"{":
             return _named(path, Checkpoint(read_safetensors(path), ""))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from caffe_files.outputs import disk_errors, new_file
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by
@@ -110,7 +111,7 @@ def _layers_fault(path: Path) -> str:
 def _digests(path: Path) -> dict[str, str]:
     digests = {name: hashlib.new(name) for name in ("sha1", "sha256")}
     try:
-        with open(str(path), "rb") as file:
+        with open(str(regular_file(path)), "rb") as file:
             for block in iter(lambda: file.read(1 << 20), b""):
                 for digest in digests.values():
                     digest.update(block)

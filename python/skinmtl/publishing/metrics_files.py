@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from skinmtl.common.provenance import sha256
 
 FIGURES = {
@@ -52,7 +53,7 @@ def read_metrics(paths: Sequence[Path], weights: Path) -> list[Metrics]:
     found = []
     for path in paths:
         try:
-            figures = json.loads(path.read_text(encoding="utf-8"))
+            figures = json.loads(regular_file(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); check --metrics") from None
         except (ValueError, RecursionError):

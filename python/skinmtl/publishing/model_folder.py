@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import sha256
 from skinmtl.data.image_size import MAX_PIXELS
@@ -112,7 +113,7 @@ def check_widths(snapshot: Snapshot, labels: dict[str, list[str]], sources: dict
 def read_labels(path: Path) -> list[str]:
     """Names, one a line. InputError where a line is empty, there twice or would do something to a terminal."""
     try:
-        names = path.read_text(encoding="utf-8").split("\n")
+        names = regular_file(path).read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         raise InputError(f"{path}: missing; {REMEDY}") from None
     except OSError as error:
@@ -140,7 +141,7 @@ def write_labels(path: Path, names: Sequence[str]) -> None:
 
 def _read_record(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(regular_file(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: missing; {path.parent} is no model folder of export.py") from None
     except OSError as error:

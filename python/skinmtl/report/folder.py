@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Iterator
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from caffe_files.outputs import LOCK_NAME, disk_errors, new_folder
 
 RECORD = "report.json"
@@ -55,7 +56,7 @@ def check_replaceable(target: Path) -> None:
     if target.is_symlink() or not target.is_dir():
         raise InputError(f"{target}: is there and is no folder; {remedy}")
     try:
-        record = json.loads((target / RECORD).read_text(encoding="utf-8"))
+        record = json.loads(regular_file(target / RECORD).read_text(encoding="utf-8"))
         listed = set(record["files"]) if record["kind"] == KIND else None
     except (OSError, ValueError, KeyError, TypeError):
         listed = None

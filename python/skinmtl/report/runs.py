@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator
 
+from caffe_files.inputs import regular_file
 from skinmtl.common.provenance import sha256
 from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment, scores_path
 
@@ -53,7 +54,7 @@ def runs(experiment: Experiment) -> list[Run]:
 def picture(path: Path) -> str | None:
     """A PNG as a data URI; None where there is none, or where the file is no PNG."""
     try:
-        data = path.read_bytes()
+        data = regular_file(path).read_bytes()
     except OSError:
         return None
     return "data:image/png;base64," + base64.b64encode(data).decode("ascii") if data.startswith(PNG) else None
@@ -96,7 +97,7 @@ def _run(experiment: Experiment, model: str, fold: int) -> Run:
 
 def _json(path: Path) -> Any | None:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(regular_file(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
 
@@ -105,7 +106,7 @@ def _last_line(path: Path) -> dict[str, str]:
     """Column -> value of a CSV's last line; empty where there is none. A cut line has fewer columns."""
     last: dict[str, str] = {}
     try:
-        with open(str(path), encoding="utf-8", newline="") as file:
+        with open(str(regular_file(path)), encoding="utf-8", newline="") as file:
             for record in csv.DictReader(file):
                 last = {name: value for name, value in record.items() if name and isinstance(value, str)}
     except (OSError, UnicodeDecodeError, csv.Error):

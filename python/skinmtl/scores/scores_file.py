@@ -16,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from caffe_files.outputs import new_file
 
 HEADS = ("lesion", "location")
@@ -54,7 +55,7 @@ def read_scores(path: Path) -> Scores:
     """Reads and checks a scores file. InputError names the file, the array and the record at fault."""
     path = Path(path)
     try:
-        with open(str(path), "rb") as file:
+        with open(str(regular_file(path)), "rb") as file:
             arrays = _load(path, file)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); name a file of tools/score.py") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Mapping
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from caffe_files.outputs import disk_errors, new_file
 
 COLUMNS = (
@@ -78,7 +79,7 @@ def _cell(name: str, value: float | None) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return regular_file(path).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except UnicodeDecodeError:

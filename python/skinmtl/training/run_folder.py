@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from caffe_files.outputs import disk_errors, new_file
 from skinmtl.common.json_file import write_json
 from skinmtl.layers.settings import without_pace
@@ -76,7 +77,7 @@ class RunFolder:
     def read_args(self) -> dict[str, Any]:
         """What args.json holds."""
         try:
-            record = json.loads(self.args.read_text(encoding="utf-8"))
+            record = json.loads(regular_file(self.args).read_text(encoding="utf-8"))
             if isinstance(record["settings"], dict) and isinstance(record["sha256"], dict):
                 record["settings"] = {**BEFORE, **record["settings"]}
                 return record

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from caffe_files.inputs import regular_file
 from caffe_files.outputs import new_file
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import sha256
@@ -101,7 +102,7 @@ def to_disk(path: Path) -> None:
 def _whole(path: Path) -> Snapshot | None:
     stem = path.with_name(path.name[: -len(RECORD)])
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(regular_file(path).read_text(encoding="utf-8"))
         for suffix, expected in record["files"].items():
             file = _with(stem, suffix)
             if file.stat().st_size != expected["size"] or sha256(file) != expected["sha256"]:
