@@ -41,6 +41,8 @@ def main() -> None:
         f"{args.out}: {checked.n_records} records of {checked.n_images} images aligned, labels equal to the manifest, "
         f"{checked.n_compared} images equal to their sources"
     )
+    if not checked.has_digests:
+        print(f"{args.out}: dataset.json, of an older make_lmdb.py, has no digests of the records to hold them against")
 
 
 if __name__ == "__main__":

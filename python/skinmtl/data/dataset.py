@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
+from skinmtl.common.json_file import read_json
 
 LMDB_NAMES = ("image_lmdb", "lesion_lmdb", "location_lmdb")
-NEEDED = {
-    "n_images": int,
-    "n_records": int,
-    "copies": int,
-    "short_side": list,
-    "lesion_names": list,
-    "location_names": list,
-    "manifest": str,
-    "images": str,
-}
+REMEDY = "build the LMDBs again"
+# what is said of each LMDB: lmdb_digest.py
+OF_LMDB = {"records": int, "sha256": str, "sample_sha256": str, "bytes": int, "pages": int, "last_transaction": int}
 
 
 def read_summary(out: Path) -> dict[str, Any]:
     """What dataset.json says; a folder without one was not made by make_lmdb.py, or was not finished."""
     path = Path(out) / "dataset.json"
-    try:
-        summary = json.loads(regular_file(path).read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(f"{path}: missing; {out} is no data set that make_lmdb.py finished") from None
-    except ValueError:
-        raise InputError(f"{path}: not JSON; build the LMDBs again") from None
-    for name, kind in NEEDED.items():
-        if not (isinstance(summary, dict) and isinstance(summary.get(name), kind)):
-            raise InputError(f"{path}: no {name!r}, or none of the right kind; build the LMDBs again")
+    if not path.exists():
+        raise InputError(f"{path}: missing; {out} is no data set that make_lmdb.py finished")
+    summary = read_json(path, REMEDY)
+    for name, is_sound in _SOUND.items():
+        if not is_sound(summary.get(name)):
+            raise InputError(f"{path}: no {name!r}, or none of the right kind; {REMEDY}")
+    for name, is_sound in _NEWER.items():
+        if name in summary and not is_sound(summary[name]):
+            raise InputError(f"{path}: {name!r} is of another kind; {REMEDY}")
     return summary
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and value >= 0  # True is no number
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
+
+
+def _sides(value: Any) -> bool:
+    return isinstance(value, list) and list(map(_count, value)) == [True] * 2
+
+
+def _digests(value: Any) -> bool:
+    """Of all LMDBs, or of none."""
+    return (
+        isinstance(value, dict)
+        and set(LMDB_NAMES) <= set(value)
+        and all(
+            isinstance(of_one, dict) and all(type(of_one.get(name)) is kind for name, kind in OF_LMDB.items())
+            for of_one in value.values()
+        )
+    )
+
+
+_SOUND = {
+    "n_images": _count,
+    "n_records": _count,
+    "copies": _count,
+    "short_side": _sides,
+    "lesion_names": _names,
+    "location_names": _names,
+    "manifest": _text,
+    "images": _text,
+}
+_NEWER = {"lmdbs": _digests, "records_sha256": _text}  # not in those of older versions

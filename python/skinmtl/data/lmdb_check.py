@@ -17,8 +17,10 @@ from tqdm import tqdm
 from caffe_files.errors import InputError
 from caffe_files.lmdb_open import open_lmdb
 from caffe_files.schema import caffe_messages
+from skinmtl.common.provenance import sha256
 from skinmtl.data import images
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
+from skinmtl.data.lmdb_digest import RecordsDigest, another
 from skinmtl.data.manifest import Manifest, Row, read_manifest
 from skinmtl.data.table import read_csv
 
@@ -28,11 +30,13 @@ LARGEST_MEAN_DIFFERENCE = 8.0
 
 @dataclass(frozen=True)
 class Checked:
-    """What was checked: records, images, and how many records were compared with their source files."""
+    """What was checked: records, images, how many records were compared with their source files, and whether all were
+    held against the digests in dataset.json, which older ones lack."""
 
     n_records: int
     n_images: int
     n_compared: int
+    has_digests: bool
 
 
 def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: Path | None, compare: int) -> Checked:
@@ -40,8 +44,9 @@ def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: 
 
     Checked: the three have equal keys, as many as dataset.json says; every image decodes to three channels and is at
     least `crop` a side; lesion vectors are 0/1 of length P, locations below Q, both equal to the manifest's; every
-    image has its number of copies. `compare` records, evenly spread, are held against their source files. Manifest
-    and image folder are where dataset.json says, unless given.
+    image has its number of copies; all records are those that were written, by the digests in dataset.json. `compare`
+    records, evenly spread, are held against their source files. Manifest and image folder are where dataset.json says,
+    unless given.
     """
     out = Path(out)
     summary = read_summary(out)
@@ -53,7 +58,8 @@ def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: 
         raise InputError(f"{out / 'records.csv'}: {len(listed)} records, dataset.json says {summary['n_records']}")
     sources = (image_folder or _recorded(out, summary, "images")) if compare else None
     compared = set(np.linspace(0, len(listed) - 1, min(compare, len(listed))).astype(int).tolist())
-    for number, (record, datums) in enumerate(zip(listed, _aligned_datums(out, listed))):
+    digests = {name: RecordsDigest() for name in LMDB_NAMES}
+    for number, (record, datums) in enumerate(zip(listed, _aligned_datums(out, listed, digests))):
         where = f"{out}: record {record['key']}"
         if record["image"] not in rows:
             raise InputError(f"{where}: {record['image']!r} is not in {manifest.path}; build from this manifest")
@@ -66,7 +72,20 @@ def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: 
                 raise InputError(f"{out / 'records.csv'}: short_side {record['short_side']!r}; build the LMDBs again")
             _compare(where, pixels, sources / row.image, int(record["short_side"]))
     _check_copies(out, Counter(record["image"] for record in listed), summary)
-    return Checked(len(listed), summary["n_images"], len(compared))
+    return Checked(len(listed), summary["n_images"], len(compared), _check_digests(out, summary, digests))
+
+
+def _check_digests(out: Path, summary: dict[str, Any], digests: dict[str, RecordsDigest]) -> bool:
+    """Whether there are digests in dataset.json; InputError where what they are of has changed."""
+    said = summary.get("lmdbs")
+    if not said:
+        return False
+    for name, digest in digests.items():
+        if digest.hexdigest() != said[name]["sha256"]:
+            raise another(out / name)
+    if sha256(out / "records.csv") != summary.get("records_sha256"):
+        raise InputError(f"{out / 'records.csv'}: not the file that make_lmdb.py wrote; build the LMDBs again")
+    return True
 
 
 def _recorded(out: Path, summary: dict[str, Any], what: str) -> Path:
@@ -82,7 +101,9 @@ def _check_names(out: Path, summary: dict[str, Any], manifest: Manifest) -> None
             raise InputError(f"{out / 'dataset.json'}: other {kind} than {manifest.path} has; build from this manifest")
 
 
-def _aligned_datums(out: Path, listed: list[dict[str, str]]) -> Iterator[list[Message]]:
+def _aligned_datums(
+    out: Path, listed: list[dict[str, str]], digests: dict[str, RecordsDigest]
+) -> Iterator[list[Message]]:
     """Yields the three Datums of each listed record; all three LMDBs must have exactly these keys, in this order."""
     with ExitStack() as stack:
         databases = [stack.enter_context(_open(out / name, len(listed))) for name in LMDB_NAMES]
@@ -92,6 +113,7 @@ def _aligned_datums(out: Path, listed: list[dict[str, str]]) -> Iterator[list[Me
                 key, value = next(database)
                 if key != record["key"].encode():
                     raise InputError(f"{out}: record {record['key']}: {name} has {key!r} there; build the LMDBs again")
+                digests[name].add(key, value)
                 try:
                     datums.append(caffe_messages().Datum.FromString(value))
                 except DecodeError:

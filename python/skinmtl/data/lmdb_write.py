@@ -21,6 +21,7 @@ from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.dataset import LMDB_NAMES
+from skinmtl.data.lmdb_digest import RecordsDigest, described
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.stored_image import JPEG_QUALITY, image_datum
 
@@ -60,8 +61,8 @@ def write_lmdbs(
     check_images_exist(manifest, image_folder)
     with new_folder(out) as folder:
         records = _plan(len(manifest.rows), sizes, seed)
-        upscaled, n_passed = _write_images(folder, manifest, image_folder, records, workers)
-        _write_labels(folder, manifest, records)
+        upscaled, n_passed, of_images = _write_images(folder, manifest, image_folder, records, workers)
+        of_labels = _write_labels(folder, manifest, records)
         _write_records(folder, manifest, records)
         summary = {
             **_summary(manifest, sizes, len(records), upscaled),
@@ -69,6 +70,8 @@ def write_lmdbs(
             "manifest": _seen_from(out, manifest.path),
             "manifest_sha256": sha256(manifest.path),
             "images": _seen_from(out, image_folder),
+            "lmdbs": dict(zip(LMDB_NAMES, (of_images, *of_labels))),
+            "records_sha256": sha256(folder / "records.csv"),
             "jpeg_quality": JPEG_QUALITY,
             **made_by(arguments),
         }
@@ -85,8 +88,9 @@ def _plan(n_rows: int, sizes: Sizes, seed: int) -> list[Record]:
 
 def _write_images(
     folder: Path, manifest: Manifest, image_folder: Path, records: list[Record], workers: int
-) -> tuple[list[str], int]:
-    """Returns the images that had to be enlarged, and how many records are the files' own JPEG data.
+) -> tuple[list[str], int, dict[str, Any]]:
+    """Returns the images that had to be enlarged, how many records are the files' own JPEG data, and the LMDB's
+    digest.
 
     After a first bad image only the bad ones are still gathered.
     """
@@ -108,15 +112,16 @@ def _write_images(
                     yield stored.datum
 
     with closing(datums()) as stream:
-        _write_lmdb(folder / LMDB_NAMES[0], stream)
+        digest = _write_lmdb(folder / LMDB_NAMES[0], stream)
     refuse_bad_images(manifest, image_folder, faults)
-    return sorted(upscaled), n_passed
+    return sorted(upscaled), n_passed, digest
 
 
-def _write_labels(folder: Path, manifest: Manifest, records: list[Record]) -> None:
+def _write_labels(folder: Path, manifest: Manifest, records: list[Record]) -> list[dict[str, Any]]:
+    """Returns the digests of both LMDBs."""
     rows = [record.row for record in records]
-    _write_lmdb(folder / LMDB_NAMES[1], map(_label_datum, manifest.lesion_labels()[rows]))
-    _write_lmdb(folder / LMDB_NAMES[2], map(_label_datum, manifest.location_labels()[rows, np.newaxis]))
+    labels = (manifest.lesion_labels()[rows], manifest.location_labels()[rows, np.newaxis])
+    return [_write_lmdb(folder / name, map(_label_datum, values)) for name, values in zip(LMDB_NAMES[1:], labels)]
 
 
 def _label_datum(values: np.ndarray) -> bytes:
@@ -124,32 +129,36 @@ def _label_datum(values: np.ndarray) -> bytes:
     return datum.SerializeToString()
 
 
-def _write_lmdb(folder: Path, datums: Iterable[bytes]) -> None:
-    """Writes records under the keys 00000000, 00000001, ...
+def _write_lmdb(folder: Path, datums: Iterable[bytes]) -> dict[str, Any]:
+    """Writes records under the keys 00000000, 00000001, ...; returns what dataset.json says of them.
 
     Until the last record is on disk the file has another name than LMDB and Caffe look for, so that what a killed
     build leaves is never taken for a whole one.
     """
     unfinished = folder.with_name(folder.name + ".unfinished")
     options = {"subdir": False, "map_size": MAP_SIZE, "mode": 0o666, "sync": False, "lock": False}
+    digest = RecordsDigest()
     try:
         with lmdb.open(str(unfinished), **options) as environment:
             batch: list[tuple[bytes, bytes]] = []
             waiting = 0  # bytes
             for number, datum in enumerate(datums):
                 batch.append((b"%08d" % number, datum))
+                digest.add(*batch[-1])
                 waiting += len(datum)
                 if len(batch) == RECORDS_PER_COMMIT or waiting >= BYTES_PER_COMMIT:
                     _commit(environment, batch)
                     batch, waiting = [], 0
             _commit(environment, batch)
             environment.sync(True)
+            made = described(environment, unfinished, digest.hexdigest())
     except lmdb.Error as error:
         if "No space left" in str(error):
             raise OSError(errno.ENOSPC, "No space left on device") from error
         raise
     folder.mkdir()
     unfinished.rename(folder / "data.mdb")
+    return made
 
 
 def _commit(environment: lmdb.Environment, batch: list[tuple[bytes, bytes]]) -> None:

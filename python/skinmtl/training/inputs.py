@@ -20,6 +20,7 @@ from caffe_files.lmdb_open import open_lmdb
 from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import sha256
 from skinmtl.data.dataset import read_summary
+from skinmtl.data.lmdb_digest import check_lmdbs
 from skinmtl.data.table import read_csv
 from skinmtl.engines.engine import Engine
 from skinmtl.nets.data_layers import DataLayer, check_stored, data_layer
@@ -40,6 +41,7 @@ class TrainingInputs:
     batch_size  images a forward pass of the training net
     cycle       passes after which every layer of the training net that reads records is at record 0 again
     test_passes forward passes of the test net that see every validation record once
+    notes       what is to be told of the data
     """
 
     train_net: Path
@@ -54,6 +56,7 @@ class TrainingInputs:
     batch_size: int
     cycle: int
     test_passes: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,8 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
     layers = {path: _data_layers(path, net) for path, net in nets.items()}
     train_data, test_data = (layers[path][0].source.parent for path in nets)
     locks = engine.name == "caffe"
-    _check_data(train_net, layers[train_net], train_data, locks)
-    _check_data(test_net, layers[test_net], test_data, locks)
+    notes = _check_data(train_net, layers[train_net], train_data, locks)
+    notes += _check_data(test_net, layers[test_net], test_data, locks)
     names = names_of(train_data, test_data)
     _check_names(net_folder, nets[train_net], heads, names, train_data)
     _check_watched(train_data, test_data, watch_test_fold)
@@ -102,6 +105,7 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
         batch_size=layers[train_net][0].batch_size,
         cycle=n_train // math.gcd(n_train, layers[train_net][0].batch_size),
         test_passes=n_test // batch,
+        notes=tuple(notes),
     )
 
 
@@ -182,9 +186,9 @@ def _data_layers(path: Path, net: Message) -> list[DataLayer]:
     return layers
 
 
-def _check_data(net: Path, layers: list[DataLayer], folder: Path, locks: bool) -> None:
-    """InputError unless the LMDBs are there, whole, large enough for the crop, and can be opened, if need be with a
-    lock, as Caffe does."""
+def _check_data(net: Path, layers: list[DataLayer], folder: Path, locks: bool) -> list[str]:
+    """InputError unless the LMDBs are there, as they were written, large enough for the crop, and can be opened, if
+    need be with a lock, as Caffe does. Returns what is to be told of them."""
     if not folder.is_dir():
         raise InputError(f"{folder}: not there, but {net} reads it; run from where it was made for, or build it")
     summary = read_summary(folder)
@@ -201,6 +205,7 @@ def _check_data(net: Path, layers: list[DataLayer], folder: Path, locks: bool) -
             raise InputError(
                 f"{layer.source}: {entries} records, dataset.json says {summary['n_records']}; build the LMDBs again"
             )
+    return check_lmdbs([layer.source for layer in layers], summary)
 
 
 def _entries(folder: Path, locks: bool) -> int:

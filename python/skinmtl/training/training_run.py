@@ -64,6 +64,7 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
     schedule = _schedule(request, solver)
     inputs = check_inputs(request.net, request.watch_test_fold, request.engine)
     check_watch(schedule.watch, inputs.names)
+    say(*inputs.notes)
     record = _record(request, solver, inputs, schedule, arguments)
     if request.engine.name == "torch":
         from skinmtl.training.torch_solver import check_trainable  # only here: PyTorch takes seconds to load

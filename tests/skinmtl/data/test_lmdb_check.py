@@ -147,11 +147,32 @@ def test_refuses_damaged_records(out, which, change, words):
     assert "\n" not in str(error.value)
 
 
-def test_swapped_images_show_only_beside_their_sources(out):
+def test_swapped_images_show_beside_their_sources_and_by_the_digest(out):
     edit(out / "image_lmdb", swap)
-    check_lmdbs(out, 40, None, None, 0)
     with pytest.raises(InputError, match=r"stored as|not the image"):
         check(out)
+    with pytest.raises(InputError, match=r"image_lmdb: holds other records than the dataset.json beside it describes"):
+        check(out, compare=0)
+
+
+def test_without_digests_swapped_images_show_only_beside_their_sources(out):
+    """As in a data set of an older make_lmdb.py."""
+    path = out / "dataset.json"
+    summary = json.loads(path.read_text())
+    del summary["lmdbs"], summary["records_sha256"]
+    path.write_text(json.dumps(summary))
+    assert check(out).has_digests is False
+    edit(out / "image_lmdb", swap)
+    check(out, compare=0)
+    with pytest.raises(InputError, match=r"stored as|not the image"):
+        check(out)
+
+
+def test_another_list_of_records_with_the_same_images_is_found(out):
+    path = out / "records.csv"
+    path.write_text(path.read_text().replace(",40\n", ",41\n", 1))
+    with pytest.raises(InputError, match=r"records.csv: not the file that make_lmdb.py wrote"):
+        check(out, compare=0)
 
 
 def test_another_picture_of_the_same_size_is_found(out, data):
