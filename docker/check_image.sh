@@ -27,7 +27,46 @@ check_python_layers() {
 }
 
 gpu_is_given() {
-    [ -e /dev/nvidiactl ] || [ -e /dev/dxg ]
+    [ -e /dev/nvidiactl ] || [ -e /dev/dxg ] || nvidia-smi -L >/dev/null 2>&1
+}
+
+# Debian 10's Caffe has code for compute capability 3.0, 3.5, 5.0, 6.0 and 6.1, which serves later cards of the same
+# first digit, and no PTX, which a driver would translate for all later ones.
+caffe_serves() { # CAPABILITY
+    case $1 in 3.* | 5.* | 6.*) ;; *) return 1 ;; esac
+}
+
+cannot_serve() { # CARD CAPABILITY
+    echo "check_image.sh: this image cannot serve $1 (compute capability $2), only 3.0 to 6.1 (Kepler, Maxwell, Pascal):" \
+        "the image torch can, see docs/docker.md" >&2
+}
+
+# nvidia-smi is asked first: on a card of a later time Caffe may stop before it says which one it is. A driver that does
+# not know the question knows no such card either. Its order need not be CUDA's: if any card can be served, Caffe says
+# by itself which is its GPU 0.
+ask_nvidia_smi() {
+    cards=$(nvidia-smi --query-gpu=compute_cap,name --format=csv,noheader 2>/dev/null | grep '^[0-9]') || return 0
+    served=
+    while IFS=, read -r capability name; do
+        if caffe_serves "$capability"; then
+            served=yes
+        else
+            cannot_serve "${name# }" "$capability"
+        fi
+    done <<CARDS
+$cards
+CARDS
+    [ -n "$served" ] || exit 1
+}
+
+ask_caffe() {
+    log=$(caffe device_query -gpu 0 2>&1) || fail "caffe cannot use GPU 0: $log"
+    echo "$log" | sed -n 's/^.*] \(Name\|Major\|Minor\|Total global\)/\1/p'
+    capability=$(echo "$log" | sed -n 's/^.*] \(Major\|Minor\) revision number: *//p' | paste -sd.)
+    if [ -n "$capability" ] && [ -z "$given" ] && ! caffe_serves "$capability"; then
+        cannot_serve "GPU 0" "$capability"
+        exit 1
+    fi
 }
 
 case ${SKINMTL_IMAGE:-cpu} in
@@ -53,11 +92,10 @@ if [ "${SKINMTL_IMAGE:-cpu}" != cpu ] && gpu_is_given; then
     on_gpu="-gpu 0"
     place="GPU 0"
     if [ $engine = caffe ]; then
-        log=$(caffe device_query -gpu 0 2>&1) || fail "caffe cannot use GPU 0: $log"
-        echo "$log" | sed -n 's/^.*] \(Name\|Major\|Minor\|Total global\)/\1/p'
+        [ -n "$given" ] || ask_nvidia_smi
+        ask_caffe
     else
-        python3 -c 'import torch; print(torch.cuda.get_device_name(0), torch.cuda.get_device_capability(0))' ||
-            fail "PyTorch cannot use GPU 0, as shown above: is the driver too old? (docs/docker.md)"
+        python3 "$here/check_libraries.py" gpu torch || fail "PyTorch cannot use GPU 0, as shown above"
     fi
 elif [ "${SKINMTL_IMAGE:-cpu}" != cpu ]; then
     echo "no GPU was given to this container (docker run --gpus all): nothing was tried on one"

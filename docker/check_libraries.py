@@ -4,10 +4,13 @@ usage: check_libraries.py missing caffe|torch
            prints what pip calls the packages that cannot be imported
        check_libraries.py check caffe|torch [--any-blas] [--root ROOT]
            imports all; with --root, no library may come from elsewhere
+       check_libraries.py gpu torch
+           names GPU 0, and says whether this PyTorch has code for it
 """
 
 import argparse
 import importlib
+import re
 import sys
 from pathlib import Path
 from typing import List, Set
@@ -72,14 +75,39 @@ def check(engine: str, any_blas: bool, root: str) -> None:
         sys.exit("libraries from outside {} are loaded: {}".format(root, ", ".join(strange[:9])))
 
 
+def check_gpu() -> None:
+    """Names GPU 0; exits with the reason where PyTorch cannot use it, or was built without code for it."""
+    torch = importlib.import_module("torch")
+    if torch.version.cuda is None:
+        sys.exit("this PyTorch was built without CUDA")
+    try:
+        name, capability = torch.cuda.get_device_name(0), torch.cuda.get_device_capability(0)
+    except (AssertionError, RuntimeError) as error:
+        sys.exit(f"{error}: is the driver too old? (docs/docker.md)")
+    print("GPU 0 is {}, compute capability {}.{}".format(name, *capability))
+    built = torch.cuda.get_arch_list()  # such as sm_75, sm_120, compute_120
+    codes = [(int(each[3:-1]), int(each[-1])) for each in built if re.match("sm_[0-9]+$", each)]
+    translated = [(int(each[8:-1]), int(each[-1])) for each in built if re.match("compute_[0-9]+$", each)]
+    # code serves later cards of the same first digit; what the driver translates, all later ones
+    served = [each for each in codes if each[0] == capability[0]] + translated
+    if not any(each <= capability for each in served):
+        sys.exit(
+            "this PyTorch has no code for it, only for {}: docs/docker.md tells which build has".format(
+                ", ".join("{}.{}".format(*each) for each in codes)
+            )
+        )
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("command", choices=("missing", "check"))
+    parser.add_argument("command", choices=("missing", "check", "gpu"))
     parser.add_argument("engine", choices=tuple(ENGINES))
     parser.add_argument("--any-blas", action="store_true")
     parser.add_argument("--root", default="/")
     args = parser.parse_args()
     if args.command == "missing":
         print(" ".join(missing(args.engine)))
+    elif args.command == "gpu":
+        check_gpu()
     else:
         check(args.engine, args.any_blas, args.root)

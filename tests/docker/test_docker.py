@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shutil
-import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from image_scripts import Scripts
 
 import skinmtl
 
@@ -201,24 +200,7 @@ class TestScripts:
 
     @pytest.fixture()
     def run(self, tmp_path):
-        shutil.copytree(str(DOCKER), str(tmp_path / "docker"))
-        (tmp_path / "bin").mkdir()
-
-        def run(script, image, *arguments, **programs):
-            for name, text in {"skinmtl": "exit 0", **programs}.items():
-                path = tmp_path / "bin" / name.replace("_", "-")
-                path.write_text(f"#!/bin/sh\n{text}\n")
-                path.chmod(0o755)
-            return subprocess.run(
-                [str(tmp_path / "docker" / script), *arguments],
-                env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "SKINMTL_IMAGE": image},
-                capture_output=True,
-                text=True,
-                timeout=20,
-            )
-
-        run.docker = tmp_path / "docker"
-        return run
+        return Scripts(tmp_path)
 
     def test_an_unknown_image_is_refused_before_anything_is_installed(self, run):
         done = run("install.sh", "cuda")
