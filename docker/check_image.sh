@@ -37,8 +37,8 @@ caffe_serves() { # CAPABILITY
 }
 
 cannot_serve() { # CARD CAPABILITY
-    echo "check_image.sh: this image cannot serve $1 (compute capability $2), only 3.0 to 6.1 (Kepler, Maxwell, Pascal):" \
-        "the image torch can, see docs/docker.md" >&2
+    echo "check_image.sh: this image cannot serve $1 (compute capability $2), only 3.0 to 6.1 (Kepler, Maxwell," \
+        "Pascal): the image torch can, see docs/docker.md" >&2
 }
 
 # nvidia-smi is asked first: on a card of a later time Caffe may stop before it says which one it is. A driver that does

@@ -42,11 +42,15 @@ prepare_apt() {
     if [ -n "${APT_MIRROR:-}" ]; then
         # shellcheck source=/dev/null
         codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+        # shellcheck disable=SC2086  # several words
+        "$here/debian_sources.sh" "$APT_MIRROR" "$codename" $components >"$here/sources.list"
         rm -f /etc/apt/sources.list.d/*
-        echo "deb $APT_MIRROR $codename $components" >/etc/apt/sources.list
+        mv "$here/sources.list" /etc/apt/sources.list
     fi
-    echo 'Acquire::Check-Valid-Until "false";' >/etc/apt/apt.conf.d/90archive
-    apt-get update
+    apt-get -o Acquire::Check-Valid-Until=false update ||
+        fail "apt cannot read the lists of packages, as shown above: if the base's release has left the mirrors, name" \
+            "Debian's archive of old releases by --build-arg APT_MIRROR=URL (docs/docker.md)"
+    echo 'Acquire::Check-Valid-Until "false";' >/etc/apt/apt.conf.d/90archive # for who goes on from the image
 }
 
 install_packages() { # LIST

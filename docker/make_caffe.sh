@@ -3,7 +3,8 @@
 # DIR/bin with no root, no chroot and no mount. Does nothing where DIR is made from the same packages.txt and
 # run_in_place.sh already.
 # usage: docker/make_caffe.sh [DIR]
-# CAFFE_MIRROR names a Debian mirror where mmdebstrap's default no longer has Debian 11 (the archive, say).
+# CAFFE_MIRROR names a mirror, for when mmdebstrap's default no longer has Debian 11: the URL of Debian's archive of old
+# releases, say, with its updates and security updates; or what else mmdebstrap takes, a file of apt sources among them.
 set -eu
 umask 022
 
@@ -90,10 +91,18 @@ packages() {
 # mmdebstrap's chrootless mode needs neither root nor user namespaces: this variant unpacks packages and runs nothing
 # of them. An archive's Release file may have expired long ago; its signature is checked all the same.
 fetch() {
+    sources=${CAFFE_MIRROR:-}
+    case $sources in
+    "deb "*) ;;
+    *:/*)
+        "$here/debian_sources.sh" "$sources" bullseye main >"$work/sources.list"
+        sources=$(cd "$work" && pwd)/sources.list
+        ;;
+    esac
     set -- --mode=chrootless --variant=extract --architectures=amd64 --keyring="$keyring" \
         --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "2"' --aptopt='Acquire::http::Timeout "30"' \
         ${CAFFE_MIRROR:+--aptopt='Acquire::Check-Valid-Until "false"'} \
-        --include="$(packages)" bullseye "$work/tree" ${CAFFE_MIRROR:+"$CAFFE_MIRROR"}
+        --include="$(packages)" bullseye "$work/tree" ${sources:+"$sources"}
     # absolute, since mmdebstrap changes its folder
     mkdir "$work/tmp"
     TMPDIR=$(cd "$work/tmp" && pwd) run mmdebstrap "$@"
@@ -102,7 +111,8 @@ fetch() {
 explain() { # REASON-IF-THE-LOG-HAS-NONE
     reason=$1
     mirror=${CAFFE_MIRROR:-"mmdebstrap's default mirror"}
-    another="set CAFFE_MIRROR to the URL of a Debian mirror or archive that has Debian 11 (bullseye)"
+    another="set CAFFE_MIRROR to the URL of Debian's archive of old releases, or of another mirror that has Debian 11"
+    another="$another (bullseye): docs/docker.md"
     if grep -Eq 'No space left on device|enough free space' "$work/log"; then
         reason="the disk is full: $target needs 1.5 GB while it is made"
     elif grep -Eq 'NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|signatures (were|could)' "$work/log"; then

@@ -19,7 +19,7 @@ SCRIPT = ROOT / "docker" / "make_caffe.sh"
 PACKAGES = ROOT / "docker" / "packages.txt"
 MADE_FROM = [PACKAGES, ROOT / "docker" / "run_in_place.sh"]
 PROGRAMS = ["caffe", "python3", "convert_imageset", "compute_image_mean", "extract_features", "pytest", "skinmtl"]
-ORDINARY = "cat cmp cp cut dirname du env grep id mkdir mv paste rm sed setsid sh sleep tail touch tr"
+ORDINARY = "cat cmp cp cut dirname du env grep id mkdir mktemp mv paste rm sed setsid sh sleep tail touch tr"
 
 
 def run(*command, **options):
@@ -291,13 +291,18 @@ class TestScript:
         assert "set CAFFE_MIRROR" in self.one_line(make())
 
     def test_an_archive_may_be_expired_but_not_unsigned(self, make, programs, keyring):
-        programs("mmdebstrap", 'for word; do echo "<$word>"; done; exit 1')
-        log = make(CAFFE_MIRROR="http://archive.example/debian").stderr
+        programs("mmdebstrap", 'for word; do echo "<$word>"; case $word in *.list) cat "$word" ;; esac; done; exit 1')
+        log = make(CAFFE_MIRROR="file:/no/archive/debian").stderr
         assert '<--aptopt=Acquire::Check-Valid-Until "false">' in log
-        assert "<http://archive.example/debian>" in log
+        assert "\ndeb file:/no/archive/debian bullseye main\n" in log
         assert "AllowInsecure" not in log and "trusted=yes" not in log
         assert "<--keyring=/usr/share/keyrings/debian-archive-keyring.gpg>" in log
         assert "Check-Valid-Until" not in make().stderr
+
+    @pytest.mark.parametrize("sources", ["/a/file/of.sources", "deb http://mirror.example/debian bullseye main"])
+    def test_what_is_no_url_is_mmdebstraps_to_understand(self, make, programs, keyring, sources):
+        programs("mmdebstrap", 'for word; do echo "<$word>"; done; exit 1')
+        assert f"<{sources}>" in make(CAFFE_MIRROR=sources).stderr
 
     def test_a_failure_leaves_an_old_environment_as_it_was(self, make, programs, keyring, tmp_path):
         (tmp_path / "env").mkdir()

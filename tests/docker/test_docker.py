@@ -58,7 +58,7 @@ class TestDockerfile:
     def test_what_the_images_scripts_name_is_copied(self):
         copied = " ".join(arguments_of("COPY"))
         scripts = "".join((DOCKER / name).read_text() for name in ("install.sh", "check_image.sh"))
-        for name in re.findall(r"\$here/([a-z_]+\.py|probes)", scripts):
+        for name in re.findall(r"\$here/([a-z_]+\.(?:py|sh)|probes)", scripts):
             assert f"docker/{name}" in copied
         for name in re.findall(r"probes/([a-z_]+\.prototxt)", scripts):
             assert (DOCKER / "probes" / name).exists()
@@ -206,6 +206,13 @@ class TestScripts:
         done = run("install.sh", "cuda")
         assert done.returncode == 1
         assert done.stderr == "install.sh: SKINMTL_IMAGE is 'cuda': cpu, gpu or torch\n"
+
+    def test_a_base_whose_release_has_left_the_mirrors_is_told_of_the_archive(self, run):
+        says = "E: The repository 'x bullseye Release' does not have a Release file."
+        done = run("install.sh", "cpu", apt_get=f'echo "{says}" >&2; exit 100')
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[0] == says
+        assert "name Debian's archive of old releases by --build-arg APT_MIRROR=URL" in done.stderr.splitlines()[-1]
 
     def test_a_base_whose_python_is_too_old_is_refused(self, run):
         python = 'case "$*" in *version_info*) exit 1 ;; --version) echo Python 3.6.9 ;; esac'
