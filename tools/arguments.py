@@ -2,11 +2,12 @@
 
 import argparse
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Optional
 
 from cli import finite, not_negative, positive, share, usable_cores
-from skinmtl.engines.engine import NAMES, PRECISIONS, Engine, unusable
+from skinmtl.engines.engine import NAMES, PRECISIONS, Engine, slow, unusable
 
 
 def add_manifest_argument(parser: argparse.ArgumentParser) -> argparse.Action:
@@ -65,7 +66,8 @@ def add_engine_arguments(parser: argparse._ActionsContainer, default: Optional[s
         "--precision",
         choices=PRECISIONS,
         default="fp32",
-        help="of the computation; less than fp32 is faster, for --engine torch (default %(default)s)",
+        help="of the computation, for --engine torch; less than fp32 is less exact, and faster where the GPU (tf32, "
+        "bf16) or the processor (bf16) has it in hardware (default %(default)s)",
     )
     parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
 
@@ -77,10 +79,13 @@ def usual_engine() -> str:
 
 
 def check_engine_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Exits with a usage error where --engine, --precision and --gpu do not go together."""
+    """Exits with a usage error where --engine, --precision and --gpu do not go together; says what will be slow."""
     fault = unusable(args.engine, args.gpu, args.precision)
     if fault:
         parser.error(fault)
+    warning = slow(args.gpu, args.precision)
+    if warning:
+        print(f"{parser.prog}: {warning}", file=sys.stderr)
 
 
 def engine_of(args: argparse.Namespace) -> Engine:

@@ -13,6 +13,7 @@ from typing import Sequence
 import torch
 
 from caffe_files.errors import InputError
+from caffe_files.processor import bf16_warning
 from caffe_files.prototxt import read_solver
 from caffe_files.schema import caffe_messages
 from caffe_torch.devices import device_of_rank, devices_of
@@ -33,6 +34,9 @@ def run_command(args: argparse.Namespace, arguments: Sequence[str]) -> int:
     devices = devices_of(gpu)
     if args.precision == "tf32" and devices == ["cpu"]:
         raise NetError("-precision tf32 is of NVIDIA GPUs alone; on the CPU give fp32 or bf16")
+    slow = bf16_warning(args.precision, devices != ["cpu"])
+    if slow and "LOCAL_RANK" not in os.environ:
+        say("caffe.cpp", f"-precision bf16: {slow}")
     try:
         with numerics(args.precision):
             if args.command != "train":

@@ -217,6 +217,12 @@ def test_tf32_is_refused_where_there_is_no_gpu_for_it(solver, capsys):
     assert "on the CPU give fp32 or bf16" in capsys.readouterr().err
 
 
+def test_bf16_on_a_processor_without_it_is_said_to_be_slow(solver, capsys, monkeypatch):
+    monkeypatch.setattr("caffe_torch.running.bf16_warning", lambda precision, on_gpu: f"{precision} {on_gpu}")
+    assert main(["time", "-model", str(solver.with_name("train.prototxt")), "-iterations", "1"]) == 0
+    assert "-precision bf16: fp32 False" in capsys.readouterr().err
+
+
 def test_time_says_how_long_passes_take(solver, capsys):
     assert main(["time", "-model", str(solver.with_name("train.prototxt")), "-iterations", "1"]) == 0
     assert re.search(r"Average Forward-Backward pass: [\d.]+ ms\.", capsys.readouterr().err)

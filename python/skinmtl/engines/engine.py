@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caffe_files.errors import InputError
+from caffe_files.processor import bf16_warning
 
 if TYPE_CHECKING:
     from skinmtl.engines.open_net import OpenNet
@@ -25,8 +26,8 @@ NEEDS_TORCH = "--engine torch needs PyTorch, which this Python has not: make tor
 class Engine:
     """`name` of the engine, the GPU to run on (None: the CPU), and the precision of the computation.
 
-    fp32 is the same in both engines up to rounding. tf32 (of NVIDIA GPUs) and bf16 are of PyTorch alone: faster, with
-    about three digits a number.
+    fp32 is the same in both engines up to rounding. tf32 (of NVIDIA GPUs) and bf16 are of PyTorch alone: about three
+    digits a number, and faster where GPU or processor have them in hardware.
     """
 
     name: str = "caffe"
@@ -77,3 +78,9 @@ def unusable(name: str, gpu: int | None, precision: str) -> str:
     if precision == "tf32" and gpu is None:
         return "--precision tf32: is a way of NVIDIA GPUs; add --gpu N, or leave --precision out"
     return ""
+
+
+def slow(gpu: int | None, precision: str) -> str:
+    """What of a precision would make this machine slower, in words; nothing where nothing does."""
+    warning = bf16_warning(precision, gpu is not None)
+    return warning and f"--precision {precision}: {warning}"
