@@ -6,15 +6,36 @@ import sys
 from pathlib import Path
 from typing import Optional
 
-from cli import finite, not_negative, positive, share, usable_cores
+from cli import finite, not_negative, positive, program, share, usable_cores
+from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.engines.engine import NAMES, PRECISIONS, Engine, slow, unusable
 
 
 def add_manifest_argument(parser: argparse.ArgumentParser) -> argparse.Action:
-    """--manifest, for tools that read it without the images."""
-    return parser.add_argument(
+    """--manifest and --group-column, for tools that read it without the images."""
+    action = parser.add_argument(
         "--manifest", type=Path, required=True, metavar="CSV", help="the CSV: image,lesions,location and group"
     )
+    add_group_column_argument(parser)
+    return action
+
+
+def add_group_column_argument(parser: argparse.ArgumentParser) -> None:
+    """--group-column, for tools that take a manifest by a flag of their own."""
+    parser.add_argument(
+        "--group-column",
+        metavar="NAME",
+        help="the manifest's column that says which images are of one patient (default: group, where it has one; "
+        "image: each is of somebody else)",
+    )
+
+
+def manifest_of(args: argparse.Namespace) -> Manifest:
+    """The manifest that is asked for, whole; what was read otherwise than it is written is told on stderr."""
+    manifest = read_manifest(args.manifest, args.group_column)
+    for note in manifest.notes:
+        print(f"{program()}: note: {note}", file=sys.stderr)
+    return manifest
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:

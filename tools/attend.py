@@ -11,11 +11,16 @@ lowest value (dark) to its highest (bright): colours of two overlays are no comm
 import argparse
 from pathlib import Path
 
-from arguments import add_fold_arguments, check_engine_arguments, check_fold_arguments
+from arguments import (
+    add_fold_arguments,
+    add_group_column_argument,
+    check_engine_arguments,
+    check_fold_arguments,
+    manifest_of,
+)
 from cli import new_parser, positive, run, seed
 from net_arguments import add_net_arguments, add_protocol_arguments, check_net_arguments, net_of, protocol_of
 from skinmtl.data.folds import select
-from skinmtl.data.manifest import read_manifest
 from skinmtl.explanation.attending import attend_files, attend_manifest
 from skinmtl.explanation.attention_tasks import chosen
 
@@ -29,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--query", type=Path, action="append", metavar="FILE", help="an image file without labels; may be repeated"
     )
+    add_group_column_argument(parser)
     parser.add_argument("--images", metavar="DIR", type=Path, help="the folder that the manifest's images are in")
     add_fold_arguments(parser)
     some = parser.add_mutually_exclusive_group()
@@ -68,7 +74,7 @@ def main() -> None:
     if args.query:
         count = attend_files(net.deploy, net.weights, args.query, protocol, args.out, vars(args))
     else:
-        manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
+        manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation)
         manifest = chosen(manifest, args.image or (), args.sample, args.seed)
         true = args.labels != "predicted"
         count = attend_manifest(net.deploy, net.weights, manifest, args.images, true, protocol, args.out, vars(args))

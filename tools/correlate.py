@@ -13,9 +13,8 @@ DIR/heat_map.png, DIR/heat_map.svg
 import argparse
 from pathlib import Path
 
-from arguments import add_manifest_argument
+from arguments import add_manifest_argument, manifest_of
 from cli import new_parser, run
-from skinmtl.data.manifest import read_manifest
 from skinmtl.report.correlation import write_correlation
 
 
@@ -37,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    manifest = read_manifest(args.manifest)
+    manifest = manifest_of(args)
     without_image = write_correlation(manifest, args.out, args.cluster, vars(args))
     print(
         f"{args.out}: {len(manifest.lesion_names)} lesions by {len(manifest.location_names)} locations, "

@@ -66,7 +66,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    request = Request(args.manifest, args.images, args.folds, args.sheet, args.seed, args.workers)
+    request = Request(args.manifest, args.images, args.folds, args.sheet, args.seed, args.workers, args.group_column)
     description = describe(request, args.out, vars(args))
     for line in short_text(description):
         print(line)

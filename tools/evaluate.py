@@ -18,20 +18,26 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from arguments import add_group_column_argument, manifest_of
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
 from cli import finite, new_parser, positive, refuse_overwriting, run, seed
 from parsing import renamed
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
-from skinmtl.data.manifest import read_manifest
+from skinmtl.data.manifest import Manifest
 from skinmtl.scores.bootstrap import intervals
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.pairing import groups_of
 from skinmtl.scores.scores_file import Scores, read_scores
 from skinmtl.scores.tables import evaluation_table
 
-OF_BOOTSTRAP = {"seed": 1, "manifest": None, "level": 0.95}  # flags that go with --bootstrap, and their defaults
+OF_BOOTSTRAP = {
+    "seed": 1,
+    "manifest": None,
+    "group_column": None,
+    "level": 0.95,
+}  # flags that go with --bootstrap, and their defaults
 FIGURES = ("map_class", "map_image", "location_top1", "location_top3")
 
 
@@ -68,6 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help="the manifest whose group column says which images are drawn together (default: each image by itself)",
     )
+    add_group_column_argument(parser)
     parser.add_argument(
         "--level", type=level, metavar="SHARE", help="of the resamples, inside the interval (default: 0.95)"
     )
@@ -81,7 +88,9 @@ def parse_args() -> argparse.Namespace:
         if getattr(arguments, name) is None:
             setattr(arguments, name, default if arguments.bootstrap else None)
         elif not arguments.bootstrap:
-            parser.error(f"--{name} goes with --bootstrap N")
+            parser.error(f"--{name.replace('_', '-')} goes with --bootstrap N")
+    if arguments.group_column is not None and arguments.manifest is None:
+        parser.error("--group-column goes with --manifest")
     if arguments.json is not None:
         refuse_overwriting(parser, arguments.json, arguments.scores, arguments.manifest)
     return arguments
@@ -118,11 +127,12 @@ def too_low(figures: dict[str, Any], floors: list[tuple[str, float]]) -> list[st
     ]
 
 
-def groups_to_draw(path: Path, scores: Scores, manifest: Path | None) -> list[str]:
+def groups_to_draw(path: Path, scores: Scores, manifest: Manifest | None) -> list[str]:
     """Each image's group in the manifest, or without one its name."""
-    groups = scores.image if manifest is None else groups_of(str(path), scores, read_manifest(manifest))
+    groups = scores.image if manifest is None else groups_of(str(path), scores, manifest)
     if len(set(groups)) == 1:
-        raise InputError(f"{manifest or path}: all images are one group; an interval needs two or more to draw from")
+        where = path if manifest is None else manifest.path
+        raise InputError(f"{where}: all images are one group; an interval needs two or more to draw from")
     return groups
 
 
@@ -131,7 +141,7 @@ def main() -> None:
     scores = read_scores(arguments.scores)
     figures = evaluate(scores)
     if arguments.bootstrap:
-        groups = groups_to_draw(arguments.scores, scores, arguments.manifest)
+        groups = groups_to_draw(arguments.scores, scores, manifest_of(arguments) if arguments.manifest else None)
         figures.update(intervals(scores, groups, arguments.bootstrap, arguments.seed, arguments.level))
     if arguments.json is not None:
         source = {"scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}

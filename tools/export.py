@@ -16,6 +16,7 @@ import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
+from arguments import add_group_column_argument
 from cli import new_parser, run
 from net_arguments import add_net_arguments, add_net_json_arguments, check_net_arguments, net_of, say_differences
 from skinmtl.engines.engine import NAMES, Engine
@@ -40,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=Path,
         help="for label names where the net has none in net.json, and for the model card",
     )
+    add_group_column_argument(parser)
     parser.add_argument(
         "--metrics",
         type=Path,
@@ -84,6 +86,7 @@ def main() -> None:
         mean=tuple(args.mean) if args.mean else None,
         short_side=args.short_side,
         manifest=args.manifest,
+        group_column=args.group_column,
         metrics=args.metrics,
         licence=args.licence,
         onnx=args.onnx,

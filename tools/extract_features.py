@@ -4,11 +4,10 @@
 import argparse
 from pathlib import Path
 
-from arguments import add_data_arguments, add_fold_arguments, check_engine_arguments, check_fold_arguments
+from arguments import add_data_arguments, add_fold_arguments, check_engine_arguments, check_fold_arguments, manifest_of
 from cli import new_parser, refuse_overwriting, run
 from net_arguments import add_net_arguments, add_protocol_arguments, check_net_arguments, net_of, protocol_of
 from skinmtl.data.folds import select
-from skinmtl.data.manifest import read_manifest
 from skinmtl.explanation.extracting import extract
 
 
@@ -43,7 +42,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
+    manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation)
     net = net_of(args)
     protocol = protocol_of(args, net.deploy, args.crops)
     features = extract(net.deploy, net.weights, manifest, args.images, protocol, args.out, vars(args))

@@ -10,10 +10,9 @@ says what made it and which images are in it.
 import argparse
 from pathlib import Path
 
-from arguments import add_data_arguments
+from arguments import add_data_arguments, manifest_of
 from cli import new_parser, positive, refuse_overwriting, run
 from parsing import renamed
-from skinmtl.data.manifest import read_manifest
 from skinmtl.explanation.attending import ATTENTION_FILE
 from skinmtl.explanation.attention_file import AttentionFile
 from skinmtl.explanation.retrieval_figure import FigureInputs, draw
@@ -65,7 +64,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     attention = AttentionFile(args.attention / ATTENTION_FILE)
-    inputs = FigureInputs(attention, args.neighbours, read_manifest(args.manifest), args.images)
+    inputs = FigureInputs(attention, args.neighbours, manifest_of(args), args.images)
     both = inputs.queries()
     queries = args.image or both[: args.rows]
     draw(inputs, queries, args.out, vars(args))

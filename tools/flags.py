@@ -144,7 +144,7 @@ FLAGS: Dict[str, Flag] = {
     "--fail-if-below": Flag("NAME=VALUE", "exit 1 where a figure is below the value"),
     "--fail-if-unusable": Flag(NONE, "exit 1 where image files cannot be used"),
     "--fail-if-incomplete": Flag(NONE, "exit 1 where scores are missing"),
-    "--fail-if-leak": Flag(NONE, "exit 1 where a test image has a sibling in training"),
+    "--fail-if-leak": Flag(NONE, "exit 1 where a test image has a sibling in training, 3 where nobody knows"),
     "--features": Flag("FILE", "the features of the training images, of extract-features"),
     "--queries": Flag("FILE", "the features of the query images, of extract-features"),
     "--k": Flag("N", "neighbours per query"),

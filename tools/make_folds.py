@@ -11,10 +11,9 @@ folds_near_duplicates.csv  with --near-duplicates: image_a,image_b,distance,grou
 import argparse
 from pathlib import Path
 
-from arguments import add_manifest_argument, add_near_duplicate_arguments, check_near_duplicate_arguments
+from arguments import add_manifest_argument, add_near_duplicate_arguments, check_near_duplicate_arguments, manifest_of
 from cli import new_parser, positive, refuse_overwriting, run, seed
 from parsing import renamed
-from skinmtl.data.manifest import read_manifest
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
 from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split
 
@@ -74,7 +73,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    manifest = read_manifest(args.manifest)
+    manifest = manifest_of(args)
     search = None
     if args.images:
         search = Search(args.images, args.near_duplicates, args.least_correlation, args.workers)

@@ -4,11 +4,10 @@
 import argparse
 from pathlib import Path
 
-from arguments import add_data_arguments, add_fold_arguments, add_workers_argument, check_fold_arguments
+from arguments import add_data_arguments, add_fold_arguments, add_workers_argument, check_fold_arguments, manifest_of
 from cli import new_parser, positive, run, seed
 from skinmtl.data.folds import select
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
-from skinmtl.data.manifest import read_manifest
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -48,7 +47,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    manifest = select(read_manifest(args.manifest), args.folds, args.fold, args.subset, args.validation)
+    manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation)
     smallest, largest = args.jitter or (args.short_side, args.short_side)
     sizes = Sizes(smallest, largest, args.copies)
     summary = write_lmdbs(manifest, args.images, args.out, sizes, args.seed, args.workers, vars(args))

@@ -21,8 +21,8 @@ DIR/dropped_images.csv                                the images that left, as t
 import argparse
 from pathlib import Path
 
+from arguments import add_group_column_argument, manifest_of
 from cli import new_parser, not_negative, positive, run
-from skinmtl.data.manifest import read_manifest
 from skinmtl.refinement.example import write_example
 from skinmtl.refinement.refine import Limits, refine
 from skinmtl.refinement.rules import READY_MAPS, kinds_of, read_label_map, ready_maps
@@ -32,6 +32,7 @@ from skinmtl.refinement.write import summary, write_refinement
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--manifest", metavar="CSV", type=Path, help="the CSV: image,lesions,location and group")
+    add_group_column_argument(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="the folder to make; it must not exist")
     parser.add_argument(
         "--map",
@@ -94,7 +95,7 @@ def main() -> None:
         return
     limits = Limits(args.min_images, args.min_site_images or args.min_images, args.keep_over)
     maps = [read_label_map(name) for name in args.map]
-    refinement = refine(read_manifest(args.manifest), maps, limits)
+    refinement = refine(manifest_of(args), maps, limits)
     write_refinement(args.out, refinement, maps, vars(args))
     print(summary(refinement))
     print(f"{args.out}: what became of each label is in refinement.md, images that left in dropped_images.csv")

@@ -11,9 +11,9 @@ An older report at --out is replaced as a whole; anything else there is left alo
 import argparse
 from pathlib import Path
 
+from arguments import add_group_column_argument, manifest_of
 from cli import new_parser, positive, run, seed
 from parsing import renamed
-from skinmtl.data.manifest import read_manifest
 from skinmtl.report.paper import BUNDLED
 from skinmtl.report.write import Settings, write_report
 
@@ -22,6 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--experiment", type=Path, required=True, metavar="EXP", help="the folder of the experiment")
     parser.add_argument("--manifest", metavar="CSV", type=Path, required=True, help="the CSV that it was made from")
+    add_group_column_argument(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="the report's folder (default: EXP/report)")
     parser.add_argument(
         "--bootstrap",
@@ -59,7 +60,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     settings = Settings(args.bootstrap, args.seed, args.paper_table, args.fail_if_incomplete)
-    print(write_report(args.experiment, read_manifest(args.manifest), args.out, settings, vars(args)))
+    print(write_report(args.experiment, manifest_of(args), args.out, settings, vars(args)))
     print(f"\nreport: {args.out / 'index.html'}")
 
 

@@ -17,7 +17,7 @@ import argparse
 from pathlib import Path
 from typing import Optional, Tuple, Union
 
-from arguments import add_engine_arguments, check_engine_arguments
+from arguments import add_engine_arguments, add_group_column_argument, check_engine_arguments
 from cli import new_parser, not_negative, positive, run, seed, usable_cores
 from skinmtl.experiment.configuration import Request
 from skinmtl.experiment.presets import NAMES
@@ -48,6 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
         "manifest", type=Path, nargs="?", metavar="MANIFEST", help="the CSV: image,lesions,location and group"
     )
     parser.add_argument("--manifest", type=Path, dest="manifest_flag", metavar="CSV", help="the same, as a flag")
+    add_group_column_argument(parser)
     parser.add_argument(
         "--images", type=Path, required=True, metavar="DIR", help="the folder that the manifest's images are in"
     )
@@ -108,6 +109,7 @@ def main() -> None:
     args = parse_args()
     request = Request(
         manifest=args.manifest,
+        group_column=args.group_column,
         images=args.images,
         out=args.out,
         preset=args.preset,

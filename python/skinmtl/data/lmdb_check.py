@@ -20,6 +20,7 @@ from caffe_files.schema import caffe_messages
 from skinmtl.common.provenance import sha256
 from skinmtl.data import images
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
+from skinmtl.data.group_column import NO_GROUPS
 from skinmtl.data.lmdb_digest import RecordsDigest, another
 from skinmtl.data.manifest import Manifest, Row, read_manifest
 from skinmtl.data.table import read_csv
@@ -50,7 +51,7 @@ def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: 
     """
     out = Path(out)
     summary = read_summary(out)
-    manifest = read_manifest(manifest_path or _recorded(out, summary, "manifest"))
+    manifest = read_manifest(manifest_path or _recorded(out, summary, "manifest"), NO_GROUPS)
     _check_names(out, summary, manifest)
     rows = {row.image: row for row in manifest.rows}
     listed = [record for _, record in read_csv(out / "records.csv", ("key", "image", "copy", "short_side"))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Iterable, Iterator, Mapping
@@ -10,12 +9,16 @@ from typing import Iterable, Iterator, Mapping
 import numpy as np
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
-from skinmtl.data.table import read_csv, undecodable_line, write_csv
+from skinmtl.data.faults import Faults
+from skinmtl.data.group_column import GROUP, GroupColumn
+from skinmtl.data.label_file import read_names
+from skinmtl.data.names import CONTROL, TURNING, Spellings, name_fault
+from skinmtl.data.nothing import Nothings
+from skinmtl.data.table import Oddities, read_csv, write_csv
 
 COLUMNS = ("image", "lesions", "location")
-KNOWN_COLUMNS = (*COLUMNS, "group")
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # Unicode's Cc, and halves of surrogate pairs
+KNOWN_COLUMNS = (*COLUMNS, GROUP)
+LABEL_FILES = {"lesion": "lesions.txt", "location": "locations.txt"}  # beside the manifest
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A checked manifest. A name's place in `lesion_names` (P) or `location_names` (Q) is its label index."""
+    """A checked manifest. A name's place in `lesion_names` (P) or `location_names` (Q) is its label index.
+
+    `notes` say, a line each, what was read otherwise than it is written.
+    """
 
     path: Path
     rows: tuple[Row, ...]
     lesion_names: tuple[str, ...]
     location_names: tuple[str, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def without_group(self) -> int:
+        """How many images are groups of their own, since nobody says whom they belong to."""
+        return sum(row.group == row.image for row in self.rows)
 
     def lesion_labels(self) -> np.ndarray:
         """(N, P) uint8: 1 where image n shows lesion p."""
@@ -56,29 +68,15 @@ class Manifest:
         return np.array([index[row.location] for row in self.rows], np.int64)
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path, group_column: str | None = None) -> Manifest:
     """Reads `manifest.csv` and, beside it, `lesions.txt` and `locations.txt` (absent: the manifest's sorted names).
 
-    A row without a group is its own group. InputError names the line of whatever is wrong.
+    group_column  which column has the groups; None: `group`, where there is one
+
+    A row without a group is its own group. Names come in their one spelling (`data.names`); words that mean nothing
+    (`data.nothing`) are no group, and no label unless the label files list them. InputError has a line for each fault.
     """
-    path = Path(path)
-    rows = tuple(_rows(path))
-    if not rows:
-        raise InputError(f"{path}: no images; add a line for each")
-    lesion_names = _names(path.with_name("lesions.txt"), (name for row in rows for name in row.lesions))
-    location_names = _names(path.with_name("locations.txt"), (row.location for row in rows))
-    lesions, locations = set(lesion_names), set(location_names)
-    for row in rows:
-        for name in row.lesions:
-            if name not in lesions:
-                raise InputError(
-                    f"{path}:{row.line}: lesion {name!r} is not in lesions.txt; correct it or add it there"
-                )
-        if row.location not in locations:
-            raise InputError(
-                f"{path}:{row.line}: location {row.location!r} is not in locations.txt; correct it or add it there"
-            )
-    return Manifest(path, rows, lesion_names, location_names)
+    return _Reader(Path(path), GroupColumn(group_column)).read()
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -89,79 +87,116 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         for row in manifest.rows
     )
     write_csv(folder / "manifest.csv", [*KNOWN_COLUMNS, *others], records)
-    for name, names in (("lesions.txt", manifest.lesion_names), ("locations.txt", manifest.location_names)):
-        (folder / name).write_text("".join(f"{each}\n" for each in names), encoding="utf-8")
+    for kind, names in (("lesion", manifest.lesion_names), ("location", manifest.location_names)):
+        (folder / LABEL_FILES[kind]).write_text("".join(f"{each}\n" for each in names), encoding="utf-8")
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    first_lines: dict[str, int] = {}
-    for line, record in read_csv(path, COLUMNS):
-        image = record["image"]
-        fault = image_name_fault(image)
-        if fault:
-            raise InputError(f"{path}:{line}: {fault}")
-        key = str(PurePosixPath(image))
-        if key in first_lines:
-            raise InputError(
-                f"{path}:{line}: image {image!r} is on line {first_lines[key]} too; keep one line per image"
-            )
-        first_lines[key] = line
-        lesions = tuple(name.strip() for name in record["lesions"].split(";"))
-        if "" in lesions:
-            raise InputError(f"{path}:{line}: an empty lesion label; name one or more lesions, joined by ';'")
-        if len(set(lesions)) != len(lesions):
-            raise InputError(f"{path}:{line}: a lesion is named twice in {record['lesions']!r}; name each once")
-        if not record["location"]:
-            raise InputError(f"{path}:{line}: an empty location label; name the body location")
-        if ";" in record["location"]:
-            raise InputError(f"{path}:{line}: location {record['location']!r} names more than one; name one")
-        for name in (*lesions, record["location"]):
-            if _has_control_character(name):
-                raise InputError(f"{path}:{line}: a line break or control character in {name!r}; correct it")
+class _Reader:
+    """Reads one manifest and the label files beside it, and gathers faults and notes on the way."""
+
+    def __init__(self, path: Path, group_column: GroupColumn) -> None:
+        self.path = path
+        self.group_column = group_column
+        self.faults = Faults(path)
+        self.spelled = Spellings()
+        self.oddities = Oddities()
+        self.groups = Nothings()
+        self.first_lines: dict[str, int] = {}
+
+    def read(self) -> Manifest:
+        rows = []
+        try:
+            rows = list(self._rows())
+        except InputError as fault:  # where the file cannot be read on
+            self.faults.add(str(fault))
+        if not rows and not self.faults.count:
+            raise InputError(f"{self.path}: no images; add a line for each")
+        lesion_names = self._names("lesion", ((name, row) for row in rows for name in row.lesions))
+        location_names = self._names("location", ((row.location, row) for row in rows))
+        self.faults.refuse()
+        alone = "these images have no group"
+        notes = (
+            *self.oddities.notes(self.path),
+            *self.spelled.notes(self.path),
+            *self.groups.notes(self.path, self.group_column.name, alone),
+        )
+        return Manifest(self.path, tuple(rows), lesion_names, location_names, notes)
+
+    def _rows(self) -> Iterator[Row]:
+        check, faults, oddities = self.group_column.checker(self.path), self.faults, self.oddities
+        for line, record in read_csv(self.path, COLUMNS, check_header=check, faults=faults, oddities=oddities):
+            row = self._row(line, record)
+            found = list(self._faults_of(row, record))
+            for fault in found:
+                faults.add(f"{self.path}:{line}: {fault}")
+            if not found:
+                yield row
+
+    def _row(self, line: int, record: Mapping[str, str]) -> Row:
+        column, image = self.group_column.name, record["image"]
         others = {name: value for name, value in record.items() if name and name not in KNOWN_COLUMNS}
-        yield Row(line, image, lesions, record["location"], record.get("group") or image, others)
+        if column != GROUP and GROUP in record:
+            others[f"source_{GROUP}"] = record[GROUP]
+        group = record.get(column, "")
+        group = image if group == image else self.groups.known(self.spelled(group), column) or image
+        lesions = tuple(map(self.spelled, record["lesions"].split(";")))
+        return Row(line, image, lesions, self.spelled(record["location"]), group, others)
+
+    def _faults_of(self, row: Row, record: Mapping[str, str]) -> Iterator[str]:
+        fault = image_name_fault(row.image)
+        if fault:
+            yield fault
+        else:
+            first = self.first_lines.setdefault(str(PurePosixPath(row.image)), row.line)
+            if first != row.line:
+                yield f"image {row.image!r} is on line {first} too; keep one line per image"
+        if "" in row.lesions:
+            yield "an empty lesion label; name one or more lesions, joined by ';'"
+        elif len(set(row.lesions)) != len(row.lesions):
+            yield f"a lesion is named twice in {record['lesions']!r}; name each once"
+        if not row.location:
+            yield "an empty location label; name the body location"
+        if ";" in row.location:
+            yield f"location {row.location!r} names more than one; name one"
+        for name in dict.fromkeys((*row.lesions, row.location, *([row.group] if row.group != row.image else []))):
+            fault = name_fault(name)
+            if fault:
+                yield f"{fault} in {name!r}; correct it"
+
+    def _names(self, kind: str, used: Iterable[tuple[str, Row]]) -> tuple[str, ...]:
+        """The names of one kind of label; a fault for each that the label file does not list, or that is none."""
+        first: dict[str, Row] = {}
+        times: dict[str, int] = {}
+        for name, row in used:
+            first.setdefault(name, row)
+            times[name] = times.get(name, 0) + 1
+        path = self.path.with_name(LABEL_FILES[kind])
+        listed = read_names(path, self.spelled, self.faults) if path.exists() else None
+        known = set(listed or ())
+        nothing = Nothings()
+        for name, row in first.items():
+            if name in known:
+                continue
+            where = f"{self.path}:{row.line}: {kind} {name!r}"
+            more = f" (on {times[name] - 1} more lines too)" if times[name] > 1 else ""
+            if nothing.is_one(name):
+                instead = f"name the {kind}, or take the line out; where it is a name, list it in {path.name}"
+                self.faults.add(f"{where} means that nothing is known{more}; {instead}")
+            elif listed is not None:
+                self.faults.add(f"{where} is not in {path.name}{more}; correct it or add it there")
+        return tuple(sorted(first)) if listed is None else tuple(listed)
 
 
 def image_name_fault(image: str) -> str:
     """Why an image's name cannot stand in a manifest and what to do, or "" where it can."""
     if not image:
         return "no image name; give its path below the image folder"
-    if _has_control_character(image):
+    if CONTROL.search(image):
         return f"a line break or control character in image {image!r}; rename it"
+    if TURNING.search(image):
+        return f"a character that turns the direction of writing in image {image!r}; rename it"
     if image.startswith("/") or (any(mark in image for mark in ":\\") and PureWindowsPath(image).is_absolute()):
         return f"image {image!r} is an absolute path; give it relative to the image folder"
     if ".." in image and ".." in PurePosixPath(image).parts:
         return f"image {image!r} leaves the image folder ('..'); give a path inside it"
     return ""
-
-
-def _has_control_character(name: str) -> bool:
-    return CONTROL.search(name) is not None
-
-
-def _names(path: Path, used: Iterable[str]) -> tuple[str, ...]:
-    if not path.exists():
-        return tuple(sorted(set(used)))
-    try:
-        text = regular_file(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}:{undecodable_line(path)}: not UTF-8; save the file as UTF-8") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from None
-    names = [name.strip() for name in text.split("\n")]  # splitlines() would split at rarer characters too
-    if not names[-1]:
-        names.pop()
-    first_lines: dict[str, int] = {}
-    for line, name in enumerate(names, 1):
-        if not name:
-            raise InputError(f"{path}:{line}: an empty line; write one name per line: its number is the label index")
-        if ";" in name:
-            raise InputError(f"{path}:{line}: ';' in the name {name!r}, which joins names in the manifest; rename it")
-        if _has_control_character(name):
-            raise InputError(f"{path}:{line}: a control character in {name!r}; correct it")
-        if name in first_lines:
-            raise InputError(f"{path}:{line}: {name!r} stands on line {first_lines[name]} too; keep one")
-        first_lines[name] = line
-    if not names:
-        raise InputError(f"{path}: empty; write one name per line, or remove the file")
-    return tuple(names)

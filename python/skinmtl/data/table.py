@@ -4,43 +4,95 @@ from __future__ import annotations
 
 import csv
 import difflib
+import re
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Any, Callable, Iterable, Iterator, Sequence, TextIO
 
 from caffe_files.errors import InputError
+from caffe_files.first_bytes import kind_of_file
 from caffe_files.inputs import regular_file
+from skinmtl.data.faults import Faults
+
+
+@dataclass
+class Oddities:
+    """What a reader of a table went past: a first line `sep=,` (Excel's), lines and fields without any text, columns
+    without a name.
+
+    unnamed  texts in columns without a name, which nobody reads
+    """
+
+    sep_line: bool = False
+    empty_lines: int = 0
+    longer_records: int = 0
+    unnamed: int = 0
+
+    def notes(self, path: Path) -> list[str]:
+        """What to tell of them, a line each."""
+        said = (
+            (self.sep_line, "the first line says what parts the fields, and is no header: passed over"),
+            (self.empty_lines, f"{self.empty_lines} lines of commas or spaces alone: passed over"),
+            (self.longer_records, f"{self.longer_records} lines end in more commas than the header: passed over"),
+            (self.unnamed, f"{self.unnamed} values stand in columns without a name: they are not read"),
+        )
+        return [f"{path}: {text}" for there, text in said if there]
 
 
 def read_csv(
-    path: Path, columns: Sequence[str], encoding: str | None = None, delimiter: str = ","
+    path: Path,
+    columns: Sequence[str],
+    encoding: str | None = None,
+    delimiter: str = ",",
+    check_header: Callable[[Sequence[str]], None] | None = None,
+    faults: Faults | None = None,
+    oddities: Oddities | None = None,
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields (line, column -> stripped value) for each record of a CSV that has at least `columns`.
 
     It is UTF-8, with or without a byte order mark, unless the caller has another encoding from the user; a file that is
-    not is an InputError with the line, as is a quote that is not closed.
+    not is an InputError with the line, as is a quote that is not closed. What is no text at all is named.
+
+    check_header  raises InputError for what else the header must not have
+    faults        takes the records that cannot be read, which are then left out; None: the first is an InputError
+    oddities      is told of what was passed over
     """
     line = 0
     name = encoding or "utf-8"
     codec = text_codec(name)
+    oddities = Oddities() if oddities is None else oddities
+    refuse_what_is_no_text(path)
     try:
         with open(str(regular_file(path)), encoding=codec, newline="") as file:
-            reader = csv.reader(file, strict=True, delimiter=delimiter)
+            line, rows = _rows(path, file, delimiter)
+            oddities.sep_line, before = line > 0, line
+            reader = csv.reader(rows, strict=True, delimiter=delimiter)
             header = [name.strip() for name in next(reader, [])]
             _check_header(path, header, columns, delimiter)
-            line = reader.line_num
+            if check_header is not None:
+                check_header(header)
+            line = before + reader.line_num
             for record in reader:
-                first, line = line + 1, reader.line_num
-                if not record:
+                first, line = line + 1, before + reader.line_num
+                text = "".join(record)
+                if not text.strip():
+                    oddities.empty_lines += bool(record)
                     continue
-                if "\0" in "".join(record):  # Python before 3.11 refuses it by itself
-                    raise InputError(f"{path}:{first}: not CSV (line contains NUL); correct the line")
-                if len(record) != len(header):
-                    raise InputError(
-                        f"{path}:{first}: {len(record)} fields where the header has {len(header)}; "
-                        f"quote a field that holds a {'comma' if delimiter == ',' else repr(delimiter)}"
-                    )
-                yield first, {name: value.strip() for name, value in zip(header, record)}
+                fault = ""
+                if "\0" in text:  # Python before 3.11 refuses it by itself
+                    fault = f"{path}:{first}: not CSV (line contains NUL); correct the line"
+                elif len(record) != len(header):
+                    fault = _fit(path, first, record, header, delimiter, oddities)
+                if not fault:
+                    values = {name: value.strip() for name, value in zip(header, record)}
+                    if values.get(""):
+                        oddities.unnamed += 1
+                    yield first, values
+                elif faults is None:
+                    raise InputError(fault)
+                else:
+                    faults.add(fault)
     except UnicodeError:
         where = f"{path}:{undecodable_line(path, codec)}"
         if encoding is None:
@@ -53,6 +105,46 @@ def read_csv(
         raise InputError(f"{path}:{line + 1}: not CSV ({error}); correct the line") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+
+
+def read_header(path: Path, encoding: str = "utf-8", delimiter: str = ",") -> list[str]:
+    """The names of a table's columns; none where it cannot be read: `read_csv` says why."""
+    try:
+        refuse_what_is_no_text(path)
+        with open(str(path), encoding=text_codec(encoding), newline="") as file:
+            _, rows = _rows(path, file, delimiter)
+            return [name.strip() for name in next(csv.reader(rows, delimiter=delimiter), [])]
+    except (InputError, OSError, UnicodeError, LookupError, csv.Error):
+        return []
+
+
+def refuse_what_is_no_text(path: Path) -> None:
+    """InputError where the file's first bytes are those of something else, such as a workbook or a web page."""
+    kind = kind_of_file(path)
+    if kind is not None:
+        remedy = "name the table" if kind.is_image else kind.remedy
+        raise InputError(f"{path}: is {kind.name}, no CSV table; {remedy}")
+
+
+def _rows(path: Path, file: TextIO, delimiter: str) -> tuple[int, Iterator[str]]:
+    """(lines before the header, the lines from there): Excel takes a first line `sep=;` for itself."""
+    first = file.readline()
+    said = re.fullmatch('"?sep=(.)"?[,;\t ]*\\s*', first, re.IGNORECASE)
+    if said is None:
+        return 0, chain([first] if first else [], file)
+    if said.group(1) != delimiter:
+        raise InputError(f"{path}:1: says that {said.group(1)!r} parts the fields; save it parted by {delimiter!r}")
+    return 1, file
+
+
+def _fit(path: Path, line: int, record: list[str], header: Sequence[str], delimiter: str, oddities: Oddities) -> str:
+    """ "" where a record of another length than the header is only short of nameless fields, or has more empty ones."""
+    longer, shorter = record[len(header) :], header[len(record) :]
+    if not any(map(str.strip, longer)) and not any(shorter):
+        oddities.longer_records += bool(longer)
+        return ""
+    comma = "comma" if delimiter == "," else repr(delimiter)
+    return f"{path}:{line}: {len(record)} fields where the header has {len(header)}; quote a field that holds a {comma}"
 
 
 def text_codec(encoding: str) -> str:

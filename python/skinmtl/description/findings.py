@@ -8,11 +8,14 @@ from skinmtl.description.description import Description
 from skinmtl.description.file_summary import LONG, SIDES, FileSummary
 from skinmtl.description.labels import FOLDS, RARE_BELOW, Labels
 from skinmtl.description.sections import NAMED, counted, listed, shortened
+from skinmtl.splits.group_notes import notes_on_groups
 
 
 def findings(description: Description) -> list[str]:
     """One sentence each, files first; an empty list where there is nothing to say."""
     found = [] if description.files is None else [*_of_files(description.files)]
+    found += description.manifest.notes
+    found += notes_on_groups(description.manifest, "where patients have several images, folds leak")
     return [*found, *_of_labels(description.labels), *_of_names(description.near_names)]
 
 
@@ -61,8 +64,6 @@ def _of_labels(labels: Labels) -> Iterable[str]:
         ):
             if names:
                 yield f"{counted(len(names), what)} with {said}: {listed(names)}"
-    if labels.groups_are_images():
-        yield "every image is its own group: if patients have several images, folds leak; name them in column group"
     if labels.folds is not None and labels.folds.straddling:
         names = labels.folds.straddling
         yield f"{counted(len(names), 'group')} in more than one fold, so that the test set leaks: {listed(names)}"

@@ -33,6 +33,7 @@ class Request:
     per_sheet: int
     seed: int
     workers: int
+    group_column: str | None = None
 
 
 def describe(request: Request, out: Path, arguments: dict[str, Any]) -> Description:
@@ -40,7 +41,7 @@ def describe(request: Request, out: Path, arguments: dict[str, Any]) -> Descript
 
     Files that cannot be used are described, not refused. InputError for everything else that is wrong.
     """
-    manifest = read_manifest(request.manifest)
+    manifest = read_manifest(request.manifest, request.group_column)
     fold_of = None if request.folds is None else read_folds(request.folds, manifest)
     with new_folder(out) as folder:  # first: a folder that is there is refused before the long work
         files, sheets = None, {}

@@ -35,6 +35,7 @@ class Request:
     precision: str
     gpu: int | None
     seed: int
+    group_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ class Configuration:
 
 def configure(request: Request, engine: str, python: Path) -> Configuration:
     """Checks what is given and reads nothing but small files; writes nothing. InputError names the fault."""
-    manifest = read_manifest(request.manifest)
+    manifest = read_manifest(request.manifest, request.group_column)
     _check_images(manifest, request.images)
     preset = read_preset(request.preset)
     groups = {row.group for row in manifest.rows}
-    has_groups = any(row.group != row.image for row in manifest.rows)
+    has_groups = manifest.without_group < len(manifest.rows)
     all_folds = _folds(request, manifest, len(groups), has_groups)
     folds = tuple(request.only_folds) or all_folds
     unknown = [fold for fold in folds if fold not in all_folds]
@@ -77,6 +78,7 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
         "out": str(request.out.resolve()),
         "manifest": str(request.manifest.resolve()),
         "images": str(request.images.resolve()),
+        "group_column": request.group_column,
         "engine": engine,
         "precision": request.precision,
         "path": str(python),
@@ -88,7 +90,14 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
         "models": models,
     }
     return Configuration(
-        values, request.out, preset, manifest, folds, len(all_folds), len(groups) if has_groups else None, tuple(notes)
+        values,
+        request.out,
+        preset,
+        manifest,
+        folds,
+        len(all_folds),
+        len(groups) if has_groups else None,
+        (*manifest.notes, *notes),
     )
 
 

@@ -13,7 +13,18 @@ from skinmtl.experiment.places import PRESETS, SHARED
 NAMES = ("demo", "tiny", "resnet50")
 NEEDS = ("weights", "gpu")
 # what a preset may not set, since it is about one data set or one machine
-NOT_OF_A_PRESET = {"out", "manifest", "images", "engine", "path", "image", "gpu", "only_folds", "made_by"}
+NOT_OF_A_PRESET = {
+    "out",
+    "manifest",
+    "images",
+    "group_column",
+    "engine",
+    "path",
+    "image",
+    "gpu",
+    "only_folds",
+    "made_by",
+}
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def plan_lines(configuration: Configuration, python: Path, cores: int) -> list[s
     ]
     if groups is None:
         lines.append(
-            "          no column 'group' says which images are of one patient, so folds cannot keep patients together: "
+            "          no group says which images are of one patient, so folds cannot keep patients together: "
             "the figures may be too good"
         )
     some = "" if len(configuration.folds) == configuration.n_folds else f"; only {_listed(configuration.folds)}"

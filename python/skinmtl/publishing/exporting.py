@@ -60,6 +60,7 @@ class Request:
     onnx: bool
     state_dict: str | None
     engine: Engine
+    group_column: str | None = None
 
 
 def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
@@ -68,7 +69,7 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
     with new_folder(out) as folder:  # what takes no time is refused before the net is built
         for library in _libraries(request):
             import_or_refuse(library)
-        manifest = None if request.manifest is None else read_manifest(request.manifest)
+        manifest = None if request.manifest is None else read_manifest(request.manifest, request.group_column)
         metrics = read_metrics(request.metrics, source.weights)
         snapshot = checked_snapshot(source.deploy, source.weights, request.engine)
         labels = label_names(source, snapshot, manifest)

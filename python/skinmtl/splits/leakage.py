@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Sequence
 
 import numpy as np
 
-from caffe_files.errors import InputError
-from skinmtl.data.manifest import Manifest
 from skinmtl.splits.near_duplicates import Pair
 
 
@@ -33,21 +30,6 @@ class Leakage:
     either: np.ndarray
     groups: tuple[str, ...]
     pairs: tuple[Pair, ...]
-
-
-def groups_of(manifest: Manifest, column: str) -> list[str]:
-    """(N,) the column's value for every image; an empty one stands for the image alone.
-
-    InputError where the manifest has no such column.
-    """
-    if column == "group":
-        return [row.group for row in manifest.rows]
-    columns = list(dict.fromkeys(name for row in manifest.rows for name in row.others))
-    if column not in columns:
-        near = difflib.get_close_matches(column, columns, 1)
-        hint = f"; {near[0]!r} is near" if near else f"; it has group{''.join(', ' + name for name in columns)}"
-        raise InputError(f"{manifest.path}:1: no column {column!r} to judge by{hint}")
-    return [row.others[column] or row.image for row in manifest.rows]
 
 
 def leakage(groups: Sequence[str], folds: np.ndarray, pairs: Sequence[Pair] | None) -> Leakage:

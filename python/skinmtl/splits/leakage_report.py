@@ -12,32 +12,34 @@ from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.folds import read_folds
 from skinmtl.data.manifest import Manifest
 from skinmtl.splits import near_report
-from skinmtl.splits.leakage import Leakage, groups_of, leakage
+from skinmtl.splits.group_notes import notes_on_groups
+from skinmtl.splits.leakage import Leakage, leakage
 from skinmtl.splits.near_duplicates import Search, find_near_duplicates
 
 
 class Judgement(NamedTuple):
-    """leaking images of all folds together, and lines for people."""
+    """Images of all folds together that leak, those without a group, of which nobody knows, and lines for people."""
 
     leaking: int
+    without_group: int
     lines: list[str]
 
 
 def judge_folds(
     manifest: Manifest,
     folds_path: Path,
-    column: str,
     search: Search | None,
     json_path: Path | None,
     arguments: dict[str, Any],
 ) -> Judgement:
     """Counts, for each fold as the test fold, the images with a sibling in training; writes `json_path`, if any."""
     folds = read_folds(folds_path, manifest)
-    groups = groups_of(manifest, column)
+    groups = [row.group for row in manifest.rows]
     report: dict[str, Any] = {
         **made_by(arguments),
         "manifest_sha256": sha256(manifest.path),
         "folds_sha256": sha256(folds_path),
+        "without_group": manifest.without_group,
     }
     said = []
     with ExitStack() as outputs:  # opened before the work, so that a place that cannot be written to is told at once
@@ -52,9 +54,10 @@ def judge_folds(
         if partial:
             report.update(_record(manifest, found, folds.tolist()))
             write_json(partial, report)
-    if len(set(groups)) == len(groups):
-        said.append(f"no two images have the same {column}, so none can have a sibling; judge by another column?")
-    return Judgement(int(found.either.sum()), [*said, *_table(found)])
+    said += notes_on_groups(manifest, "siblings among them are not found")
+    if len(set(groups)) == len(groups) > manifest.without_group:
+        said.append("no two images have the same group, so none can have a sibling; judge by another --group-column?")
+    return Judgement(int(found.either.sum()), manifest.without_group, [*said, *_table(found)])
 
 
 def _table(found: Leakage) -> Iterator[str]:

@@ -20,6 +20,7 @@ from skinmtl.data.folds import write_folds
 from skinmtl.data.manifest import Manifest, write_manifest
 from skinmtl.splits import balance, near_report
 from skinmtl.splits.dealing import make_folds
+from skinmtl.splits.group_notes import notes_on_groups
 from skinmtl.splits.near_duplicates import Pair, Search, find_near_duplicates
 
 ORIGINAL = "original_group"  # the column of a merged manifest
@@ -55,6 +56,8 @@ def write_split(manifest: Manifest, out: Path, split: Split, arguments: dict[str
     """Writes the folds to `out` and the rest beside it; returns what to tell, a line each."""
     made = {**made_by(arguments), "manifest_sha256": sha256(manifest.path)}
     report, said = dict(made), []
+    if split.by == "group":
+        said += notes_on_groups(manifest, "where patients have several images, these folds part them")
     with ExitStack() as outputs:  # opened before the work, so that a place that cannot be written to is told at once
         report_file = outputs.enter_context(new_file(report_path(out)))
         merged = outputs.enter_context(new_folder(split.merged)) if split.merged else None

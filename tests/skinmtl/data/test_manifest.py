@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest, Row, read_manifest, write_manifest
+from skinmtl.data.names import name_fault, spelled
+from skinmtl.data.nothing import Nothings
 
 HEADER = "image,lesions,location\n"
 
@@ -75,7 +77,7 @@ def test_names_may_hold_odd_characters(write):
     csv.writer(record).writerow(['ä/ü, "1"\'.jpg', lesions + ";[b]*?", "Körper % {x}"])
     manifest = read_manifest(write(HEADER + record.getvalue(), lesions=lesions + "\n[b]*?\n"))
     assert manifest.rows[0].image == 'ä/ü, "1"\'.jpg'
-    assert manifest.lesion_names == (lesions, "[b]*?")
+    assert manifest.lesion_names == ('naevus, "blue" x', "[b]*?")
 
 
 REFUSED = {
@@ -167,7 +169,7 @@ def test_any_bytes_are_a_manifest_or_an_input_error(tmp_path_factory, data):
     try:
         manifest = read_manifest(path)
     except InputError as error:
-        assert len(str(error).splitlines()) <= 1 + str(error).count("\u2028")
+        assert all(line.startswith(str(path.parent)) for line in str(error).split("\n"))
     else:
         assert manifest.lesion_labels().sum(axis=1).min() >= 1
         assert len(manifest.location_labels()) == len(manifest.rows)
@@ -216,17 +218,17 @@ def test_a_damaged_manifest_is_read_whole_or_refused(tmp_path_factory, changes, 
     try:
         manifest = read_manifest(path)
     except InputError as error:
-        assert "\n" not in str(error)
+        assert all(line.startswith(str(path.parent)) for line in str(error).split("\n"))
     else:
         with open(str(path), encoding="utf-8-sig", newline="") as file:
-            assert len(manifest.rows) == sum(1 for record in csv.reader(file) if record) - 1
+            assert len(manifest.rows) == sum(1 for record in csv.reader(file) if "".join(record).strip()) - 1
         assert manifest.lesion_labels().sum(axis=1).tolist() == [len(row.lesions) for row in manifest.rows]
     if names is not None:
         path.with_name("lesions.txt").unlink()
 
 
 NAME = st.text(st.characters(blacklist_categories=("Cc", "Cs"), blacklist_characters=";"), min_size=1, max_size=8)
-CLEAN = NAME.map(str.strip).filter(bool)
+CLEAN = NAME.map(spelled).filter(lambda name: name and not name_fault(name) and not Nothings().is_one(name))
 IMAGE = CLEAN.filter(lambda name: ".." not in name and name[0] not in "/\\" and name != "." and name[1:2] != ":")
 ROWS = st.lists(
     st.tuples(IMAGE, st.lists(CLEAN, min_size=1, max_size=3, unique=True), CLEAN, CLEAN),

@@ -21,7 +21,7 @@ from skinmtl.report.table1 import as_text, table1
 from skinmtl.scores.metrics import average_precision, evaluate
 from skinmtl.scores.scores_file import Scores
 
-LESIONS, LOCATIONS = ["Nodule", "erythematous  Papule", "seldom", "wart"], ["arm", "leg", "trunk"]
+LESIONS, LOCATIONS = ["Nodule", "erythematous Papule", "seldom", "wart"], ["arm", "leg", "trunk"]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ class TestTable1:
         assert {row.name: row.positives for row in table.rows[:4]} == support
         numbers = {row.name: row.cells[RESNET].paper for row in table.rows}
         assert numbers == {
-            "Nodule": 0.793, "erythematous  Papule": 0.846, "seldom": None, "wart": None,
+            "Nodule": 0.793, "erythematous Papule": 0.846, "seldom": None, "wart": None,
             "mAP-class": 0.726, "mAP-image": 0.778,
         }  # fmt: skip
 
