@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"
 # isort: split
 import numpy as np
 import sklearn
+from machine import described
 from made_groups import dermquest_like, expected_leak, ham_like, manifest_of
 from sklearn import model_selection
 
@@ -134,7 +134,7 @@ def time_large(seed: int) -> float:
 
 def main() -> int:
     args = parse_args()
-    print(f"Python {platform.python_version()}, numpy {np.__version__}, scikit-learn {sklearn.__version__}")
+    print(f"{described()}, scikit-learn {sklearn.__version__}")
     held = compare("HAM10000's sizes", ham_like(args.seed), args.seed)
     held &= compare("DermQuest's sizes", dermquest_like(args.seed), args.seed)
     print(f"100,000 images in 60,000 groups, 60 labels: {time_large(args.seed):.1f} s, the whole command")
