@@ -2,12 +2,14 @@
 """Turns a manifest and its images into the three LMDBs that Caffe trains on."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from arguments import add_data_arguments, add_fold_arguments, add_workers_argument, check_fold_arguments, manifest_of
 from cli import new_parser, positive, run, seed
 from skinmtl.data.folds import select
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
+from skinmtl.data.told import counted_lines
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -57,6 +59,10 @@ def main() -> None:
     )
     if summary["upscaled"]:
         print(f"{len(summary['upscaled'])} images were smaller and are enlarged; dataset.json lists them")
+    for profile, count in summary["converted_to_srgb"].items():
+        print(f"{count} records were converted to sRGB from the colour profile {profile}")
+    for line in counted_lines(summary["told"]):
+        print(f"{line}; dataset.json lists all", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ def imdecode(data: bytes, flags: int) -> tuple[np.ndarray, str]:
         with _heard(said):
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
+        if getattr(error, "code", 0) == cv2.Error.StsNoMem:
+            raise MemoryError(one_line(error)) from None  # no fault of the file
         raise ImageError(f"OpenCV cannot read it ({one_line(error)})") from None
     if image is None:
         raise ImageError("not an image that OpenCV reads, or a truncated one")

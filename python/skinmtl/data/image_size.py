@@ -1,50 +1,24 @@
 """Width and height of an image file, read from its header before anything is decoded.
 
-A file of some hundred bytes can claim any size, and a decoder makes room for what is claimed. The formats are those
-that OpenCV reads with 8 or 16 bits a channel; of every other one the size is unknown, and so it is not decoded.
+A file of some hundred bytes can claim any size, and a decoder makes room for what is claimed. Of what is none of
+`formats.FORMATS` the size is unknown, and so it is not decoded.
 """
 
 from __future__ import annotations
 
-import re
-
-from skinmtl.data import jpeg, tiff
-from skinmtl.data.exif import PNG_START, chunks
+from skinmtl.data import boxes, formats, jpeg, netpbm, tiff
+from skinmtl.data.exif import chunks
 
 # Our choice: above the largest medium-format cameras' 102 million, as 8 bits a channel 400 MB, at worst some 2 GB for a
 # moment (16 bits with transparency). OpenCV's own limit is 2 ** 30.
 MAX_PIXELS = 1 << 27
-PNM = re.compile(rb"P[1-6](?:\s|#[^\n\r]*[\n\r])+(\d{1,10})(?:\s|#[^\n\r]*[\n\r])+(\d{1,10})\s")
-PAM = re.compile(rb"^(WIDTH|HEIGHT)[ \t]+(\d{1,10})\s", re.MULTILINE)
-PAM_FIELDS = (b"WIDTH", b"HEIGHT")
-HEADER = 4096  # bytes in which a PNM's numbers must stand: comments come before them
-JP2_START = b"\0\0\0\x0cjP  \r\n\x87\n"
-CODESTREAM_START = b"\xff\x4f\xff\x51"
-SUN_START = b"\x59\xa6\x6a\x95"
+CODESTREAM_START = b"\xff\x4f\xff\x51"  # of JPEG 2000
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
     """(width, height) as stored, before any turning by EXIF; None where the header tells no size above zero."""
-    if data.startswith(jpeg.START):
-        found = _jpeg(data)
-    elif data.startswith(PNG_START):
-        found = _png(data)
-    elif tiff.is_tiff(data):
-        found = tiff.size(data)
-    elif data[:2] == b"BM":
-        found = _bmp(data)
-    elif data[:4] == b"RIFF":
-        found = _webp(data)
-    elif data[:6] in (b"GIF87a", b"GIF89a"):
-        found = (_little(data, 6, 2), _little(data, 8, 2))
-    elif data.startswith((JP2_START, CODESTREAM_START)):
-        found = _jpeg_2000(data)
-    elif data[4:8] == b"ftyp" and b"avi" in data[8:64]:
-        found = _avif(data)
-    elif data.startswith(SUN_START):
-        found = (_big(data, 4, 4), _big(data, 8, 4))
-    else:
-        found = _pnm(data)
+    form = formats.format_of(data)
+    found = SIZES[form](data) if form is not None else None
     return found if found and min(found) > 0 else None
 
 
@@ -101,24 +75,29 @@ def _jpeg_2000(data: bytes) -> tuple[int, int] | None:
     return max(right - left, width), max(bottom - top, height)
 
 
-def _avif(data: bytes) -> tuple[int, int] | None:
-    """The largest of the sizes that its items have: they stand in the box `meta`."""
-    position, sizes = 0, []
-    while position + 8 <= len(data):
-        length = _big(data, position, 4)
-        if data[position + 4 : position + 8] == b"meta":
-            box = data[position : position + length] if length else data[position:]
-            sizes = [(_big(box, at.end() + 4, 4), _big(box, at.end() + 8, 4)) for at in re.finditer(b"ispe", box)]
-            break
-        position += max(8, length)
-    return max(sizes, key=lambda size: size[0] * size[1]) if sizes else None
+def _gif(data: bytes) -> tuple[int, int]:
+    return _little(data, 6, 2), _little(data, 8, 2)
 
 
-def _pnm(data: bytes) -> tuple[int, int] | None:
-    start = data[:HEADER]
-    if start.startswith(b"P7"):
-        said = PAM.findall(start.partition(b"ENDHDR")[0])
-        width, height = (max([int(n) for name, n in said if name == which], default=0) for which in PAM_FIELDS)
-        return width, height
-    found = PNM.match(start)
-    return (int(found.group(1)), int(found.group(2))) if found else None
+def _sun(data: bytes) -> tuple[int, int]:
+    return _big(data, 4, 4), _big(data, 8, 4)
+
+
+def _netpbm(data: bytes) -> tuple[int, int] | None:
+    header = netpbm.header(data)
+    return header and header[:2]
+
+
+SIZES = {
+    formats.JPEG: _jpeg,
+    formats.PNG: _png,
+    formats.TIFF: tiff.size,
+    formats.WEBP: _webp,
+    formats.BMP: _bmp,
+    formats.GIF: _gif,
+    formats.JPEG_2000: _jpeg_2000,
+    formats.AVIF: boxes.size,
+    formats.HEIC: boxes.size,
+    formats.NETPBM: _netpbm,
+    formats.SUN: _sun,
+}

@@ -9,10 +9,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from skinmtl.data import jpeg, tiff
+from caffe_files.errors import InputError
+from caffe_files.first_bytes import ENOUGH, kind_of
+from caffe_files.inputs import regular_file
+from skinmtl.data import formats, jpeg
+from skinmtl.data.colour_profile import in_srgb, profile_of
 from skinmtl.data.decoder import ImageError, imdecode, one_line
-from skinmtl.data.exif import PNG_START, orientation
+from skinmtl.data.formats import Format
 from skinmtl.data.image_size import MAX_PIXELS, size_of
+from skinmtl.data.pixels import decode_other
 
 __all__ = ["ImageError", "decode", "encode_jpeg", "load", "read", "resize_short_side", "resized"]
 
@@ -24,32 +29,44 @@ LONGEST_SIDE = 65500  # the most that libjpeg stores
 REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 KEPT_LARGER = 1.5
 LARGEST_FILE = 1 << 30  # bytes: MAX_PIXELS of 8 bits without compression are less than half of it
-ROWS_AT_ONCE = 256  # blended with white: the floating-point copies stay small
+# A decoder goes over the whole picture once a scan, and a scan may be of some bytes. Encoders write about ten. Our
+# choice: SCANS at any size, and more as far as all of them together pass over SCANNED pixels.
+SCANS, SCANNED = 16, 1 << 28
 
 
 class Resized(NamedTuple):
-    """(H, W, 3) uint8, BGR, upright; the shorter side that the file has; and whether the decoder had nothing to say."""
+    """An image, resized.
+
+    pixels          (H, W, 3) uint8, BGR, upright
+    had_short_side  the shorter side that the file has
+    is_clean        the decoder had nothing to say, and the colours are the file's own
+    converted       the colour profile from which they were converted, or ""
+    told            what a person should know of it, a line each
+    """
 
     pixels: np.ndarray
     had_short_side: int
     is_clean: bool
+    converted: str = ""
+    told: tuple[str, ...] = ()
 
 
 def decode(data: bytes) -> np.ndarray:
-    """(H, W, 3) uint8, BGR, upright.
+    """(H, W, 3) uint8, BGR, upright, in sRGB.
 
-    Grey and palette become colour, 16 bits become 8, EXIF orientation is applied, CMYK is converted; transparency is
-    laid on white, as a viewer shows it. ImageError where OpenCV reads nothing, where the header claims more than
-    MAX_PIXELS or no size at all (nothing is decoded then), where the values are not whole numbers of 8 or 16 bits (what
-    is white then?) or not colours that OpenCV converts, and where a JPEG ends early or is damaged: libjpeg would fill
-    the rest with grey and go on.
+    Grey and palette become colour, deeper values become 8 bits, orientation and colour profile are applied, CMYK is
+    converted; transparency is laid on white, as a viewer shows it: `formats` says what is understood of which format.
+    ImageError where it is none that is read, where the header claims more than MAX_PIXELS or no size at all (nothing is
+    decoded then), where the values are not whole numbers of 8 or 16 bits (what is white then?) or not colours that
+    OpenCV converts, and where a JPEG ends early or is damaged: libjpeg would fill the rest with grey and go on.
     """
-    _check_size(data)
-    if data.startswith(jpeg.START):
-        header = _whole_jpeg(data)
+    form, _ = _check_size(data)
+    if form is formats.JPEG:
+        turned = _whole_jpeg(data).orientation
         pixels, _ = imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        return _upright(pixels, header.orientation)
-    return _decode_other(data)
+    else:
+        pixels, turned, _ = decode_other(data, form)
+    return _upright(in_srgb(pixels, profile_of(data, form)).pixels, turned)
 
 
 def resized(data: bytes, side: int) -> Resized:
@@ -58,47 +75,65 @@ def resized(data: bytes, side: int) -> Resized:
     A JPEG that is much larger is decoded at a reduced scale, see KEPT_LARGER, and then resized nearly so. ImageError as
     from `decode`, and where the longer side would be more than libjpeg stores.
     """
-    width, height = _check_size(data)
+    form, (width, height) = _check_size(data)
     if max(height, width) * side > LONGEST_SIDE * min(height, width):
         raise ImageError(f"{width} x {height} is too narrow for a shorter side of {side}")
+    told = ""
     try:
-        if not data.startswith(jpeg.START):
-            return Resized(resize_short_side(_decode_other(data), side), min(width, height), False)
-        header = _whole_jpeg(data)
-        reduction = max([by for by in REDUCED if KEPT_LARGER * by * side <= min(width, height)], default=1)
-        pixels, messages = imdecode(data, REDUCED.get(reduction, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION)
-        pixels = _shrink(pixels, width, height, reduction, side)
+        if form is formats.JPEG:
+            header = _whole_jpeg(data)
+            turned = header.orientation
+            reduction = max([by for by in REDUCED if KEPT_LARGER * by * side <= min(width, height)], default=1)
+            pixels, messages = imdecode(data, REDUCED.get(reduction, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION)
+            pixels, is_clean = _shrink(pixels, width, height, reduction, side), not messages
+        else:
+            pixels, turned, told = decode_other(data, form)
+            pixels, is_clean = resize_short_side(pixels, side), False
     except cv2.error as error:
         raise ImageError(f"cannot be resized ({one_line(error)})") from None
-    return Resized(_upright(pixels, header.orientation), min(width, height), not messages)
+    pixels, converted, of_colours = in_srgb(pixels, profile_of(data, form))
+    told_lines = tuple(line for line in (told, of_colours) if line)
+    return Resized(_upright(pixels, turned), min(width, height), is_clean and not converted, converted, told_lines)
 
 
 def read(path: Path) -> bytes:
     """The file's bytes; ImageError where it cannot be read, or is too large to be one photograph."""
     try:
-        if path.stat().st_size > LARGEST_FILE:
+        if regular_file(path).stat().st_size > LARGEST_FILE:
             raise ImageError(f"has more than {LARGEST_FILE} bytes")
         return path.read_bytes()
+    except InputError as error:
+        raise ImageError(str(error).partition(f"{path}: ")[2]) from None
     except OSError as error:
         raise ImageError(f"cannot be read ({error.strerror})") from None
 
 
 class Loaded(NamedTuple):
-    """A file's pixels, resized, and the shorter side that it had; or, in one line, what is wrong with the file."""
+    """A file's pixels, resized, the shorter side that it had, and what a person should know of it, a line each; or, in
+    one line, what is wrong with the file."""
 
     pixels: np.ndarray | None
     had_short_side: int
     problem: str
+    told: tuple[str, ...] = ()
 
 
 def load(task: tuple[Path, int]) -> Loaded:
     """Reads, decodes and resizes a file, given with the shorter side to have. Never raises: workers call it."""
     path, side = task
     try:
-        image = resized(read(path), side)
+        return loaded(read(path), side)
     except ImageError as error:
         return Loaded(None, 0, str(error))
-    return Loaded(image.pixels, image.had_short_side, "")
+
+
+def loaded(data: bytes, side: int) -> Loaded:
+    """As `load`, of a file's bytes."""
+    try:
+        image = resized(data, side)
+    except ImageError as error:
+        return Loaded(None, 0, str(error))
+    return Loaded(image.pixels, image.had_short_side, "", image.told)
 
 
 def resize_short_side(image: np.ndarray, side: int) -> np.ndarray:
@@ -115,59 +150,37 @@ def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
-def _check_size(data: bytes) -> tuple[int, int]:
+def _check_size(data: bytes) -> tuple[Format, tuple[int, int]]:
+    """The format, and width and height as stored."""
     if not data:
         raise ImageError("the file is empty")
+    form = formats.format_of(data)
     size = size_of(data)
-    if size is None:
-        if data.startswith(jpeg.START):
-            raise ImageError("the JPEG is truncated")
-        raise ImageError("not an image that OpenCV reads, or a truncated one")
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"says that it is {width} x {height} pixels; at most {MAX_PIXELS} are read")
-    return size
+    if size is not None and size[0] * size[1] > MAX_PIXELS:
+        raise ImageError(f"says that it is {size[0]} x {size[1]} pixels; at most {MAX_PIXELS} are read")
+    unread = formats.unread_here(form) if form is not None else ""
+    if unread:
+        raise ImageError(unread)
+    if form is None or size is None:
+        raise ImageError("the JPEG is truncated" if form is formats.JPEG else _no_image(data))
+    return form, size
+
+
+def _no_image(data: bytes) -> str:
+    kind = kind_of(data[:ENOUGH])
+    if kind is None or formats.format_of(data) is not None:
+        return "not an image that OpenCV reads, or a truncated one"
+    return f"it is {kind.name}, which is not read: {kind.remedy}"
 
 
 def _whole_jpeg(data: bytes) -> jpeg.Header:
     header = jpeg.header(data)
     if header is None or not jpeg.is_whole(data):
         raise ImageError("the JPEG is truncated")
+    scans = jpeg.n_scans(data)
+    if scans > SCANS and scans * header.width * header.height > SCANNED:
+        raise ImageError(f"the JPEG has {scans} scans, each over the whole picture; save it anew, encoders write ten")
     return header
-
-
-def _decode_other(data: bytes) -> np.ndarray:
-    """Decodes what is no JPEG."""
-    problem = tiff.problem(data) or _png_problem(data)
-    if problem:
-        raise ImageError(problem)
-    image, _ = imdecode(data, cv2.IMREAD_UNCHANGED)
-    if image.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"its values are {image.dtype}; save it with 8 bits a channel")
-    if image.ndim == 3 and image.shape[2] == 4:
-        image = _on_white(image)
-    elif image.dtype != np.uint8 or image.ndim != 3 or tiff.is_tiff(data):
-        image, _ = imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return _upright(image, orientation(data))
-
-
-def _png_problem(data: bytes) -> str:
-    """Why a PNG is not to be given to OpenCV, or "".
-
-    It does not see the transparent grey of a grey PNG, and shows it as it is. Its later versions make room for whatever
-    length a chunk claims, up to 4 GB in a file of some bytes.
-    """
-    if not data.startswith(PNG_START):
-        return ""
-    position, name = len(PNG_START), b""
-    while name != b"IEND":
-        name = data[position + 4 : position + 8]
-        position += 12 + int.from_bytes(data[position : position + 4], "big")
-        if position > len(data):
-            return "the PNG is truncated"
-        if name == b"tRNS" and data[25] == 0:
-            return "a grey PNG with a transparent grey; save it with an alpha channel or as RGB"
-    return ""
 
 
 def _resized_size(width: int, height: int, side: int) -> tuple[int, int]:
@@ -203,14 +216,3 @@ def _upright(image: np.ndarray, exif_orientation: int) -> np.ndarray:
     if exif_orientation in (2, 3, 6, 7):
         image = image[:, ::-1]
     return np.ascontiguousarray(image)
-
-
-def _on_white(image: np.ndarray) -> np.ndarray:
-    largest = np.iinfo(image.dtype).max
-    laid = np.empty((*image.shape[:2], 3), np.uint8)
-    for first in range(0, len(image), ROWS_AT_ONCE):
-        rows = image[first : first + ROWS_AT_ONCE]
-        alpha = rows[:, :, 3:].astype(np.float32) / largest
-        colour = rows[:, :, :3].astype(np.float32) * (255.0 / largest)
-        laid[first : first + ROWS_AT_ONCE] = np.rint(colour * alpha + 255.0 * (1.0 - alpha))
-    return laid

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from typing import Iterator, NamedTuple
 
-from skinmtl.data.exif import UPRIGHT, tiff_orientation
+from skinmtl.data.exif import UPRIGHT, is_adobe_rgb, tiff_orientation
 
 START = b"\xff\xd8"
 END = b"\xff\xd9"
-SCAN, TABLES_OF_CODES, APP0, APP1, APP14, COMMENT = 0xDA, 0xC4, 0xE0, 0xE1, 0xEE, 0xFE
+START_OF_SCAN = b"\xff\xda"
+EXIF = b"Exif\0\0"
+SCAN, TABLES_OF_CODES, APP0, APP1, APP2, APP14, COMMENT = 0xDA, 0xC4, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {TABLES_OF_CODES, 0xC8, 0xCC}
 SEQUENTIAL = (0xC0, 0xC1)  # Huffman codes, one pass over the picture
 NOTES = (*range(APP0, APP14 + 2), COMMENT)
@@ -71,8 +73,8 @@ def header(data: bytes) -> Header | None:
             jfif = True
         elif marker == APP14 and body.startswith(b"Adobe") and len(body) >= 12:
             adobe = body[11]
-        elif marker == APP1 and body.startswith(b"Exif\0\0") and not exif:
-            exif, orientation = True, tiff_orientation(body[6:])
+        elif marker == APP1 and body.startswith(EXIF) and not exif:
+            exif, orientation = True, tiff_orientation(body[len(EXIF) :])
     if frame is None or len(frame.body) < 6 or len(frame.body) < 6 + 3 * frame.body[5]:
         return None
     body = frame.body
@@ -82,13 +84,38 @@ def header(data: bytes) -> Header | None:
     return Header(frame.marker, body[0], width, height, components, orientation, is_ycc)
 
 
+def profile(data: bytes) -> bytes:
+    """The ICC profile, put together from its segments (ICC.1, annex B.4); b"" where there is none."""
+    mark = b"ICC_PROFILE\0"
+    parts = [each.body for each in segments(data) if each.marker == APP2 and each.body.startswith(mark)]
+    return b"".join(body[len(mark) + 2 :] for body in sorted(parts, key=lambda body: body[len(mark) : len(mark) + 1]))
+
+
+def other_colours(data: bytes) -> str:
+    """What EXIF says of the colours where that is not sRGB, or ""."""
+    for segment in segments(data):
+        if segment.marker == APP1 and segment.body.startswith(EXIF):
+            return "Adobe RGB" if is_adobe_rgb(segment.body[len(EXIF) :]) else ""
+    return ""
+
+
 def is_whole(data: bytes) -> bool:
     """True where the end marker follows the scan; a thumbnail's in the header does not count."""
+    first = _first_scan(data)
+    return first >= 0 and data.find(END, first) >= 0  # in a scan 0xFF 0xD9 occurs as the end marker only
+
+
+def n_scans(data: bytes) -> int:
+    """How often the decoder goes over the picture, of a whole file."""
+    first = _first_scan(data)
+    return data.count(START_OF_SCAN, first, data.find(END, first))
+
+
+def _first_scan(data: bytes) -> int:
     last = None
     for last in segments(data):  # noqa: B007
         pass
-    # in a scan 0xFF 0xD9 occurs as the end marker only
-    return last is not None and last.marker == SCAN and data.find(END, last.start) >= 0
+    return last.start if last is not None and last.marker == SCAN else -1
 
 
 def without_notes(data: bytes) -> bytes | None:

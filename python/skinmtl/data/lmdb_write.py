@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import os
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.dataset import LMDB_NAMES
 from skinmtl.data.lmdb_digest import RecordsDigest, described
 from skinmtl.data.manifest import Manifest
-from skinmtl.data.stored_image import JPEG_QUALITY, image_datum
+from skinmtl.data.stored_image import JPEG_QUALITY, Stored, image_datum
+from skinmtl.data.told import Told
 
 MAP_SIZE = 1 << 30
 RECORDS_PER_COMMIT = 256
@@ -47,6 +49,24 @@ class Record(NamedTuple):
     short_side: int
 
 
+class Seen:
+    """What the images were: `upscaled` those that had to be enlarged, `n_passed` records with the file's own JPEG data,
+    `converted` how many records were converted from which colour profile, `told` what a person should know."""
+
+    def __init__(self) -> None:
+        self.upscaled: set[str] = set()
+        self.n_passed = 0
+        self.converted: Counter[str] = Counter()
+        self.told = Told()
+
+    def add(self, image: str, record: Record, stored: Stored) -> None:
+        if not stored.problem and stored.had_short_side < record.short_side:
+            self.upscaled.add(image)
+        self.n_passed += stored.is_passed
+        self.converted.update([stored.converted] if stored.converted else [])
+        self.told.add(image, stored.told)
+
+
 def write_lmdbs(
     manifest: Manifest, image_folder: Path, out: Path, sizes: Sizes, seed: int, workers: int, arguments: dict[str, Any]
 ) -> dict[str, Any]:
@@ -61,12 +81,15 @@ def write_lmdbs(
     check_images_exist(manifest, image_folder)
     with new_folder(out) as folder:
         records = _plan(len(manifest.rows), sizes, seed)
-        upscaled, n_passed, of_images = _write_images(folder, manifest, image_folder, records, workers)
+        seen, of_images = _write_images(folder, manifest, image_folder, records, workers)
         of_labels = _write_labels(folder, manifest, records)
         _write_records(folder, manifest, records)
         summary = {
-            **_summary(manifest, sizes, len(records), upscaled),
-            "passed_through": n_passed,
+            **_summary(manifest, sizes, len(records)),
+            "upscaled": sorted(seen.upscaled),
+            "passed_through": seen.n_passed,
+            "converted_to_srgb": dict(sorted(seen.converted.items())),
+            "told": seen.told.images(),
             "manifest": _seen_from(out, manifest.path),
             "manifest_sha256": sha256(manifest.path),
             "images": _seen_from(out, image_folder),
@@ -88,33 +111,28 @@ def _plan(n_rows: int, sizes: Sizes, seed: int) -> list[Record]:
 
 def _write_images(
     folder: Path, manifest: Manifest, image_folder: Path, records: list[Record], workers: int
-) -> tuple[list[str], int, dict[str, Any]]:
-    """Returns the images that had to be enlarged, how many records are the files' own JPEG data, and the LMDB's
-    digest.
+) -> tuple[Seen, dict[str, Any]]:
+    """Returns what was seen of the images, and the LMDB's digest.
 
     After a first bad image only the bad ones are still gathered.
     """
     tasks = ((image_folder / manifest.rows[record.row].image, record.short_side) for record in records)
     faults: dict[int, str] = {}
-    upscaled = set()
-    n_passed = 0
+    seen = Seen()
 
     def datums() -> Iterator[bytes]:
-        nonlocal n_passed
         with closing(ordered_map(image_datum, tasks, workers)) as results:  # its workers end here, whatever happens
             for stored, record in zip(tqdm(results, "images", len(records), unit="image", disable=None), records):
                 if stored.problem:
                     faults[record.row] = stored.problem
-                elif stored.had_short_side < record.short_side:
-                    upscaled.add(manifest.rows[record.row].image)
-                n_passed += stored.is_passed
+                seen.add(manifest.rows[record.row].image, record, stored)
                 if not faults:
                     yield stored.datum
 
     with closing(datums()) as stream:
         digest = _write_lmdb(folder / LMDB_NAMES[0], stream)
     refuse_bad_images(manifest, image_folder, faults)
-    return sorted(upscaled), n_passed, digest
+    return seen, digest
 
 
 def _write_labels(folder: Path, manifest: Manifest, records: list[Record]) -> list[dict[str, Any]]:
@@ -181,7 +199,7 @@ def _write_records(folder: Path, manifest: Manifest, records: list[Record]) -> N
             writer.writerow([f"{number:08d}", manifest.rows[record.row].image, record.copy, record.short_side])
 
 
-def _summary(manifest: Manifest, sizes: Sizes, n_records: int, upscaled: list[str]) -> dict[str, Any]:
+def _summary(manifest: Manifest, sizes: Sizes, n_records: int) -> dict[str, Any]:
     locations = np.bincount(manifest.location_labels(), minlength=len(manifest.location_names))
     return {
         "n_images": len(manifest.rows),
@@ -192,7 +210,6 @@ def _summary(manifest: Manifest, sizes: Sizes, n_records: int, upscaled: list[st
         "location_names": manifest.location_names,
         "images_per_lesion": manifest.lesion_labels().sum(axis=0).tolist(),
         "images_per_location": locations.tolist(),
-        "upscaled": upscaled,
     }
 
 

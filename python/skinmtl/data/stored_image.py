@@ -17,13 +17,16 @@ LARGEST_PASSED = 1.5  # bytes a pixel
 class Stored(NamedTuple):
     """What became of an image: the Datum's bytes or, in one line, what is wrong with the file.
 
-    `had_short_side` is the file's; `is_passed` says that its JPEG data were not coded anew.
+    `had_short_side` is the file's; `is_passed` says that its JPEG data were not coded anew; `converted` is the colour
+    profile that was applied, or ""; `told` is what a person should know of the image, a line each.
     """
 
     datum: bytes
     problem: str
     had_short_side: int
     is_passed: bool
+    converted: str = ""
+    told: tuple[str, ...] = ()
 
 
 def image_datum(task: tuple[Path, int]) -> Stored:
@@ -38,7 +41,8 @@ def image_datum(task: tuple[Path, int]) -> Stored:
     stored = passed or images.encode_jpeg(image.pixels, JPEG_QUALITY)
     height, width = image.pixels.shape[:2]
     datum = caffe_messages().Datum(channels=3, height=height, width=width, encoded=True, data=stored)
-    return Stored(datum.SerializeToString(), "", image.had_short_side, passed is not None)
+    stored_bytes = datum.SerializeToString()
+    return Stored(stored_bytes, "", image.had_short_side, passed is not None, image.converted, image.told)
 
 
 def _as_it_is(data: bytes, side: int) -> bytes | None:

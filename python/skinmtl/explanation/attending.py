@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_folder
 from skinmtl.common.json_file import write_json
-from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by
 from skinmtl.data import images
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.reading import read_images
 from skinmtl.explanation.attention_file import HeadAttention, new_attention_file
 from skinmtl.explanation.attention_geometry import places
 from skinmtl.explanation.attention_net import AttentionNet
@@ -107,15 +106,9 @@ def _read(
     tasks: Sequence[Task], protocol: Protocol, refuse: Callable[[dict[int, str]], None]
 ) -> Iterator[tuple[Task, np.ndarray]]:
     """Yields each image's pixels, resized."""
-    loaded = ordered_map(images.load, ((task.path, protocol.short_side) for task in tasks), protocol.workers)
-    faults = {}
-    for n, one in enumerate(tqdm(loaded, "attending", len(tasks), unit="image", disable=None)):
-        if one.problem:
-            faults[n] = one.problem
-        if not faults:
-            yield tasks[n], one.pixels
-    if faults:
-        refuse(faults)
+    paths = [task.path for task in tasks]
+    for n, pixels in read_images(paths, protocol.short_side, protocol.workers, refuse, "attending"):
+        yield tasks[n], pixels
 
 
 def _write_overlays(folder: Path, task: Task, heads: dict[str, HeadAttention], protocol: Protocol) -> dict[str, str]:

@@ -13,10 +13,9 @@ from tqdm import tqdm
 
 import skinmtl
 from caffe_files.errors import InputError
-from skinmtl.common.parallel import ordered_map
-from skinmtl.data import images
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.reading import read_images
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import Snapshot
 from skinmtl.scores.crops import CROPS, CUTS
@@ -126,17 +125,9 @@ def _all_crops(
     paths: Sequence[Path], side: int, protocol: Protocol, refuse: Callable[[dict[int, str]], None], doing: str
 ) -> Iterator[np.ndarray]:
     """Yields the crops (3, side, side) of all images."""
-    tasks = ((path, protocol.short_side) for path in paths)
     mean = np.array(protocol.mean)
-    faults = {}
-    loaded = ordered_map(images.load, tasks, protocol.workers)
-    for n, one in enumerate(tqdm(loaded, doing, len(paths), unit="image", disable=None)):
-        if one.problem:
-            faults[n] = one.problem
-        if not faults:
-            yield from CUTS[protocol.crops](one.pixels, side, mean)
-    if faults:
-        refuse(faults)
+    for _, pixels in read_images(paths, protocol.short_side, protocol.workers, refuse, doing):
+        yield from CUTS[protocol.crops](pixels, side, mean)
 
 
 def _states(manifest: Manifest, image_folder: Path) -> list[list[Any]]:

@@ -182,13 +182,13 @@ def test_a_file_that_cannot_be_used_is_a_problem_not_an_exception(tmp_path):
         (tmp_path / "empty.png", "the file is empty"),
         (tmp_path / "narrow.png", "3000 x 2 is too narrow for a shorter side of 256"),
     ):
-        assert load((path, 256)) == (None, 0, problem)
+        assert load((path, 256)) == (None, 0, problem, ())
 
 
 def test_load_resizes_and_says_what_it_had(tmp_path):
     (tmp_path / "a.png").write_bytes(encode(".png", BGR))
-    pixels, had, problem = load((tmp_path / "a.png", 24))
-    assert (pixels.shape, had, problem) == ((24, 32, 3), 48, "")
+    pixels, had, problem, told = load((tmp_path / "a.png", 24))
+    assert (pixels.shape, had, problem, told) == ((24, 32, 3), 48, "", ())
 
 
 @pytest.mark.parametrize("height, width", [(48, 64), (64, 48), (50, 50), (7, 301), (301, 7)])

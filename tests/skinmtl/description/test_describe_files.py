@@ -140,7 +140,7 @@ class TestOneFile:
         [
             (None, "missing", "missing"),
             (b"", "damaged", "empty"),
-            (b"<html>404</html>", "damaged", "not an image"),
+            (b"<html>404</html>", "damaged", "it is a web page (HTML)"),
             (encoded(".jpg", picture(90, 60))[:-200], "damaged", "truncated"),
             (encoded(".png", picture(90, 60))[:200], "damaged", "truncated"),
             (bomb(60000, 60000), "damaged", "60000 x 60000"),
