@@ -27,10 +27,10 @@ from caffe_torch.rates import check_policy, learning_rate
 class Solver:
     """One training: the net of the phase TRAIN, its learning, its place in the data.
 
-    `precision` is fp32, tf32 or bf16 (weights stay float32). With fp32 on a CPU the same seed gives the same bits, and
-    a restored solver goes on as the undisturbed one: what is drawn depends on the seed and the iteration alone. A
-    random_seed that is not set counts as 0, where Caffe takes another each time: a resumed run must know it. `ranks`
-    are the processes that train together.
+    `precision` is fp32, tf32 or bf16 (weights stay float32). With fp32 on a CPU, and as many threads, the same seed
+    gives the same bits, and a restored solver goes on as the undisturbed one: what is drawn depends on the seed and the
+    iteration alone. A random_seed that is not set counts as 0, where Caffe takes another each time: a resumed run must
+    know it. `ranks` are the processes that train together.
     """
 
     def __init__(
