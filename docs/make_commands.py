@@ -27,9 +27,9 @@ and a file of `tools/` as well. `--help` after a command says the same. A flag m
 it: [all flags](#all-flags). What was called otherwise in the version before works for one version more, with a warning:
 [old names](#old-names).
 
-Every command ends with status 0 when it is done, 1 when the input is at fault (a line on standard error says which file,
-what is wrong, and what to do), and 2 when the command line is; [more](questions-and-answers.md). A file or folder is
-written whole or not at all.
+Every command ends with status 0 when it is done, 1 when the input is at fault (a line on standard error says which
+file, what is wrong, and what to do), and 2 when the command line is; [more](questions-and-answers.md). A file or folder
+is written whole or not at all.
 """
 
 
