@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +27,8 @@ from skinmtl.nets.multi_task import NetOptions
 from skinmtl.nets.net_files import net_files, write_net_files
 
 ROOT = Path(__file__).resolve().parents[1]
+# on today's Python; the older one beside Caffe differs in its libraries alone, and has a share
+FUZZ_CASES = 2000 if sys.version_info >= (3, 10) else 300
 CAFFE = str(Path(sys.executable).with_name("caffe"))  # beside the Python that has pycaffe
 
 
@@ -33,6 +36,21 @@ def pytest_configure():
     """Where a script's `&` started the tests, SIGINT is ignored in what they start: no test of Ctrl-C could pass."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--fuzz-cases", type=int, default=FUZZ_CASES, metavar="N", help="damaged files for each reader (%(default)s)"
+    )
+
+
+@pytest.fixture
+def fuzzer(request):
+    """Gives a reader damaged files, in memory where there is a folder for that: see helpers/fuzzing.py."""
+    from fuzzing import Fuzzer
+
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        yield Fuzzer(Path(folder), request.config.getoption("--fuzz-cases"))
 
 
 def pytest_collection_modifyitems(items):

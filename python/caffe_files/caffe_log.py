@@ -22,9 +22,10 @@ from caffe_files.inputs import regular_file
 from caffe_files.outputs import new_file
 
 PREFIX = re.compile(r"^[IWEF]\d{4,8} [\d:.]+ +\d+ [^\]]*\] ?")
-LOSS = re.compile(r"Iteration (\d+)(?: \(.*\))?, loss = (\S+)$")
-RATE = re.compile(r"Iteration (\d+), lr = (\S+)$")
-TESTING = re.compile(r"Iteration (\d+), Testing net \(#(\d+)\)$")
+NUMBER = "[0-9]{1,18}"
+LOSS = re.compile(rf"Iteration ({NUMBER})(?: \(.*\))?, loss = (\S+)$")
+RATE = re.compile(rf"Iteration ({NUMBER}), lr = (\S+)$")
+TESTING = re.compile(rf"Iteration ({NUMBER}), Testing net \(#({NUMBER})\)$")
 OUTPUT = re.compile(r"\s*(Train|Test) net output #\d+: (.+?) = (\S+)(?: \(\* .*\))?$")
 REMEDY = "give what `caffe train` wrote to stderr"
 
@@ -79,7 +80,7 @@ def read_caffe_log(path: Path) -> CaffeLog:
                 block, seen = "train", Counter()
             if head.re is not TESTING:
                 _set(rows, iteration, "loss" if head.re is LOSS else "lr", head.group(2))
-        elif output and iteration is not None and output.group(1).lower() == block.split()[0]:
+        elif output and iteration is not None and output.group(1).lower() == block.partition(" ")[0]:
             name = output.group(2)
             seen[name] += 1  # an output with several values has a line for each
             column = f"{block} {name}" + (f" {seen[name]}" if seen[name] > 1 else "")

@@ -15,6 +15,14 @@ KINDS = (
 )
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path that was read from a file is a file's: it may be none that a path can be."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def regular_file(path: str | Path) -> Path:
     """The path, to be opened next. InputError where a pipe, a socket or a device is there.
 

@@ -63,12 +63,12 @@ def read_caffemodel(path: Path, strict: bool = False) -> Message:
     net, raw = _read(path, "NetParameter", "not a caffemodel, or one cut short; make or fetch it again")
     if not (net.layer or net.layers):
         raise InputError(f"{path}: holds no layers; make or fetch it again")
-    if any(not isinstance(layer.name, str) for layer in (*net.layer, *net.layers)):  # bytes where they are no text
-        raise InputError(f"{path}: a layer's name is no UTF-8 text; make or fetch it again")
-    upgraded = upgraded_net(net, path)
     if strict:
         _refuse_unknown(path, raw, net)
-    return upgraded
+    name = _no_text(net)
+    if name:
+        raise InputError(f"{path}: a {name} in it is no UTF-8 text; make or fetch it again")
+    return upgraded_net(net, path)
 
 
 def read_solverstate(path: Path) -> Message:
@@ -90,10 +90,12 @@ def read_blob(path: Path) -> Message:
 def _read(path: Path, kind: str, otherwise: str) -> tuple[Message, bytes]:
     message = getattr(caffe_messages(), kind)()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what protobuf has to say of a damaged file is said below
-            raw = regular_file(path).read_bytes()
+        raw = regular_file(path).read_bytes()
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             message.ParseFromString(raw)
+        if said:  # protobuf 3.12 has read a part of the file, and only warns
+            raise DecodeError
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (DecodeError, UnicodeDecodeError):  # the second from protobuf's Python form
@@ -101,6 +103,20 @@ def _read(path: Path, kind: str, otherwise: str) -> tuple[Message, bytes]:
     except ValueError as error:  # a path, from a file, that no path can be
         raise InputError(f"{str(path)!r}: cannot be read ({error}); check the path") from None
     return message, raw
+
+
+def _no_text(message: Message) -> str:
+    """The first field of text that has none, in words, or nothing. Some releases of protobuf give bytes there."""
+    for field, value in message.ListFields():
+        if field.type in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            for one in [value] if isinstance(value, (str, bytes, Message)) else value:
+                if isinstance(one, bytes):
+                    return f"{message.DESCRIPTOR.name}'s {field.name}"
+                # blobs are many and hold numbers alone
+                found = isinstance(one, Message) and one.DESCRIPTOR.name != "BlobProto" and _no_text(one)
+                if found:
+                    return found
+    return ""
 
 
 def _refuse_unknown(path: Path, raw: bytes, message: Message) -> None:

@@ -22,10 +22,13 @@ WIRE_TYPES = {
 def unknown_field(raw: bytes, message: Descriptor) -> str:
     """Where the first unknown field of a message's bytes is, such as "layer 'conv1': param: field 9"; "" if none is.
 
-    `raw` must be what protobuf can parse. An enum's unknown value, a field in another form than its own, and text that
+    `raw` must be what protobuf has parsed. An enum's unknown value, a field in another form than its own, and text that
     is no UTF-8 count too: protobuf passes over the first two, and each of its releases does as it likes with the third.
     """
-    return _unknown(memoryview(raw), message)
+    try:
+        return _unknown(memoryview(raw), message)
+    except IndexError:  # protobuf 3.12 passes over what is behind an odd tag
+        return "a field that is cut short"
 
 
 def _unknown(raw: memoryview, message: Descriptor) -> str:
@@ -61,6 +64,8 @@ def _fields(raw: memoryview) -> Iterator[tuple[int, int, Any]]:
         length = {EIGHT_BYTES: 8, FOUR_BYTES: 4}.get(wire_type, 0)
         if wire_type == LENGTH:
             length, at = _varint(raw, at)
+        if at + length > len(raw):
+            raise IndexError
         yield tag >> 3, wire_type, raw[at : at + length]
         at += length
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
 from caffe_files.outputs import disk_errors, new_file
+from skinmtl.common.json_file import read_json
+from skinmtl.common.yaml_file import read_yaml
 from skinmtl.data.folds import read_folds
 from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.experiment.presets import Preset, read_preset
@@ -175,26 +175,21 @@ def _weights(request: Request) -> dict[str, Path]:
 def _flags_for(weights: Path) -> str:
     """The flags of the net that converted weights belong in, as convert_weights.py wrote them down beside."""
     record = weights.with_name(weights.name + ".json")
-    try:
-        net = json.loads(regular_file(record).read_text(encoding="utf-8")).get("net")
-        return Preprocessing(**net).flags if net else ""
-    except FileNotFoundError:
+    if not record.exists():
         return ""
-    except (OSError, ValueError, TypeError, AttributeError):
+    net = read_json(record, "convert the weights again").get("net")
+    try:
+        return Preprocessing(**net).flags if net else ""
+    except (ValueError, TypeError):
         raise InputError(f"{record}: cannot be read as what convert-weights wrote; convert the weights again") from None
 
 
 def differences(configuration: Configuration) -> list[str]:
     """What is set otherwise than when the experiment was last run in this folder, a line each."""
-    import yaml  # only here: it comes with Snakemake
-
     path = configuration.out / CONFIG
-    try:
-        before = yaml.safe_load(regular_file(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except (OSError, ValueError, yaml.YAMLError):
-        raise InputError(f"{path}: cannot be read; move it away, or name another folder") from None
+    before = read_yaml(path, "move it away, or name another folder")
     before = _flat(before) if isinstance(before, dict) else {}
     now = _flat(configuration.values)
     changed = [
@@ -220,7 +215,7 @@ def _flat(values: dict[str, Any], above: str = "") -> dict[str, Any]:
         if isinstance(value, dict):
             flat.update(_flat(value, f"{above}{name}.") if name != "made_by" else {})
         else:
-            flat[above + name] = value
+            flat[f"{above}{name}"] = value
     return flat
 
 

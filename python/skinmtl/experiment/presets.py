@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
+from caffe_files.inputs import is_there
+from skinmtl.common.yaml_file import read_yaml
 from skinmtl.experiment.places import PRESETS, SHARED
 
 NAMES = ("demo", "tiny", "resnet50")
@@ -45,28 +46,24 @@ class Preset:
 
 def read_preset(name: str) -> Preset:
     """One of NAMES, or a YAML file of that form."""
-    import yaml  # only here: it comes with Snakemake
-
     path = PRESETS / f"{name}.yaml" if name in NAMES else Path(name)
-    try:
-        said = yaml.safe_load(regular_file(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); name one of {', '.join(NAMES)}, or a file"
-        ) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: is no YAML ({' '.join(str(error).split())}); correct it") from None
+    said = read_yaml(path, f"name one of {', '.join(NAMES)}, or a file that is correct")
     if not isinstance(said, dict) or not isinstance(said.get("models"), dict) or not said["models"]:
         raise InputError(f"{path}: has no models; see {PRESETS / 'tiny.yaml'}")
     wrong = sorted(NOT_OF_A_PRESET & set(said))
     if wrong:
         raise InputError(f"{path}: {wrong[0]} is no setting of a preset; take it out, skinmtl run has flags for such")
     settings = {key: value for key, value in said.items() if key not in ("about", "usual_models", "needs", "models")}
-    models = {model: dict(of_model or {}) for model, of_model in said["models"].items()}
+    wrong = sorted(str(model) for model, of_model in said["models"].items() if not isinstance(of_model or {}, dict))
+    if wrong:
+        raise InputError(f"{path}: {wrong[0]} has no settings; see {PRESETS / 'tiny.yaml'}")
+    models = {str(model): dict(of_model or {}) for model, of_model in said["models"].items()}
     for model, of_model in models.items():
         of_model["solver"] = str(_solver(path, model, of_model.get("solver")))
-    usual = tuple(said.get("usual_models") or models)
-    needs = tuple(said.get("needs") or ())
+    usual, needs = said.get("usual_models") or list(models), said.get("needs") or []
+    if not (isinstance(usual, list) and isinstance(needs, list)):
+        raise InputError(f"{path}: usual_models and needs are lists, such as [{next(iter(models))}]; correct it")
+    usual, needs = tuple(map(str, usual)), tuple(map(str, needs))
     if not set(usual) <= set(models) or not set(needs) <= set(NEEDS):
         raise InputError(f"{path}: usual_models are names of models, needs are of {', '.join(NEEDS)}; correct it")
     return Preset(name, str(said.get("about", "")), settings, models, usual, needs)
@@ -75,6 +72,6 @@ def read_preset(name: str) -> Preset:
 def _solver(preset: Path, model: str, named: Any) -> Path:
     """A solver's file: as named, or of the project."""
     for folder in (preset.parent, SHARED):
-        if named and (folder / str(named)).is_file():
+        if named and is_there(folder / str(named)):
             return folder / str(named)
     raise InputError(f"{preset}: {model}: no solver {named}; name a file of solvers/, or one beside the preset")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from caffe_files.errors import InputError
+from skinmtl.common.json_file import read_json
 
 FIGURES = {"map_class": "mAP-class", "map_image": "mAP-image", "location_top1": "location top-1"}
 
@@ -29,11 +31,11 @@ def figures_table(out: Path, folds: tuple[int, ...], scored: tuple[str, ...]) ->
 
 def _metrics(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(path, "")
+    except InputError:
         return {}
 
 
-def _mean(values: list[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
+def _mean(values: list[Any]) -> float | None:
+    there = [value for value in values if type(value) in (int, float)]
     return sum(there) / len(there) if there else None

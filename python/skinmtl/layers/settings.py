@@ -46,7 +46,7 @@ def read_settings(text: str, where: str) -> JitterSettings:
     """The settings in a param_str. InputError names `where` and the field that is missing, unknown or wrong."""
     try:
         given = json.loads(text or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: param_str is not JSON ({error}); {REMEDY}") from None
     if not isinstance(given, dict):
         raise InputError(f"{where}: param_str is not a JSON object {{...}}; {REMEDY}")

@@ -7,15 +7,15 @@ A label is its index: under another order of the names every score would silentl
 
 from __future__ import annotations
 
-import json
 from itertools import zip_longest
 from pathlib import Path
 from typing import Dict, List
 
 from caffe_files.errors import InputError
+from skinmtl.common.json_file import read_json
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
-from skinmtl.nets.net_record import KINDS, NET_FILE, read_net_record
+from skinmtl.nets.net_record import KINDS, NET_FILE, REMEDY, read_net_record
 
 LABELS_FILE = "labels.json"
 LabelNames = Dict[str, List[str]]  # KINDS -> names in the order of their indices
@@ -46,11 +46,10 @@ def read_label_names(folder: Path) -> LabelNames:
     if path.name == NET_FILE:
         record = read_net_record(folder)
         return record.names if record else {}
-    try:
-        names = json.loads(path.read_text(encoding="utf-8"))
-        return {kind: [str(name) for name in names[kind]] for kind in KINDS if kind in names}
-    except (ValueError, TypeError):
-        raise InputError(f"{path}: not the label names of a net; run make_prototxt.py again") from None
+    names = {kind: listed for kind, listed in read_json(path, REMEDY).items() if kind in KINDS}
+    if not all(isinstance(listed, list) and all(isinstance(name, str) for name in listed) for listed in names.values()):
+        raise InputError(f"{path}: not the label names of a net; {REMEDY}")
+    return names
 
 
 def check_manifest(manifest: Manifest, deploy: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
+from skinmtl.common.json_file import read_json
 
 NET_FILE = "net.json"
 FORMAT = "skinmtl net, version 1"
@@ -70,19 +70,12 @@ def differs(made: str, path: Path) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        text = regular_file(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); {REMEDY}") from None
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError):
-        raise InputError(f"{path}: not JSON; {REMEDY}") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    record = read_json(path, REMEDY)
+    if record.get("format") != FORMAT:
         raise InputError(f"{path}: not the record of a {FORMAT}; {REMEDY}")
-    fault = next((name for name, sound in _SOUND.items() if not sound(record.get(name))), None)
+    fault = next((name for name, sound in _SOUND.items() if name not in record or not sound(record[name])), None)
     if fault is None:
         fault = next((kind for kind in KINDS if not _fits(record.get(kind), record["outputs"].get(kind[:-6]))), None)
     if fault is not None:

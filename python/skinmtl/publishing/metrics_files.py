@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
+from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
 
+REMEDY = "give a file of evaluate.py --json"
 FIGURES = {
     "map_class": "mAP-class",
     "map_image": "mAP-image",
@@ -52,14 +52,9 @@ def read_metrics(paths: Sequence[Path], weights: Path) -> list[Metrics]:
     of_weights = sha256(weights) if paths else ""
     found = []
     for path in paths:
-        try:
-            figures = json.loads(regular_file(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}); check --metrics") from None
-        except (ValueError, RecursionError):
-            figures = None
-        if not isinstance(figures, dict) or not _is_whole(figures):
-            raise InputError(f"{path}: not metrics; give a file of evaluate.py --json")
+        figures = read_json(path, REMEDY)
+        if not _is_whole(figures):
+            raise InputError(f"{path}: not metrics; {REMEDY}")
         protocol = figures["protocol"] or {}
         found.append(Metrics(path, figures, protocol.get("weights_sha256") == of_weights))
     return found

@@ -11,7 +11,6 @@ README.md                  the model card
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
@@ -19,6 +18,7 @@ from typing import Any, Sequence
 from caffe_files.errors import InputError
 from caffe_files.inputs import regular_file
 from caffe_files.prototxt import read_net
+from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
 from skinmtl.data.image_size import MAX_PIXELS
 from skinmtl.data.manifest import CONTROL
@@ -140,15 +140,10 @@ def write_labels(path: Path, names: Sequence[str]) -> None:
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(regular_file(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: missing; {path.parent} is no model folder of export.py") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"{path}: not JSON; {REMEDY}") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    if not path.exists():
+        raise InputError(f"{path}: missing; {path.parent} is no model folder of export.py")
+    record = read_json(path, REMEDY)
+    if record.get("format") != FORMAT:
         raise InputError(f"{path}: not the record of a {FORMAT}; {REMEDY}")
     for name, kind in NUMBERS.items():
         if type(record.get(name)) is not kind:  # True is no number of pixels
@@ -160,6 +155,8 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: no image can be cut by its short_side, crop and crops; {REMEDY}")
     if record["short_side"] ** 2 > MAX_PIXELS:
         raise InputError(f"{path}: a short_side of {record['short_side']} would take up the memory; {REMEDY}")
+    if not all(type(count) is int for count in record["outputs"].values()):
+        raise InputError(f"{path}: outputs has no number of outputs for each; {REMEDY}")
     if not set(record["outputs"]) & set(OUTPUTS.values()):
         raise InputError(f"{path}: outputs has neither lesion_prob nor location_prob; {REMEDY}")
     return record

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
 from caffe_files.outputs import LOCK_NAME, disk_errors, new_folder
+from skinmtl.common.json_file import read_json
 
 RECORD = "report.json"
 KIND = "skinmtl report"
@@ -56,9 +55,9 @@ def check_replaceable(target: Path) -> None:
     if target.is_symlink() or not target.is_dir():
         raise InputError(f"{target}: is there and is no folder; {remedy}")
     try:
-        record = json.loads(regular_file(target / RECORD).read_text(encoding="utf-8"))
+        record = read_json(target / RECORD, "")
         listed = set(record["files"]) if record["kind"] == KIND else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (InputError, KeyError, TypeError):
         listed = None
     if listed is None:
         raise InputError(f"{target}: is there and is no report of this tool; {remedy}")

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator
 
+from caffe_files.errors import InputError
 from caffe_files.inputs import regular_file
+from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
 from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment, scores_path
 
@@ -97,8 +99,8 @@ def _run(experiment: Experiment, model: str, fold: int) -> Run:
 
 def _json(path: Path) -> Any | None:
     try:
-        return json.loads(regular_file(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json(path, "")
+    except InputError:
         return None
 
 

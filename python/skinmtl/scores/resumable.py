@@ -12,6 +12,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from caffe_files.outputs import disk_errors
+from skinmtl.common.json_file import json_value
 
 
 class ResumableRows:
@@ -57,13 +58,11 @@ def resumable_rows(target: Path, made_from: dict[str, Any], items: list[Any], wi
 
 def _usable_rows(old_header: bytes, data: bytes, header: dict[str, Any], width: int) -> np.ndarray:
     """(n, width) float32; a killed run may have left a part of a row, or of the header."""
-    try:
-        old = json.loads(old_header.decode("utf-8"))
-    except ValueError:
-        old = {}
+    old = json_value(old_header.decode("utf-8", errors="replace"))
     now = json.loads(json.dumps(header))  # as it reads back: tuples are lists
     same = 0
-    if old.get("made_from") == now["made_from"]:
+    is_whole = isinstance(old, dict) and isinstance(old.get("items"), list)
+    if is_whole and old.get("made_from") == now["made_from"]:
         pairs = enumerate(zip(old["items"], now["items"]))
         same = next((n for n, (a, b) in pairs if a != b), min(len(old["items"]), len(now["items"])))
     n_rows = min(len(data) // (4 * width), same)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 from contextlib import contextmanager
@@ -13,15 +12,17 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
 from caffe_files.outputs import disk_errors, new_file
-from skinmtl.common.json_file import write_json
+from skinmtl.common.json_file import read_json, write_json
 from skinmtl.layers.settings import without_pace
 from skinmtl.training.snapshots import last_whole, to_disk
 
 LOCK = ".lock"
 # what may be set otherwise when a run goes on: neither weights nor log up to there depend on it
 MAY_DIFFER = ("max_iter", "snapshot_interval", "keep_snapshots")
+WHOLE, REAL = ("max_iter", "batch_size", "iter_size", "seed"), ("base_lr",)  # of the settings, those that are used
+LARGEST = 2**53
+REMEDY = "train anew in another folder"
 OF_ENGINE = ("engine", "precision")
 BEFORE = {"engine": "caffe", "precision": "fp32"}  # of runs from when there was no other
 
@@ -76,14 +77,12 @@ class RunFolder:
 
     def read_args(self) -> dict[str, Any]:
         """What args.json holds."""
-        try:
-            record = json.loads(regular_file(self.args).read_text(encoding="utf-8"))
-            if isinstance(record["settings"], dict) and isinstance(record["sha256"], dict):
-                record["settings"] = {**BEFORE, **record["settings"]}
-                return record
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        raise InputError(f"{self.args}: cannot be read as a run's arguments; train anew in another folder")
+        record = read_json(self.args, REMEDY)
+        for name, is_sound in _SOUND.items():
+            if not (is_sound(record[name]) if name in record else name in MAY_LACK):
+                raise InputError(f"{self.args}: cannot be read as a run's arguments ({name}); {REMEDY}")
+        record["settings"] = {**BEFORE, **record["settings"]}
+        return record
 
     def engines(self) -> list[dict[str, Any]]:
         """Which engine made the run so far, by the iteration from which on."""
@@ -166,6 +165,37 @@ class RunFolder:
         """The last snapshot's caffemodel as final.caffemodel, which marks the run as finished."""
         with new_file(self.final) as partial:
             shutil.copyfile(str(caffemodel), str(partial))
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_settings(value: Any) -> bool:
+    """Those of WHOLE and REAL are numbers, where they are there."""
+    return _is_object(value) and all(
+        type(value[name]) in kinds and abs(value[name]) <= LARGEST
+        for kinds, names in (((int,), WHOLE), ((int, float), REAL))
+        for name in names
+        if name in value
+    )
+
+
+def _is_layers(value: Any) -> bool:
+    return _is_object(value) and all(isinstance(value.get(name), list) for name in ("filled", "initial", "unused"))
+
+
+def _is_engines(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_object(one) and type(one.get("from_iteration")) is int for one in value)
+
+
+_SOUND = {
+    **dict.fromkeys(("sha256", "arguments", "versions", "data", "best"), _is_object),
+    "settings": _is_settings,
+    "layers": _is_layers,
+    "engines": _is_engines,
+}
+MAY_LACK = ("arguments", "versions", "data", "best", "engines", "layers")  # of older runs
 
 
 def net_sha256(path: Path) -> str:

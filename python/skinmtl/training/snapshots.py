@@ -7,16 +7,15 @@ the position in the data, the losses since the last row of the log.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caffe_files.inputs import regular_file
+from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
-from skinmtl.common.json_file import write_json
+from skinmtl.common.json_file import read_json, write_json
 from skinmtl.common.provenance import sha256
 
 MODEL, STATE, RECORD = ".caffemodel", ".solverstate", ".json"
@@ -102,13 +101,13 @@ def to_disk(path: Path) -> None:
 def _whole(path: Path) -> Snapshot | None:
     stem = path.with_name(path.name[: -len(RECORD)])
     try:
-        record = json.loads(regular_file(path).read_text(encoding="utf-8"))
+        record = read_json(path, "")
         for suffix, expected in record["files"].items():
             file = _with(stem, suffix)
             if file.stat().st_size != expected["size"] or sha256(file) != expected["sha256"]:
                 return None
         return Snapshot(stem, int(record["iteration"]), record)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (InputError, OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 

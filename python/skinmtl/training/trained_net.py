@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import is_there
 from skinmtl.common.provenance import sha256
 from skinmtl.training.run_folder import RunFolder, net_sha256
 
@@ -48,12 +49,12 @@ def of_run(run: Path, snapshot: str = SNAPSHOTS[0], weights: Path | None = None)
         raise InputError(f"{folder.args}: not all settings of a run are in it; give --deploy and --weights")
     net, data = (record.get(part, {}).get(name, "") for part, name in (("arguments", "net"), ("data", "training")))
     deploy = Path(str(net)) / "deploy.prototxt"
-    if not deploy.is_file():
+    if not is_there(deploy):
         raise InputError(
             f"{folder.args}: names the net {net}, and {deploy} is not there; run this where train.py was run, or give "
             "--deploy and --weights"
         )
-    train_data = Path(str(data)) if data and (Path(str(data)) / "dataset.json").is_file() else None
+    train_data = Path(str(data)) if data and is_there(Path(str(data)) / "dataset.json") else None
     changed = tuple(
         f"{path}: not the file that {run} was trained with; what is read beside it may be of another net"
         for path in _changed(deploy.parent, record["sha256"])
