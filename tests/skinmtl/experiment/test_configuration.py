@@ -169,7 +169,7 @@ def test_a_configuration_that_cannot_be_read_is_not_overwritten(request_for):
     request = request_for()
     request.out.mkdir()
     (request.out / "config.yaml").write_text("seed: [1\n")
-    with pytest.raises(InputError, match=r"config\.yaml: cannot be read"):
+    with pytest.raises(InputError, match=r"config\.yaml: is no YAML .*; move it away"):
         differences(configured(request))
 
 
