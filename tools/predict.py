@@ -154,6 +154,8 @@ def main() -> None:
         for prediction in predict(predictor, items, args.attention, vars(args)):
             if prediction.problem:
                 bad.append(f"{prediction.item.name}: {prediction.problem}; mend it or leave it out")
+            for line in prediction.told:
+                tell(f"{program()}: {prediction.item.name}: {line}", sys.stderr)
             if write:
                 write(as_json(prediction, model.labels, args.threshold, made))
             if write is not tell and not prediction.problem:

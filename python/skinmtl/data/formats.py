@@ -121,9 +121,9 @@ def is_read(name: str) -> bool:
     return form is not None and not unread_here(form)
 
 
-def is_misnamed(name: str, form: Format | None) -> bool:
-    """True where the bytes are of a format, and the name ends as those of none or of another."""
-    return form is not None and _ending(name) not in form.endings
+def is_misnamed(name: str, format_name: str) -> bool:
+    """True where a file is of the format of that name, and its own name ends as those of none or of another."""
+    return any(form.name == format_name and _ending(name) not in form.endings for form in FORMATS)
 
 
 def why_unread(name: str) -> str:

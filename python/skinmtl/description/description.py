@@ -61,6 +61,7 @@ class Description:
             "long": named(files.long),
             "blank": named(files.blank),
             "misnamed": named(files.misnamed),
+            "told": {line: named(rows) for line, rows in files.told.items()},
             "duplicates": [_duplicates(one, named(list(one.rows))) for one in files.duplicates],
         }
 

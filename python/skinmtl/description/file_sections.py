@@ -47,6 +47,7 @@ def _sizes(description: Description, files: FileSummary) -> Section:
         (files.long, f"more than {LONG:g} times as long as wide"),
         (files.blank, "of one colour"),
         (files.misnamed, "of another format than their names end in"),
+        *((rows, line) for line, rows in files.told.items()),
     ):
         kinds.append([what, f"{len(rows):,}", percent(len(rows) / n_usable), named(rows)])
     percentiles = [

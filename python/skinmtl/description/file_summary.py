@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Sequence
 
 import numpy as np
 
+from skinmtl.data import formats
 from skinmtl.data.manifest import Manifest
 from skinmtl.description.files import FileFacts
 
 SIDES = (224, 256, 480)  # the net's crop, and the ends of the paper's scale jittering
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 LONG = 2.0  # times as long as wide, our choice: a 224 crop of a resized image then shows less than half of it
-SUFFIXES = {
-    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},
-    "PNG": {".png"},
-    "BMP": {".bmp", ".dib"},
-    "TIFF": {".tif", ".tiff"},
-    "WebP": {".webp"},
-    "GIF": {".gif"},
-}
 COMMON_SIZES = 10
 
 
@@ -56,6 +48,7 @@ class FileSummary:
     turned        usable files that EXIF turns or mirrors
     long, blank   rows more than LONG times as long as wide, or of one colour
     misnamed      rows whose suffix names another format than the bytes are
+    told          what a person should know -> the rows that it is of
     duplicates    sets of files with the same bytes
     """
 
@@ -75,6 +68,7 @@ class FileSummary:
     long: list[int]
     blank: list[int]
     misnamed: list[int]
+    told: dict[str, list[int]]
     duplicates: list[Duplicates]
 
     def short_sides(self) -> np.ndarray:
@@ -121,7 +115,8 @@ def summarise(manifest: Manifest, facts: list[FileFacts], fold_of: np.ndarray | 
         turned=sum(facts[n].header.turned > 1 for n in usable),
         long=[usable[at] for at in np.flatnonzero(long > LONG * short)],
         blank=[n for n in usable if facts[n].blank],
-        misnamed=[n for n in usable if _misnamed(manifest.rows[n].image, facts[n].header.format)],
+        misnamed=[n for n in usable if formats.is_misnamed(manifest.rows[n].image, facts[n].header.format)],
+        told=_told(facts),
         duplicates=_duplicates(manifest, facts, fold_of),
     )
 
@@ -131,9 +126,12 @@ def _counted(values: Sequence[str]) -> dict[str, int]:
     return dict(Counter(values).most_common())
 
 
-def _misnamed(image: str, format_name: str) -> bool:
-    suffix = PurePosixPath(image).suffix.lower()
-    return format_name in SUFFIXES and suffix not in SUFFIXES[format_name]
+def _told(facts: list[FileFacts]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for n, one in enumerate(facts):
+        for line in one.told:
+            rows.setdefault(line, []).append(n)
+    return rows
 
 
 def _duplicates(manifest: Manifest, facts: list[FileFacts], fold_of: np.ndarray | None) -> list[Duplicates]:

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from caffe_files.errors import InputError
 from skinmtl.common.parallel import ordered_map
-from skinmtl.data.images import LONGEST_SIDE, ImageError, encode_jpeg, resized
+from skinmtl.data.formats import format_of, unread_here
+from skinmtl.data.images import LONGEST_SIDE, ImageError, encode_jpeg, read, resized
 from skinmtl.data.manifest import Manifest
 from skinmtl.description.headers import Header, read_header
 
@@ -22,6 +23,7 @@ QUALITY = 92  # of a thumbnail, which is decoded and encoded once more for its s
 BLANK_SIDE, BLANK_SPREAD = 32, 3  # levels of 256 between the darkest and the brightest of 32 x 32 mean colours
 SHORT_SIDE = 256  # make_lmdb.py's default: what it refuses at that is refused here
 MISSING, UNREADABLE, DAMAGED, NARROW = "missing", "unreadable", "damaged", "too narrow"
+NOT_READ = "of a format that is not read here"
 
 
 class FileFacts(NamedTuple):
@@ -30,7 +32,8 @@ class FileFacts(NamedTuple):
     `width` and `height` are as shown, upright, and 0 where the header does not tell.
 
     `kind` is empty, or says what sort of `problem`, in one line, the file has: a file with one cannot be trained on.
-    `blank`: all of one colour, or so near that nothing is seen. `thumbnail` is a JPEG where one was asked for.
+    `told`: what a person should know of a file that can be used, a line each. `blank`: all of one colour, or so near
+    that nothing is seen. `thumbnail` is a JPEG where one was asked for.
     """
 
     n_bytes: int = 0
@@ -41,6 +44,7 @@ class FileFacts(NamedTuple):
     blank: bool = False
     kind: str = ""
     problem: str = ""
+    told: tuple[str, ...] = ()
     thumbnail: bytes | None = None
 
 
@@ -69,9 +73,11 @@ def look(task: tuple[Path, bool]) -> FileFacts:
             return FileFacts(kind=MISSING, problem="the file is missing")
         if not path.is_file():  # a folder; or a pipe, which would be waited for
             return FileFacts(kind=UNREADABLE, problem="it is no file")
-        data = path.read_bytes()
+        data = read(path)
     except OSError as error:
         return FileFacts(kind=UNREADABLE, problem=f"cannot be read ({error.strerror})")
+    except ImageError as error:
+        return FileFacts(kind=UNREADABLE, problem=str(error))
     header = read_header(data)
     width, height = (header.height, header.width) if header.turned >= 5 else (header.width, header.height)
     facts = FileFacts(len(data), hashlib.sha256(data).hexdigest(), header, width, height)
@@ -81,14 +87,14 @@ def look(task: tuple[Path, bool]) -> FileFacts:
         )
     try:
         # all of a JPEG is read at any scale, so that damage is found; a small one spares most of the arithmetic
-        pixels = resized(data, max(1, min(TILE if wanted else BLANK_SIDE, width, height))).pixels
+        found = resized(data, max(1, min(TILE if wanted else BLANK_SIDE, width, height)))
     except ImageError as error:
-        return facts._replace(kind=DAMAGED, problem=str(error))
-    if (pixels.shape[1] - pixels.shape[0]) * (width - height) < 0:  # turned by what is no EXIF: a TIFF's own tag
-        facts = facts._replace(width=height, height=width)
+        form = format_of(data)
+        return facts._replace(kind=NOT_READ if form and unread_here(form) else DAMAGED, problem=str(error))
+    pixels = found.pixels
     small = cv2.resize(pixels, (BLANK_SIDE, BLANK_SIDE), interpolation=cv2.INTER_AREA).reshape(-1, 3)
     blank = bool(np.ptp(small, axis=0).max() <= BLANK_SPREAD)
-    return facts._replace(blank=blank, thumbnail=_thumbnail(pixels) if wanted else None)
+    return facts._replace(blank=blank, told=found.told, thumbnail=_thumbnail(pixels) if wanted else None)
 
 
 def _thumbnail(pixels: np.ndarray) -> bytes:

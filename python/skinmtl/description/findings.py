@@ -50,6 +50,8 @@ def _of_files(files: FileSummary) -> Iterable[str]:
         yield f"{counted(len(files.blank), 'image')} of one colour: most likely broken"
     if files.misnamed:
         yield f"{counted(len(files.misnamed), 'file')} of another format than the name ends in (no harm to training)"
+    for line, rows in files.told.items():
+        yield f"{counted(len(rows), 'image')}: {line}"
 
 
 def _of_labels(labels: Labels) -> Iterable[str]:

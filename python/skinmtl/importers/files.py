@@ -12,9 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Callable, Iterable, Iterator
 
 from caffe_files.errors import InputError
+from skinmtl.data import formats
 from skinmtl.data.manifest import image_name_fault
-
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 class Files:
@@ -44,6 +43,8 @@ class Images:
     other_ending  how often an image was found under another ending than the table's
     copies        name as asked for -> its files, where several have the same bytes and the first was taken
     in_other_folders  name as asked for, with folders -> files of that name that are only in others
+
+    Only files that end as a format that is read are found; of others `why_unread` knows.
     """
 
     def __init__(self, files: Files, ending: str) -> None:
@@ -55,9 +56,13 @@ class Images:
         self._ending = ending.lower()
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
+        self._unread: dict[str, list[str]] = defaultdict(list)
         for name in files.names:
             path = PurePosixPath(name)
-            if path.suffix.lower() not in IMAGE_ENDINGS:
+            if not formats.is_read(name):
+                self._unread[_folded(path.name)].append(name)
+                if formats.has_image_ending(name):
+                    self._unread[_folded(path.stem)].append(name)
                 continue
             if image_name_fault(name) or name != name.strip() or _not_utf8(name):
                 self.unusable.append(ascii(name))
@@ -76,7 +81,7 @@ class Images:
         set's own ending. Files with the same bytes count as one.
         """
         path = PurePosixPath(_folded(asked))
-        has_ending = path.suffix in IMAGE_ENDINGS
+        has_ending = formats.has_image_ending(path.name)
         same_name = self._by_name.get(path.name, [])
         same_stem = self._by_stem.get(path.stem if has_ending else path.name, [])
         found = _in_folders(same_name, path)
@@ -92,6 +97,14 @@ class Images:
             self.copies[asked] = found
             found = found[:1]
         return found
+
+    def why_unread(self, asked: str) -> str:
+        """Of what `find` does not find: that a file is there, and why it is not read; "" where none is."""
+        path = PurePosixPath(_folded(asked))
+        stem = path.stem if formats.has_image_ending(path.name) else path.name
+        for name in _in_folders([*self._unread.get(path.name, []), *self._unread.get(stem, [])], path):
+            return f"{name} is there; {formats.why_unread(name) or 'its ending is none of an image'}"
+        return ""
 
 
 def _fits(name: str, pattern: str) -> bool:

@@ -10,8 +10,9 @@ from typing import Any, Iterable, Mapping
 from tqdm import tqdm
 
 from caffe_files.errors import InputError
+from skinmtl.data.formats import has_image_ending
 from skinmtl.data.manifest import KNOWN_COLUMNS, Manifest, Row, image_name_fault
-from skinmtl.importers.files import IMAGE_ENDINGS, Files, Images
+from skinmtl.importers.files import Files, Images
 from skinmtl.importers.importer import Found, Importer, known
 from skinmtl.importers.labels import Labels, SiteMap
 from skinmtl.importers.records import Groups
@@ -25,6 +26,7 @@ LEFT_OUT = "site left out by the map"
 UNKNOWN_SITE = "unknown site"
 SEVERAL_SITES = "several sites"
 MISSING_IMAGE = "missing image"
+UNREAD_IMAGE = "image of a format that is not read"
 AMBIGUOUS_IMAGE = "ambiguous image"
 DUPLICATE = "duplicate"
 CONTRADICTORY = "contradictory duplicate"
@@ -38,6 +40,7 @@ REASONS = {
     UNKNOWN_SITE: "The data set says that the site is not known. A site map (`from,to`) can give it a name.",
     SEVERAL_SITES: "More than one site cannot train a softmax. A site map can merge them into one.",
     MISSING_IMAGE: "No image file of that name, or, where the table names a folder, none in a folder of that name.",
+    UNREAD_IMAGE: "The file is there, but it ends as a format that is not read, or not by this installation.",
     AMBIGUOUS_IMAGE: "Several image files of that name whose bytes differ. `--images` can name one folder of them.",
     DUPLICATE: "The same image with the same labels is on an earlier row.",
     CONTRADICTORY: "Rows that name the same image and disagree in lesions or site: none of them is kept.",
@@ -216,11 +219,14 @@ class _Work:
         """(image, reason, detail): the image's name in the manifest, or why there is none."""
         if self.images is None:
             path = PurePosixPath(asked)
-            ending = "" if path.suffix.lower() in IMAGE_ENDINGS else self.importer.ending
+            ending = "" if has_image_ending(path.name) else self.importer.ending
             return str(path) + ending, "", ""
         found = self.images.find(asked)
         if len(found) == 1:
             return found[0], "", ""
+        unread = "" if found else self.images.why_unread(asked)
+        if unread:
+            return asked, UNREAD_IMAGE, unread
         return asked, AMBIGUOUS_IMAGE if found else MISSING_IMAGE, "; ".join(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Iterable, Mapping
 
-from skinmtl.importers.files import IMAGE_ENDINGS
+from skinmtl.data.formats import has_image_ending
 
 SET = frozenset({"1", "1.0", "yes", "true"})
 NOT_SET = frozenset({"0", "0.0", "no", "false", ""})
@@ -18,7 +18,7 @@ def image_key(image: str) -> str:
     'isic_0000001'
     """
     path = PurePosixPath(image.strip().replace("\\", "/"))
-    return (path.stem if path.suffix.lower() in IMAGE_ENDINGS else path.name).lower()
+    return (path.stem if has_image_ending(path.name) else path.name).lower()
 
 
 def kept(record: dict[str, str], *columns: str) -> dict[str, str]:

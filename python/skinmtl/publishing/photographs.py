@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO, Sequence
+from pathlib import Path
+from typing import IO, Iterator, Sequence
 
 from caffe_files.errors import InputError
-from skinmtl.data import images
-from skinmtl.importers.files import IMAGE_ENDINGS, Files
+from skinmtl.data import formats, images
+from skinmtl.importers.files import Files
 
 STANDARD_INPUT = "-"
 
@@ -24,11 +25,7 @@ class Item:
 
     def load(self, short_side: int) -> images.Loaded:
         """The pixels, resized, of an image that came as bytes."""
-        try:
-            image = images.resized(self.data, short_side)
-        except images.ImageError as error:
-            return images.Loaded(None, 0, str(error))
-        return images.Loaded(image.pixels, image.had_short_side, "")
+        return images.loaded(self.data, short_side)
 
 
 def gather(given: Sequence[str], standard_input: IO[bytes] | None) -> tuple[list[Item], list[str]]:
@@ -44,13 +41,14 @@ def gather(given: Sequence[str], standard_input: IO[bytes] | None) -> tuple[list
             items.append(Item("standard input", None, "standard_input", _all_of(standard_input)))
         elif path.is_dir():
             names = Files(path).names
-            found = [name for name in names if PurePosixPath(name).suffix.lower() in IMAGE_ENDINGS]
+            found = [name for name in names if formats.is_read(name)]
+            left_out = [f"{path}: {line}" for line in _left_out(names)]
             if not found:
+                reasons = "; ".join(line.partition(": ")[2] for line in left_out)
                 raise InputError(
-                    f"{path}: no image below it ({', '.join(IMAGE_ENDINGS)}); name another folder, or files"
+                    f"{path}: no image below it{f' ({reasons})' if reasons else ''}; name another folder, or files"
                 )
-            if len(found) < len(names):
-                told.append(f"{path}: {_left_out(len(names) - len(found))}")
+            told += left_out
             items += [Item(str(path / name), path / name, name) for name in found]
         else:
             items.append(Item(each, path, path.name))
@@ -80,6 +78,12 @@ def _all_of(standard_input: IO[bytes] | None) -> bytes:
     raise InputError(f"standard input: cannot be read ({reason}); send an image there, or name files")
 
 
-def _left_out(count: int) -> str:
-    one = count == 1
-    return f"{count} {'file has another ending and is' if one else 'files have other endings and are'} left out"
+def _left_out(names: Sequence[str]) -> Iterator[str]:
+    """Yields how many are left out and why, a line for each reason."""
+    others = [name for name in names if not formats.is_read(name)]
+    for why, count in Counter(map(formats.why_unread, others)).items():
+        one = count == 1
+        if why:
+            yield f"{count} {'image is' if one else 'images are'} left out: {why}"
+        else:
+            yield f"{count} {'file has another ending and is' if one else 'files have other endings and are'} left out"

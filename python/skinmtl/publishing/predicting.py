@@ -31,12 +31,14 @@ FEW = 8  # images that one process has read before others would have started: ou
 @dataclass(frozen=True)
 class Prediction:
     """What the net makes of an image: of each head the probabilities (P,) float32 and, where it was drawn, the overlay
-    of the likeliest label; or, in one line, why the image cannot be used."""
+    of the likeliest label, and what a person should know of the image, a line each; or, in one line, why it cannot be
+    used."""
 
     item: Item
     probabilities: dict[str, np.ndarray] = field(default_factory=dict)
     overlays: dict[str, Path] = field(default_factory=dict)
     problem: str = ""
+    told: tuple[str, ...] = ()
 
 
 class Predictor:
@@ -90,7 +92,7 @@ def predict(
     if overlays is None:
         for item, one in _loaded(items, predictor.protocol):
             probabilities = {} if one.problem else predictor.probabilities(one.pixels)
-            yield Prediction(item, probabilities, problem=one.problem)
+            yield Prediction(item, probabilities, problem=one.problem, told=one.told)
         return
     check_overlay_names(items)
     described = []
@@ -101,7 +103,8 @@ def predict(
                 continue
             probabilities, drawn = _attend(predictor, item, one.pixels, folder)
             described.append({"image": item.name, **drawn})
-            yield Prediction(item, probabilities, {head: overlays / each["overlay"] for head, each in drawn.items()})
+            paths = {head: overlays / each["overlay"] for head, each in drawn.items()}
+            yield Prediction(item, probabilities, paths, told=one.told)
         if not described:
             raise _NothingDrawnError
         assert predictor.attention is not None

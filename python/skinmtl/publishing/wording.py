@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from tqdm import tqdm
@@ -35,8 +35,9 @@ def as_json(prediction: Prediction, labels: dict[str, list[str]], threshold: flo
     """One line of JSON Lines, in ASCII: it is JSON in every locale, and one line to those who end one at U+2028 too.
 
     `image`; `lesions` from the threshold on and the three likeliest `locations`, each a `label` and a `probability`,
-    the likeliest first; `probabilities` of all labels by head; `attention` with the overlays' paths; `model` says what
-    made it. An image that cannot be used has `image`, `error` and `model` alone.
+    the likeliest first; `probabilities` of all labels by head; `attention` with the overlays' paths; `told`, if there
+    is something that a person should know of the image; `model` says what made it. An image that cannot be used has
+    `image`, `error` and `model` alone.
     """
     record: dict[str, Any] = {"image": prediction.item.name}
     if prediction.problem:
@@ -48,14 +49,16 @@ def as_json(prediction: Prediction, labels: dict[str, list[str]], threshold: flo
         head: {name: _short(value) for name, value in zip(labels[head], values)}
         for head, values in prediction.probabilities.items()
     }
+    if prediction.told:
+        record["told"] = list(prediction.told)
     if prediction.overlays:
         record["attention"] = {head: str(path) for head, path in prediction.overlays.items()}
     return json.dumps({**record, "model": made})
 
 
-def tell(text: str) -> None:
-    """Prints it above the progress bar, where there is one."""
-    tqdm.write(text)
+def tell(text: str, file: TextIO | None = None) -> None:
+    """Prints it above the progress bar, where there is one; on standard output, or to `file`."""
+    tqdm.write(text, file=file)
 
 
 def _told(head: str, values: np.ndarray, names: list[str], threshold: float) -> list[tuple[str, float]]:

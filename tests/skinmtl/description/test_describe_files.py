@@ -84,7 +84,7 @@ class TestHeader:
             (".tiff", picture(40, 30, 3, np.uint16), "TIFF", "colour", 16),
             (".webp", picture(40, 30), "WebP", "colour", 8),
             (".webp", picture(40, 30, 4), "WebP", "with transparency", 8),
-            (".ppm", picture(40, 30), "PNM", "unknown", 0),
+            (".ppm", picture(40, 30), "Netpbm", "colour", 8),
         ],
     )
     def test_of_each_format(self, suffix, image, name, colours, bits):

@@ -6,7 +6,8 @@ import pytest
 from made_importer import importer_of
 
 from caffe_files.errors import InputError
-from skinmtl.importers.importing import import_dataset
+from skinmtl.data import formats
+from skinmtl.importers.importing import UNREAD_IMAGE, import_dataset
 from skinmtl.importers.report import summary
 
 
@@ -51,6 +52,33 @@ class TestImages:
         imported = self.take(tmp_path, "1", "2", "3", "4")
         assert imported.reasons() == {"missing image": 3}
         assert imported.rows_read == 4
+
+    @pytest.mark.parametrize("ending", [".jfif", ".JPE", ".dib", ".ppm"])
+    def test_every_ending_of_a_format_that_is_read_is_an_images(self, tmp_path, place, ending):
+        place(f"1{ending}")
+        assert self.take(tmp_path, "1").manifest.rows[0].image == f"1{ending}"
+
+    def test_what_is_there_and_not_read_has_its_true_reason(self, tmp_path, place, monkeypatch):
+        monkeypatch.setattr(formats, "unread_here", lambda form: "not here" if form is formats.HEIC else "")
+        place("0.jpg", "1.HEIC", "case/2.dng", "3.dat")
+        imported = self.take(tmp_path, "0", "1", "1.jpg", "case/2", "3.dat", "3", "other/2")
+        assert [(row.image, row.reason, row.detail) for row in imported.dropped] == [
+            ("1", UNREAD_IMAGE, "1.HEIC is there; not here"),
+            ("1.jpg", UNREAD_IMAGE, "1.HEIC is there; not here"),
+            (
+                *("case/2", UNREAD_IMAGE),
+                "case/2.dng is there; a camera's raw format is not read: convert it to JPEG or PNG",
+            ),
+            ("3.dat", UNREAD_IMAGE, "3.dat is there; its ending is none of an image"),
+            ("3", "missing image", ""),
+            ("other/2", "missing image", ""),
+        ]
+
+    def test_of_a_photograph_in_two_formats_the_one_that_is_read_is_taken(self, tmp_path, place, monkeypatch):
+        monkeypatch.setattr(formats, "unread_here", lambda form: "not here" if form is formats.HEIC else "")
+        place("1.heic")
+        place("1.jpg", data=b"y")
+        assert [row.image for row in self.take(tmp_path, "1").manifest.rows] == ["1.jpg"]
 
     def test_of_several_the_one_whose_folders_agree_else_none(self, tmp_path, place):
         place("train/1.jpg", "2.jpg")
