@@ -1,5 +1,7 @@
 """What every tool shares: the library from a clone, and the exit status (0 done, 1 bad input, 2 usage)."""
 
+from stops import STOPS  # isort: skip
+
 import argparse
 import contextlib
 import math
@@ -13,9 +15,9 @@ from typing import Any, Callable, NoReturn, Optional, TextIO, Type
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 from caffe_files.errors import InputError
+from caffe_files.system_errors import of_anything
 from parsing import Parser
 
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # set by the entry point, skinmtl; not for the programs that this one starts
 _COMMAND = os.environ.pop("SKINMTL_COMMAND", None)
 
@@ -25,36 +27,25 @@ def program() -> str:
     return _COMMAND or Path(sys.argv[0]).name
 
 
-def _quit(number: int, frame: Optional[FrameType]) -> NoReturn:
-    os._exit(128 + number)
-
-
-def _explain_missing_package(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
+def _explain(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
+    """What is said of an import that fails: a package that is not there, or what the system refuses."""
+    line = of_anything(error) if isinstance(error, Exception) else None
     if isinstance(error, ModuleNotFoundError):
         remedy = "put .caffe/bin first on PATH (make caffe), use the Docker image, or pip install ."
-        print(f"{program()}: this Python has no {error.name}: {remedy}", file=sys.stderr)
+        line = f"this Python has no {error.name}: {remedy}"
+    if line:
+        print(f"{program()}: {line}", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
 
 
-# The packages that the tools import take seconds to load: until `run`, a stop ends the program without a traceback,
-# and so does a Python that lacks one of them.
-for _number in STOPS:
-    if signal.getsignal(_number) in (signal.SIG_DFL, signal.default_int_handler):
-        signal.signal(_number, _quit)
-sys.excepthook = _explain_missing_package
+# the packages that the tools import take seconds to load
+sys.excepthook = _explain
 
 
 def new_parser(description: str) -> Parser:
     """A parser that takes flags by their whole names only: a mistyped one is an error."""
     return Parser(prog=program(), description=description)
-
-
-def refuse_overwriting(parser: argparse.ArgumentParser, out: Path, *inputs: Optional[Path]) -> None:
-    """Exits with a usage error where the output is one of the inputs."""
-    for path in inputs:
-        if path is not None and out.resolve() == path.resolve():
-            parser.error(f"{out}: is an input of this command; name another file to write")
 
 
 def finite(text: str) -> float:
@@ -118,10 +109,12 @@ def _stop(number: int, frame: Optional[FrameType]) -> NoReturn:
 
 
 class _Output:
-    """Standard output that outlives its reader: where that leaves (`| head`), the tool goes on to its own status."""
+    """A standard stream that outlives its reader: where that leaves (`| head`), the tool goes on to its own status."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: Optional[TextIO], name: str) -> None:
+        # Python has none where the number was closed
+        self._stream = open(os.devnull, "w") if stream is None else stream  # noqa: SIM115
+        self._name = name
 
     def write(self, text: str) -> int:
         self._try(lambda: self._stream.write(text))
@@ -138,28 +131,40 @@ class _Output:
             write()
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            if not isinstance(error, BrokenPipeError):
-                raise InputError(f"standard output cannot be written ({error.strerror}); send it elsewhere") from None
+            if self._name and not isinstance(error, BrokenPipeError):
+                raise InputError(f"{self._name} cannot be written ({error.strerror}); send it elsewhere") from None
 
 
 def run(main: Callable[[], Optional[int]]) -> NoReturn:
-    """Calls `main` and exits with its status; bad input is one line on stderr and status 1."""
+    """Calls `main` and exits with its status; bad input, or what the system refuses, is one line on stderr and status
+    1."""
     for number in STOPS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and `&` set it
             signal.signal(number, _stop)
+    sys.stderr = _Output(sys.stderr, "")  # nobody could be told that it cannot be written
+    sys.stdout = _Output(sys.stdout, "standard output")
     sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
-    sys.stdout = _Output(sys.stdout)
     try:
         status = main()
         sys.stdout.flush()
     except InputError as error:
-        for line in str(error).splitlines():
-            print(f"{program()}: {line}", file=sys.stderr)
-        status = 1
+        status = _fail(str(error))
     except Stopped as stop:
         number = stop.args[0]
-        print(f"{program()}: stopped by {number.name}", file=sys.stderr)
+        _fail(f"stopped by {number.name}")
         status = 128 + number
+    except Exception as error:
+        line = of_anything(error)
+        if line is None:
+            raise
+        status = _fail(line)
     with contextlib.suppress(InputError):  # what a failed tool has printed so far
         sys.stdout.flush()
     sys.exit(status)
+
+
+def _fail(lines: str) -> int:
+    """Says what is wrong, a line each, and returns the status for it."""
+    for line in lines.splitlines():
+        print(f"{program()}: {line}", file=sys.stderr)
+    return 1

@@ -78,6 +78,7 @@ def start(command: str, arguments: List[str]) -> None:
     """Becomes the tool: same process, so that signals reach it and its exit status is this program's."""
     os.environ[NAME] = f"skinmtl {command}"
     python = python_for(command)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # while that Python starts; stops.py takes it
     os.execv(python, [python, str(path_of(command)), *arguments])
 
 

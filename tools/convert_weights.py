@@ -7,10 +7,10 @@ The classifier is kept as fc1000; a net of make_prototxt.py has none, and check_
 import argparse
 from pathlib import Path
 
-from cli import finite, new_parser, refuse_overwriting, run
+from cli import finite, new_parser, run
 from parsing import renamed
 from skinmtl.nets.resnet import POOLS, STRIDES_ON
-from skinmtl.pretrained.converting import convert
+from skinmtl.pretrained.converting import convert, record_path
 from skinmtl.pretrained.net_check import Preprocessing
 
 # of ImageNet, as torchvision and timm have it for all their ResNet-50s
@@ -27,10 +27,9 @@ def make_parser() -> argparse.ArgumentParser:
         required=True,
         help=".safetensors, or .pth (for which PyTorch 2.10 or later must be there); code in it is never run",
     )
-    parser.add_argument(
+    parser.add_output_argument(
         "--out",
-        metavar="FILE",
-        type=Path,
+        beside=lambda out, args: [record_path(out)],
         required=True,
         help="the caffemodel to write; OUT.json says what made it",
     )
@@ -78,7 +77,6 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if not all(0 <= value <= 1 for value in args.rgb_mean) or not all(0 < value <= 1 for value in args.rgb_std):
         parser.error("--rgb-mean and --rgb-std are of pixels of 0 to 1")
-    refuse_overwriting(parser, args.out, args.checkpoint, args.net)
     return args
 
 

@@ -11,7 +11,6 @@ DIR/heat_map.png, DIR/heat_map.svg
 """
 
 import argparse
-from pathlib import Path
 
 from arguments import add_manifest_argument, manifest_of
 from cli import new_parser, run
@@ -21,7 +20,7 @@ from skinmtl.report.correlation import write_correlation
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     add_manifest_argument(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make; it must not exist")
+    parser.add_output_argument("--out", folder=True, required=True, help="the folder to make")
     parser.add_argument(
         "--cluster",
         action="store_true",

@@ -32,7 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the folder that the manifest's images are in (default: look at the labels only)",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make; it must not exist")
+    parser.add_output_argument("--out", folder=True, required=True, help="the folder to make")
     parser.add_argument("--folds", type=Path, metavar="CSV", help="the CSV that make_folds.py wrote: count by fold too")
     parser.add_argument(
         "--sheet",

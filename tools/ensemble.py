@@ -10,14 +10,14 @@ nets, weights and crops may differ. A head (lesion, location) that not all files
 import argparse
 from pathlib import Path
 
-from cli import new_parser, refuse_overwriting, run
+from cli import new_parser, run
 from skinmtl.scores.ensemble import RULES, combine_files
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("scores", type=Path, nargs="+", metavar="S.npz", help="two or more files of tools/score.py")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the scores file to write")
+    parser.add_output_argument("--out", required=True, help="the scores file to write")
     parser.add_argument(
         "--rule",
         choices=sorted(RULES),
@@ -36,7 +36,6 @@ def parse_args() -> argparse.Namespace:
         parser.error("a scores file is named twice; name each once")
     if args.out.suffix != ".npz":
         parser.error(f"--out {args.out}: must end in .npz")
-    refuse_overwriting(parser, args.out, *args.scores)
     return args
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from arguments import add_group_column_argument, manifest_of
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
-from cli import finite, new_parser, positive, refuse_overwriting, run, seed
+from cli import finite, new_parser, positive, run, seed
 from parsing import renamed
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
@@ -44,10 +44,8 @@ FIGURES = ("map_class", "map_image", "location_top1", "location_top3")
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("scores", type=Path, metavar="S.npz", help="a scores file of tools/score.py")
-    parser.add_argument(
+    parser.add_output_argument(
         "--json",
-        type=Path,
-        metavar="FILE",
         help="also write every figure as JSON, with the protocol and the sha256 of the scores (default: screen only; "
         "example: --json metrics.json)",
     )
@@ -91,8 +89,6 @@ def parse_args() -> argparse.Namespace:
             parser.error(f"--{name.replace('_', '-')} goes with --bootstrap N")
     if arguments.group_column is not None and arguments.manifest is None:
         parser.error("--group-column goes with --manifest")
-    if arguments.json is not None:
-        refuse_overwriting(parser, arguments.json, arguments.scores, arguments.manifest)
     return arguments
 
 

@@ -33,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="what make_lmdb.py made and it was trained on, for the model card; a --run says it itself",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    parser.add_output_argument("--out", folder=True, required=True, help="the folder to make")
     parser.add_argument("--name", metavar="NAME", help="of the model (default: the net's)")
     parser.add_argument(
         "--manifest",

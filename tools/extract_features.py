@@ -2,10 +2,9 @@
 """Extracts images' features, the pool5 of a ResNet, for tools/retrieve.py."""
 
 import argparse
-from pathlib import Path
 
 from arguments import add_data_arguments, add_fold_arguments, check_engine_arguments, check_fold_arguments, manifest_of
-from cli import new_parser, refuse_overwriting, run
+from cli import new_parser, run
 from net_arguments import add_net_arguments, add_protocol_arguments, check_net_arguments, net_of, protocol_of
 from skinmtl.data.folds import select
 from skinmtl.explanation.extracting import extract
@@ -15,7 +14,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     add_net_arguments(parser.add_argument_group("the net"))
     add_data_arguments(parser)
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the .npz to write")
+    parser.add_output_argument("--out", required=True, help="the .npz to write")
     add_fold_arguments(parser)
     parser.add_argument(
         "--crops",
@@ -36,7 +35,6 @@ def parse_args() -> argparse.Namespace:
     check_engine_arguments(parser, args)
     if args.out.suffix != ".npz":
         parser.error(f"--out {args.out}: must end in .npz")
-    refuse_overwriting(parser, args.out, args.manifest, args.folds, args.weights, args.deploy)
     return args
 
 

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from arguments import add_data_arguments, manifest_of
-from cli import new_parser, positive, refuse_overwriting, run
+from cli import new_parser, positive, run
 from parsing import renamed
 from skinmtl.explanation.attending import ATTENTION_FILE
 from skinmtl.explanation.attention_file import AttentionFile
@@ -25,10 +25,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--attention", type=Path, required=True, metavar="DIR", help="the folder that attend.py wrote")
     parser.add_argument("--neighbours", metavar="CSV", type=Path, required=True, help="the CSV that retrieve.py wrote")
     add_data_arguments(parser)
-    parser.add_argument(
+    parser.add_output_argument(
         "--out",
-        metavar="FILE",
-        type=Path,
+        beside=lambda out, args: [out.with_suffix(".json")],
         required=True,
         action="append",
         help="the .png or .svg to write; may be repeated",
@@ -55,7 +54,7 @@ def parse_args() -> argparse.Namespace:
         if out.suffix not in (".png", ".svg"):
             parser.error(f"--out {out}: must end in .png or .svg")
     for out in (*args.out, args.out[0].with_suffix(".json")):
-        refuse_overwriting(parser, out, args.neighbours, args.manifest, args.attention / "attention.json")
+        parser.refuse_inputs(out, args.attention / ATTENTION_FILE)
     if max(args.rows, len(args.image or ())) > MOST_ROWS:
         parser.error(f"at most {MOST_ROWS} rows fit into a figure")
     return args

@@ -161,5 +161,6 @@ FLAGS: Dict[str, Flag] = {
     "--json": Flag("FILE", "also write the result as one JSON file"),
     "--json-lines": Flag("FILE", "also write one JSON object per image; - is standard output"),
     "--csv": Flag("FILE", "also write the table"),
+    "--overwrite": Flag(NONE, "replace an output that is there already"),
     "--out": Flag("FILE | DIR | RUN", "what to write: a file, a new folder, or a run's folder"),
 }

@@ -15,7 +15,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from caffe_files.errors import InputError
 from cli import new_parser, run
 from skinmtl.importers.importer import Importer
 from skinmtl.importers.importing import Imported, import_dataset
@@ -56,7 +55,7 @@ def add_importer(names: Any, importer: Importer) -> None:
     parser.add_argument(
         "--root", type=Path, required=True, metavar="DIR", help="the folder with the tables, as downloaded"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make; it must not exist")
+    parser.add_output_argument("--out", folder=True, required=True, help="the folder to make")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--images", type=Path, metavar="DIR", help="the folder with the images (default: --root)")
     where.add_argument(
@@ -112,8 +111,6 @@ def main() -> None:
     options = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
     }
-    if args.out.exists():  # said before a long walk through the images, not after it
-        raise InputError(f"{args.out}: exists already; remove it or name another folder")
     imported = import_dataset(
         importer, args.root, options, args.images, args.metadata_only, args.site_map, args.encoding
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from arguments import add_manifest_argument, add_near_duplicate_arguments, check_near_duplicate_arguments, manifest_of
 from caffe_files.errors import InputError
-from cli import new_parser, program, refuse_overwriting, run
+from cli import new_parser, program, run
 from parsing import renamed
 from skinmtl.splits.leakage_report import judge_folds
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
@@ -23,9 +23,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_manifest_argument(parser)
     parser.add_argument("--folds", metavar="CSV", type=Path, required=True, help="the CSV of its folds: image,fold")
     add_near_duplicate_arguments(parser, USUAL_DISTANCE, USUAL_CORRELATION)
-    parser.add_argument(
-        "--json", metavar="FILE", type=Path, help="write the counts, the groups and the pairs that leak to this file"
-    )
+    parser.add_output_argument("--json", help="write the counts, the groups and the pairs that leak to this file")
     parser.add_argument(
         "--fail-if-leak",
         action="store_true",
@@ -39,8 +37,6 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
     check_near_duplicate_arguments(parser, args)
-    if args.json:
-        refuse_overwriting(parser, args.json, args.manifest, args.folds)
     return args
 
 

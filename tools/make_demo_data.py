@@ -2,7 +2,6 @@
 """Renders a small skin-like data set, images and labels, for the demo and for trying the other tools."""
 
 import argparse
-from pathlib import Path
 
 from cli import new_parser, positive, run, seed, usable_cores
 from parsing import renamed
@@ -11,7 +10,7 @@ from skinmtl.data.demo import data_set as demo_data
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for images and manifest.csv")
+    parser.add_output_argument("--out", folder=True, required=True, help="the folder to make")
     parser.add_argument(
         "--count", type=positive, default=1200, metavar="N", help="images to draw (default %(default)s)"
     )

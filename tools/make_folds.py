@@ -10,9 +10,10 @@ folds_near_duplicates.csv  with --near-duplicates: image_a,image_b,distance,grou
 
 import argparse
 from pathlib import Path
+from typing import List
 
 from arguments import add_manifest_argument, add_near_duplicate_arguments, check_near_duplicate_arguments, manifest_of
-from cli import new_parser, positive, refuse_overwriting, run, seed
+from cli import new_parser, positive, run, seed
 from parsing import renamed
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
 from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split
@@ -21,7 +22,7 @@ from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     add_manifest_argument(parser)
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the CSV to write: image,fold")
+    parser.add_output_argument("--out", beside=beside, required=True, help="the CSV to write: image,fold")
     parser.add_argument("--n-folds", type=positive, default=5, metavar="N", help="default %(default)s, the paper's")
     renamed(parser, "--k", "--n-folds")
     parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of the random order (default %(default)s)")
@@ -38,14 +39,18 @@ def make_parser() -> argparse.ArgumentParser:
         "random folds (default: labels by group, none by image, which is the paper's protocol)",
     )
     add_near_duplicate_arguments(parser, USUAL_DISTANCE, USUAL_CORRELATION)
-    parser.add_argument(
+    parser.add_output_argument(
         "--merge-near-duplicates",
-        type=Path,
-        metavar="DIR",
+        folder=True,
         help="keep groups that near-duplicates link in one fold, and make DIR with the manifest of these groups, for "
         "the tools that come after; its column original_group keeps the groups that were",
     )
     return parser
+
+
+def beside(out: Path, args: argparse.Namespace) -> List[Path]:
+    """What is written beside the folds."""
+    return [report_path(out)] if args.near_duplicates is None else [report_path(out), pairs_path(out)]
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,7 +67,7 @@ def parse_args() -> argparse.Namespace:
         args.balance = "labels" if args.by == "group" else "none"
     labels = (args.manifest.with_name("lesions.txt"), args.manifest.with_name("locations.txt"))
     for path in (args.out, report_path(args.out), pairs_path(args.out)):
-        refuse_overwriting(parser, path, args.manifest, *labels)
+        parser.refuse_inputs(path, *labels)
     out = args.out.resolve()
     if args.merge_near_duplicates and args.merge_near_duplicates.resolve() in (out, *out.parents):
         parser.error(f"{args.merge_near_duplicates}: is made whole by this command; put --out beside it, not into it")

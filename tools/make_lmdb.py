@@ -3,7 +3,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from arguments import add_data_arguments, add_fold_arguments, add_workers_argument, check_fold_arguments, manifest_of
 from cli import new_parser, positive, run, seed
@@ -15,7 +14,7 @@ from skinmtl.data.told import counted_lines
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     add_data_arguments(parser)
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder to make; it must not exist")
+    parser.add_output_argument("--out", folder=True, required=True, help="the folder to make")
     add_fold_arguments(parser)
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument(

@@ -86,6 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder to write train, test and deploy.prototxt to"
     )
+    parser.add_overwrite_argument()
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the files in --out differ")
     return parser
 
@@ -139,6 +140,8 @@ def parse_args() -> Tuple[argparse.ArgumentParser, argparse.Namespace]:
     set_defaults(parser, args)
     if (args.lesions is None) != (args.locations is None):
         parser.error("--lesions and --locations go together")
+    if args.solver:
+        parser.refuse_inputs(args.out / SOLVER_FILE, args.solver)
     return parser, args
 
 

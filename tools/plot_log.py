@@ -5,15 +5,15 @@ import argparse
 from pathlib import Path
 
 from caffe_files.caffe_log import read_caffe_log, write_csv
-from cli import new_parser, refuse_overwriting, run
+from cli import new_parser, run
 from skinmtl.figures.curves import draw_caffe_log
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("log", type=Path, metavar="LOG", help="what `caffe train` wrote to stderr")
-    parser.add_argument("--csv", metavar="FILE", type=Path, help="the table to write: one row per logged iteration")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="the plot to write, .png or .svg")
+    parser.add_output_argument("--csv", help="the table to write: one row per logged iteration")
+    parser.add_output_argument("--out", help="the plot to write, .png or .svg")
     return parser
 
 
@@ -24,10 +24,6 @@ def parse_args() -> argparse.Namespace:
         parser.error("give --csv, --out or both")
     if args.out and args.out.suffix not in (".png", ".svg"):
         parser.error(f"--out {args.out}: must end in .png or .svg")
-    for out in filter(None, (args.csv, args.out)):
-        refuse_overwriting(parser, out, args.log)
-    if args.csv and args.out:
-        refuse_overwriting(parser, args.csv, args.out)
     return args
 
 

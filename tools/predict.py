@@ -28,7 +28,7 @@ from arguments import (
 )
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
-from cli import finite, new_parser, program, refuse_overwriting, run
+from cli import finite, new_parser, program, run
 from net_arguments import add_run_arguments, net_of
 from parsing import renamed
 from skinmtl.publishing.model_folder import read_model_folder
@@ -70,18 +70,15 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="P",
         help="least probability of a lesion to be told (default %(default)s, our choice: likelier than not)",
     )
-    parser.add_argument(
+    parser.add_output_argument(
         "--json-lines",
-        type=Path,
-        metavar="FILE",
         help="also write JSON Lines: one object per image, with the probabilities of all labels; - writes them to "
         "standard output in place of the text",
     )
     renamed(parser, "--json", "--json-lines", ["--json-lines", "-"])
-    parser.add_argument(
+    parser.add_output_argument(
         "--attention",
-        type=Path,
-        metavar="DIR",
+        folder=True,
         help="also write overlays, where the net finds its evidence for the likeliest lesion and place, to this new "
         "folder",
     )
@@ -111,8 +108,10 @@ def parse_args() -> argparse.Namespace:
         parser.error("--snapshot goes with --run")
     if args.images.count(STANDARD_INPUT) > 1:
         parser.error("- stands for one image; give it once")
-    if args.json_lines is not None:
-        refuse_overwriting(parser, args.json_lines, *(Path(image) for image in args.images if image != STANDARD_INPUT))
+    images = [Path(image) for image in args.images if image != STANDARD_INPUT]
+    for out, folder in ((args.json_lines, False), (args.attention, True)):
+        if out is not None:
+            parser.refuse_inputs(out, *images, folder=folder)
     if args.attention is not None and args.crops != CROPS:
         parser.error(f"--attention goes with {CROPS} crops, which together show the whole image")
     return args

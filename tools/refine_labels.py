@@ -33,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--manifest", metavar="CSV", type=Path, help="the CSV: image,lesions,location and group")
     add_group_column_argument(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the folder to make; it must not exist")
+    parser.add_output_argument("--out", folder=True, help="the folder to make")
     parser.add_argument(
         "--map",
         action="append",
@@ -59,10 +59,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="a sublesion with more images stays a class of its own (default %(default)s)",
     )
     parser.add_argument("--list-maps", action="store_true", help="list the ready maps and end")
-    parser.add_argument(
+    parser.add_output_argument(
         "--make-example",
-        type=Path,
-        metavar="DIR",
+        folder=True,
         help="make a folder with a made-up table of 180 lesions and a map for it, to try this tool on, and end",
     )
     return parser

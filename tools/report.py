@@ -5,7 +5,6 @@ example: tools/report.py --experiment experiment --manifest demo/manifest.csv
 
 Reads EXP/fold*/MODEL/scores.npz, and where they are EXP/folds.csv, EXP/figure3.png and each MODEL/run. Works without
 Caffe. A model or fold that is missing is named in the report; comparisons take the folds that both models have.
-An older report at --out is replaced as a whole; anything else there is left alone and refused.
 """
 
 import argparse
@@ -23,7 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--experiment", type=Path, required=True, metavar="EXP", help="the folder of the experiment")
     parser.add_argument("--manifest", metavar="CSV", type=Path, required=True, help="the CSV that it was made from")
     add_group_column_argument(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the report's folder (default: EXP/report)")
+    parser.add_output_argument("--out", folder=True, help="the folder to make (default: EXP/report)")
     parser.add_argument(
         "--bootstrap",
         type=positive,

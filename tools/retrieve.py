@@ -6,7 +6,7 @@ from pathlib import Path
 
 from arguments import add_engine_arguments, check_engine_arguments, engine_of
 from caffe_files.outputs import new_file
-from cli import new_parser, positive, refuse_overwriting, run
+from cli import new_parser, positive, run
 from net_arguments import add_net_arguments, check_net_arguments, net_of
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
@@ -40,10 +40,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_net_arguments(of_query)
     add_engine_arguments(of_query)
     parser.add_argument("--k", metavar="N", type=positive, default=5, help="neighbours per query (default %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the table to write; with --query it may be left out")
-    parser.add_argument(
-        "--json", metavar="FILE", type=Path, help="with --queries: the summary, what made it and from what"
-    )
+    parser.add_output_argument("--out", help="the table to write; with --query it may be left out")
+    parser.add_output_argument("--json", help="with --queries: the summary, what made it and from what")
     return parser
 
 
@@ -60,11 +58,6 @@ def parse_args() -> argparse.Namespace:
     check_engine_arguments(parser, args)
     if args.query and args.json:
         parser.error("--json goes with --queries")
-    for out in (args.out, args.json):
-        if out:
-            refuse_overwriting(parser, out, args.features, args.queries, args.deploy, args.weights, *(args.query or []))
-    if args.out and args.json:
-        refuse_overwriting(parser, args.json, args.out)
     return args
 
 

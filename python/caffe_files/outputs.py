@@ -1,7 +1,11 @@
-"""Whole files and folders or none: built beside the target, renamed into place."""
+"""Whole files and folders or none: built beside the target, renamed into place.
+
+What is there already is refused, unless the caller allows that it is overwritten.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import glob
@@ -9,23 +13,42 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Iterator
 
 from caffe_files.errors import InputError
+from caffe_files.made_folder import LOCK_NAME, check_made, note_contents
+from caffe_files.system_errors import of_output
 
-LOCK_NAME = ".building"
-CANNOT_WRITE = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG, errno.ELOOP),
-    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT),
-)
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
+_overwriting = ContextVar("overwriting", default=False)
+
+
+def allow_overwriting(allowed: bool) -> None:
+    """Whether from now on an output may take the place of an earlier one: what --overwrite says, for all outputs."""
+    _overwriting.set(allowed)
+
+
+def check_free(target: Path, folder: bool = False) -> None:
+    """InputError where something is at the place of an output, unless it may be overwritten: then a file may be
+    there, for a `folder` one that a tool has made. The one rule for all that the user names to be written."""
+    with disk_errors(target):
+        if not (target.exists() or (folder and target.is_symlink())):
+            return
+        if not _overwriting.get():
+            kind = "folder" if folder else "file"
+            raise InputError(f"{target}: exists already; say --overwrite to replace it, or name another {kind}")
+        if folder:
+            check_made(target)
 
 
 @contextmanager
 def new_file(target: Path) -> Iterator[Path]:
     """Yields a path beside `target` to write to; renames it over `target` when the block ends well.
 
-    A link stays a link: the file that it names is replaced. What is there and is no file is never touched: InputError.
+    Whether there may be one already is `check_free`'s, which a tool asks before its work. A link stays a link: the file
+    that it names is replaced. What is there and is no file is never touched: InputError.
     """
     with disk_errors(Path(target)):
         target = Path(os.path.realpath(str(target)))
@@ -46,23 +69,25 @@ def new_file(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, replaceable: bool = True) -> Iterator[Path]:
     """Yields a folder beside `target` to fill; renames it to `target` when the block ends well.
 
-    A target that exists is never touched: InputError. What an earlier, killed run left beside the target is removed;
-    the lock tells it from the folder of a run that is still alive.
+    A target that exists is refused as `check_free` does; where it may be overwritten, the new folder takes its place as
+    a whole. Without `replaceable` it never will: others put their files into it. What an earlier, killed run left
+    beside the target is removed; the lock tells it from the folder of a run that is still alive.
     """
     target = Path(target)
     with disk_errors(target):
-        if target.exists() or target.is_symlink():
-            raise InputError(f"{target}: exists already; remove it or name another folder")
+        check_free(target, folder=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(target)
         partial, lock = _locked_folder(target)
         try:
             yield partial
+            if replaceable:
+                note_contents(partial)
             partial.chmod(0o777 & ~_umask())
-            _rename_folder(partial, target)
+            _put_in_place(partial, target)
             (target / LOCK_NAME).unlink()  # after the rename, so that a kill in between leaves a folder that has a name
         finally:
             lock.close()
@@ -85,13 +110,34 @@ def _locked_folder(target: Path) -> tuple[Path, IO[str]]:
             raise
 
 
-def _rename_folder(partial: Path, target: Path) -> None:
+def _put_in_place(partial: Path, target: Path) -> None:
+    """Afterwards `target` is the new folder, and `partial` the one that it replaces, if any."""
+    if _overwriting.get() and target.exists():
+        check_made(target)  # it may have been filled with something else meanwhile
+        (target / LOCK_NAME).touch()  # so that it goes as stale where a kill leaves it
+        _exchange(partial, target)
+        return
     try:
         partial.rename(target)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise InputError(f"{target}: appeared while it was being built; remove it or name another folder") from None
         raise
+
+
+def _exchange(partial: Path, target: Path) -> None:
+    """Both at once where the kernel and the file system can, else one after the other."""
+    names = os.fsencode(str(partial)), os.fsencode(str(target))
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None or renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE):
+        aside = partial.with_name(partial.name.replace(".partial", ".old.partial"))
+        target.rename(aside)
+        try:
+            partial.rename(target)
+        except BaseException:
+            aside.rename(target)
+            raise
+        aside.rename(partial)
 
 
 def _remove_stale(target: Path) -> None:
@@ -116,12 +162,11 @@ def _umask() -> int:
 
 @contextmanager
 def disk_errors(target: Path) -> Iterator[None]:
-    """Turns what the user's disk refuses into an InputError that names the target."""
+    """Turns what the system refuses to an output into an InputError that names it."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(f"{target}: the disk is full; free some space or name another place") from error
-        if error.errno in CANNOT_WRITE:
-            raise InputError(f"{target}: cannot be written ({error.strerror}); name another place") from error
-        raise
+    except Exception as error:
+        line = of_output(error, target)
+        if line is None:
+            raise
+        raise InputError(line) from error

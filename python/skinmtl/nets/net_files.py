@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from caffe_files.errors import InputError
-from caffe_files.outputs import new_file, new_folder
+from caffe_files.outputs import check_free, new_file, new_folder
 from caffe_files.prototxt import message_text
 from skinmtl.common.json_file import json_text
 from skinmtl.data.dataset import read_summary
@@ -72,12 +72,15 @@ def net_files(options: NetOptions, command: str, known: Known = NOTHING_KNOWN) -
 
 def write_net_files(files: dict[str, str], out: Path) -> None:
     """Writes or replaces the files, each whole, and all of them or none as far as a disk allows that: a new folder is
-    renamed into place; in one that is there, no file is replaced before all are written."""
+    renamed into place; in one that is there, no file is replaced before all are written. One that is there already is
+    refused as `check_free` does: a run may have been trained with it."""
     if not out.exists():
-        with new_folder(out) as folder:
+        with new_folder(out, replaceable=False) as folder:
             for name, text in files.items():
                 (folder / name).write_text(text, encoding="utf-8")
         return
+    for name in files:
+        check_free(out / name)
     with ExitStack() as stack:
         for name, text in files.items():
             stack.enter_context(new_file(out / name)).write_text(text, encoding="utf-8")

@@ -24,6 +24,11 @@ class Converted(NamedTuple):
     left: list[str]
 
 
+def record_path(out: Path) -> Path:
+    """Where it is written what made the caffemodel `out`."""
+    return out.with_name(out.name + ".json")
+
+
 def convert(
     checkpoint: Path,
     out: Path,
@@ -45,7 +50,7 @@ def convert(
     except InputError as error:
         raise InputError(f"{checkpoint}: {error}") from None
     layers = caffe_layers(tensors, std)
-    with new_file(out) as caffemodel, new_file(out.with_name(out.name + ".json")) as record:
+    with new_file(out) as caffemodel, new_file(record_path(out)) as record:
         caffemodel.write_bytes(_caffemodel(layers))
         said = {
             "sha256": sha256(caffemodel),

@@ -11,6 +11,7 @@ import numpy as np
 import scipy
 
 from caffe_files.errors import InputError
+from caffe_files.outputs import check_free, new_folder
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.correlation import correlation, strength
@@ -29,7 +30,6 @@ from skinmtl.report.draw import (
     write_table1,
 )
 from skinmtl.report.experiment import LESION_MODELS, MTL, TITLES, Experiment, read_experiment
-from skinmtl.report.folder import KIND, RECORD, check_replaceable, list_of_files, new_report
 from skinmtl.report.page import Parts, page
 from skinmtl.report.paper import PaperTable, read_paper_table
 from skinmtl.report.runs import picture, runs
@@ -49,16 +49,16 @@ class Settings:
 def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, arguments: dict[str, Any]) -> str:
     """Makes the report of the experiment in `path` as the folder `out`; returns Table 1 and what is missing, as text.
 
-    InputError where the scores do not belong together or to the manifest, where `out` is something else than an older
-    report, and, if so wanted, where scores are missing.
+    InputError where the scores do not belong together or to the manifest, where `out` is there already, and, if so
+    wanted, where scores are missing.
     """
-    check_replaceable(out)
+    check_free(out, folder=True)
     paper = read_paper_table(settings.paper_table)
     experiment = read_experiment(path, manifest)
     missing = missing_text(experiment)
     if missing and settings.require_complete:
         raise InputError(f"{path}: not complete: {'; '.join(missing)}; run what is missing, or leave the flag out")
-    with new_report(out) as folder:
+    with new_folder(out) as folder:
         parts = _parts(experiment, paper, settings, folder, missing)
         provenance = {**made_by(arguments), "manifest_sha256": sha256(manifest.path)}
         provenance["versions"].update(matplotlib=matplotlib.__version__, scipy=scipy.__version__)
@@ -66,8 +66,8 @@ def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, 
             provenance["folds_sha256"] = sha256(experiment.path / "folds.csv")
         provenance["paper_table_sha256"] = sha256(settings.paper_table)
         (folder / "index.html").write_text(page(parts, provenance), encoding="utf-8")
-        record = {"kind": KIND, "missing": missing, **provenance, "files": list_of_files(folder)}
-        write_json(folder / RECORD, record, allow_nan=False)
+        record = {"missing": missing, **provenance}
+        write_json(folder / "report.json", record, allow_nan=False)
     lines = [] if parts.table is None else [as_text(parts.table), *parts.table_notes]
     return "\n".join([*lines, *(f"missing: {line}" for line in missing)])
 

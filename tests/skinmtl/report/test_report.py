@@ -19,7 +19,7 @@ from conftest import ROOT
 from made_experiment import made_experiment
 
 from caffe_files.errors import InputError
-from skinmtl.report.folder import check_replaceable, new_report
+from caffe_files.outputs import allow_overwriting
 from skinmtl.report.paper import BUNDLED
 from skinmtl.report.write import Settings, write_report
 from skinmtl.scores.metrics import evaluate
@@ -88,7 +88,11 @@ def no_figures(monkeypatch):
 
 def report_of(made, **changes):
     """Makes the report in this process, which spares the seconds that a Python takes to start; returns its page."""
-    text = write_report(made.path, made.manifest, made.path / "report", replace(QUICK, **changes), {})
+    allow_overwriting(True)
+    try:
+        text = write_report(made.path, made.manifest, made.path / "report", replace(QUICK, **changes), {})
+    finally:
+        allow_overwriting(False)
     return text, (made.path / "report" / "index.html").read_text(encoding="utf-8")
 
 
@@ -132,12 +136,11 @@ class TestWholeReport:
         assert expected in done.stdout and expected in html
 
     def test_the_folder_has_the_tables_and_each_figure_twice(self, page, whole):
-        there = {path.name for path in (whole.folder / "the report").iterdir()}
+        there = {path.name for path in (whole.folder / "the report").iterdir()} - {".made.json"}
         assert there == {"index.html", "report.json", "correlation.csv", "strength.csv", *TABLES} | {
             f"{name}{suffix}" for name in FIGURES for suffix in (".png", ".svg")
         }
-        listed = json.loads((whole.folder / "the report" / "report.json").read_text())["files"]
-        assert set(listed) == there
+        assert set(json.loads((whole.folder / "the report" / ".made.json").read_text())["files"]) == there
 
     def test_the_page_needs_no_other_file_and_no_network(self, page):
         parsed = Page(page[1])
@@ -336,28 +339,16 @@ class TestTheOldReport:
     def test_one_with_a_file_of_the_users_is_left_alone(self, made):
         report_of(made)
         (made.path / "report" / "my notes.txt").write_text("precious")
-        with pytest.raises(InputError, match=r"'my notes\.txt', which is no part of the report"):
+        with pytest.raises(InputError, match=r"'my notes\.txt', which was not made with it"):
             report_of(made)
         assert (made.path / "report" / "my notes.txt").read_text() == "precious"
 
     def test_what_is_no_report_is_left_alone(self, made, tool, refused):
-        refused(tool("report.py", *arguments(made, "--out", made.folder)), "no report of this tool")
-        assert (made.folder / "manifest.csv").exists()
-
-    @pytest.mark.parametrize(
-        "record", ["{}", "[]", "{", '{"kind": "other", "files": []}', '{"kind": "skinmtl report"}']
-    )
-    def test_a_report_json_that_is_not_ours(self, tmp_path, record):
-        (tmp_path / "report.json").write_text(record)
-        with pytest.raises(InputError, match="no report of this tool"):
-            check_replaceable(tmp_path)
-
-    def test_a_file_and_a_link_are_left_alone(self, made, tmp_path):
-        report_of(made)
-        (tmp_path / "link").symlink_to(made.path / "report")
-        for target in (made.manifest.path, tmp_path / "link"):
-            with pytest.raises(InputError, match="is there and is no folder"):
-                check_replaceable(target)
+        (made.folder / "mine").mkdir()
+        refused(tool("report.py", *arguments(made, "--out", made.folder / "mine")), "exists already; say --overwrite")
+        with_force = tool("report.py", *arguments(made, "--out", made.folder / "mine", "--overwrite"))
+        refused(with_force, "replaces only what a tool has made")
+        assert (made.folder / "mine").exists()
 
     def test_a_run_that_fails_leaves_the_old_one(self, made):
         old = report_of(made)[1]
@@ -366,20 +357,13 @@ class TestTheOldReport:
             report_of(made)
         assert (made.path / "report" / "index.html").read_text(encoding="utf-8") == old
 
-    def test_one_that_a_killed_run_had_moved_aside_comes_back(self, made):
-        old = report_of(made)[1]
-        (made.path / "report").rename(made.path / ".report.old")
-        with pytest.raises(InputError, match="not finished"), new_report(made.path / "report"):
-            raise InputError("not finished")
-        assert (made.path / "report" / "index.html").read_text(encoding="utf-8") == old
-
     def test_a_stopped_run_leaves_the_old_one_and_nothing_beside_it(self, made):
         old = report_of(made)[1]
         command = [sys.executable, str(ROOT / "tools" / "report.py"), *map(str, arguments(made))]
-        command += ["--bootstrap", "100000000"]
+        command += ["--bootstrap", "100000000", "--overwrite"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
         for _ in range(600):
-            if list(made.path.glob("*report.new*")):
+            if list(made.path.glob(".report.*.partial")):
                 break
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
