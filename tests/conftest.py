@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "helpers"))
 
 from caffe_reference import Reference
 
+from caffe_files.outputs import allow_overwriting
 from skinmtl.data.folds import select
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
@@ -211,6 +212,14 @@ def refused():
         return finished.stderr
 
     return check
+
+
+@pytest.fixture
+def overwriting():
+    """What --overwrite says to the library."""
+    allow_overwriting(True)
+    yield
+    allow_overwriting(False)
 
 
 @pytest.fixture

@@ -81,6 +81,8 @@ class Parser(argparse.ArgumentParser):
         for n, (output, out) in enumerate(named):
             others = [other for m, (_, other) in enumerate(named) if m != n]
             for written in (out, *output.beside(out, parsed)):
+                if output.folder:
+                    check_free(written, folder=True)
                 self.refuse_inputs(written, *inputs, folder=output.folder)
                 if _real(written) in map(_real, others):
                     self.error(f"{written}: is named for two outputs; name another place to write")
@@ -94,7 +96,9 @@ class Parser(argparse.ArgumentParser):
                 continue
             given = _real(path)
             if given == place:
-                self.error(f"{out}: is an input of this command; name another place to write")
+                self.error(
+                    f"{out}: is an input of this command; name another {'folder' if folder else 'file'} to write"
+                )
             if folder and place in given.parents and given.exists():
                 self.error(f"{out}: has {path} in it, an input of this command; name another place to write")
 

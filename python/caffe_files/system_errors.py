@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 from pathlib import Path
 
 from caffe_files.errors import InputError
@@ -38,8 +39,8 @@ IN_WORDS = {
 def of_output(error: Exception, target: Path) -> str | None:
     """What kept `target` from being written, as a line; None where the system has refused nothing."""
     code = _code(error)
-    if code == errno.EIO and _is_full(target):  # what LMDB says of a write that was cut short
-        code = errno.ENOSPC
+    if code in (errno.EIO, errno.ENOSPC) and not isinstance(error, OSError):
+        code = _of_short_write(code, target)
     if code in (errno.ENOSPC, errno.EDQUOT):
         return f"{target}: {FULL}"
     if code == errno.EFBIG:
@@ -79,11 +80,14 @@ def _code(error: Exception) -> int | None:
     return next((code for words, code in IN_WORDS.items() if words in said), None)
 
 
-def _is_full(target: Path) -> bool:
+def _of_short_write(code: int, target: Path) -> int:
+    """LMDB says one or the other of any write that was cut short: which of the two limits that was."""
     for folder in (target, *target.parents):
         try:
             found = os.statvfs(str(folder))
         except OSError:
             continue
-        return found.f_bavail * found.f_frsize < LEAST_FREE
-    return False
+        if found.f_bavail * found.f_frsize < LEAST_FREE:
+            return errno.ENOSPC
+        break
+    return code if resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY else errno.EFBIG

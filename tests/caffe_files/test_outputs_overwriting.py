@@ -9,14 +9,7 @@ import pytest
 
 from caffe_files.errors import InputError
 from caffe_files.made_folder import LOCK_NAME, MADE
-from caffe_files.outputs import allow_overwriting, check_free, new_folder
-
-
-@pytest.fixture
-def overwriting():
-    allow_overwriting(True)
-    yield
-    allow_overwriting(False)
+from caffe_files.outputs import check_free, new_folder
 
 
 def entries(folder):

@@ -95,7 +95,7 @@ class TestScore:
         assert read_scores(tmp_path / "s.npz").protocol["short_side"] == 256
 
     def test_the_best_snapshot_or_any_other_may_be_asked_for(self, tool, trained, run_of, refused, tmp_path):
-        words = (*trained.data, *trained.test, "--out", tmp_path / "s.npz")
+        words = (*trained.data, *trained.test, "--overwrite", "--out", tmp_path / "s.npz")
         best = run_of / "best.caffemodel"
         if best.exists():
             best.unlink()

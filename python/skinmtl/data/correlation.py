@@ -33,8 +33,9 @@ class Strength:
 
 def counts(manifest: Manifest) -> np.ndarray:
     """(P, Q) int64: the images with lesion p at location q. An image with two lesions counts in both rows."""
-    at_location = np.eye(len(manifest.location_names), dtype=np.int64)[manifest.location_labels()]
-    return manifest.lesion_labels().astype(np.int64).T @ at_location
+    rows, lesions = np.nonzero(manifest.lesion_labels())
+    p, q = len(manifest.lesion_names), len(manifest.location_names)
+    return np.bincount(lesions * q + manifest.location_labels()[rows], minlength=p * q).reshape(p, q)
 
 
 def correlation(manifest: Manifest) -> np.ndarray:

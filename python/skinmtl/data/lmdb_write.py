@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import os
 from collections import Counter
 from contextlib import closing
@@ -156,24 +155,19 @@ def _write_lmdb(folder: Path, datums: Iterable[bytes]) -> dict[str, Any]:
     unfinished = folder.with_name(folder.name + ".unfinished")
     options = {"subdir": False, "map_size": MAP_SIZE, "mode": 0o666, "sync": False, "lock": False}
     digest = RecordsDigest()
-    try:
-        with lmdb.open(str(unfinished), **options) as environment:
-            batch: list[tuple[bytes, bytes]] = []
-            waiting = 0  # bytes
-            for number, datum in enumerate(datums):
-                batch.append((b"%08d" % number, datum))
-                digest.add(*batch[-1])
-                waiting += len(datum)
-                if len(batch) == RECORDS_PER_COMMIT or waiting >= BYTES_PER_COMMIT:
-                    _commit(environment, batch)
-                    batch, waiting = [], 0
-            _commit(environment, batch)
-            environment.sync(True)
-            made = described(environment, unfinished, digest.hexdigest())
-    except lmdb.Error as error:
-        if "No space left" in str(error):
-            raise OSError(errno.ENOSPC, "No space left on device") from error
-        raise
+    with lmdb.open(str(unfinished), **options) as environment:
+        batch: list[tuple[bytes, bytes]] = []
+        waiting = 0  # bytes
+        for number, datum in enumerate(datums):
+            batch.append((b"%08d" % number, datum))
+            digest.add(*batch[-1])
+            waiting += len(datum)
+            if len(batch) == RECORDS_PER_COMMIT or waiting >= BYTES_PER_COMMIT:
+                _commit(environment, batch)
+                batch, waiting = [], 0
+        _commit(environment, batch)
+        environment.sync(True)
+        made = described(environment, unfinished, digest.hexdigest())
     folder.mkdir()
     unfinished.rename(folder / "data.mdb")
     return made

@@ -30,6 +30,7 @@ FILES = {
     *("index.html", "description.txt", "description.json", "labels.csv", "lesion_by_lesion.csv", "images.csv"),
     *("lesion_by_location.csv", "problems.csv", "duplicates.csv", "sheets"),
     *("lesions.png", "locations.png", "lesion_by_lesion.png", "lesion_by_location.png", "sizes.png"),
+    ".made.json",
 }
 
 

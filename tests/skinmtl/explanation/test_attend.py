@@ -60,7 +60,12 @@ def test_the_folder_has_overlays_maps_of_the_true_labels_and_what_made_them(atte
     assert said["protocol"]["weights_sha256"] == file.protocol["weights_sha256"]
     assert said["arguments"]["image"] == ["6.jpg", "2.jpg"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
-        ["attention.npz", "attention.json", *(f"{n}.jpg.{head}.png" for n in (2, 6) for head in ("lesion", "location"))]
+        [
+            ".made.json",
+            "attention.npz",
+            "attention.json",
+            *(f"{n}.jpg.{head}.png" for n in (2, 6) for head in ("lesion", "location")),
+        ]
     )
 
 

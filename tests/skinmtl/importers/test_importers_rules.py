@@ -235,5 +235,5 @@ def test_the_report_adds_up(take, tmp_path):
     lines = (tmp_path / "out" / "dropped.csv").read_text(encoding="utf-8").splitlines()
     assert lines == ["file,line,image,reason,detail", "table.csv,4,3,no site,", "table.csv,5,|4|,no lesion label,"]
     assert Counter(path.name for path in (tmp_path / "out").iterdir()) == Counter(
-        ["manifest.csv", "lesions.txt", "locations.txt", "dropped.csv", "import.json", "import.md"]
+        ["manifest.csv", "lesions.txt", "locations.txt", "dropped.csv", "import.json", "import.md", ".made.json"]
     )

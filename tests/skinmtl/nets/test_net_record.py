@@ -26,7 +26,7 @@ def make(tool, small_set, tmp_path):
     """Runs make_prototxt.py into the folder `net`, for the small set where nothing else is said."""
 
     def run(*words, train=small_set.train, test=small_set.test, model="resnet50_mtl", trunk="tiny"):
-        net = ("--model", model, "--trunk", trunk, "--crop", 64, "--out", tmp_path / "net")
+        net = ("--model", model, "--trunk", trunk, "--crop", 64, "--overwrite", "--out", tmp_path / "net")
         done = tool("make_prototxt.py", *net, "--train-data", train, "--test-data", test, *words)
         assert done.returncode == 0, done.stderr
         return read_net_record(tmp_path / "net")
@@ -88,6 +88,7 @@ def test_check_holds_net_json_too(make, tool, small_set, tmp_path):
     assert tool("make_prototxt.py", *counted).returncode == 1
 
 
+@pytest.mark.usefixtures("overwriting")
 def test_a_net_in_a_new_folder_appears_whole_and_one_that_is_there_keeps_other_files(tmp_path):
     files = net_files(OPTIONS, "a test")
     assert sorted(files) == ["deploy.prototxt", "net.json", "test.prototxt", "train.prototxt"]

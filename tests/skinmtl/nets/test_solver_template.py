@@ -30,7 +30,7 @@ def made(tool, small_set, tmp_path):
 
     def run(*words, template=SHORT):
         (tmp_path / "template.prototxt").write_text(template)
-        data = ("--train-data", small_set.train, "--test-data", small_set.test, "--out", "a net")
+        data = ("--train-data", small_set.train, "--test-data", small_set.test, "--overwrite", "--out", "a net")
         return tool("make_prototxt.py", *NET, *data, "--solver", "template.prototxt", *words, cwd=tmp_path)
 
     return run

@@ -26,7 +26,7 @@ from skinmtl.training.trained_net import TrainedNet, of_run
 
 pytest_plugins = ["made_model_fixtures"]
 FILES = [
-    *("README.md", "deploy.prototxt", "lesions.txt", "locations.txt", "model.json", "weights.caffemodel"),
+    *(".made.json", "README.md", "deploy.prototxt", "lesions.txt", "locations.txt", "model.json", "weights.caffemodel"),
     "weights.caffemodel.sha256",
 ]
 

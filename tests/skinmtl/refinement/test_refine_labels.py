@@ -38,7 +38,7 @@ class TestTool:
         assert (done.returncode, done.stderr) == (0, "")
         assert {path.name for path in (data / "out").iterdir()} == {
             *("manifest.csv", "lesions.txt", "locations.txt"),
-            *("refinement.json", "refinement.md", "dropped_images.csv"),
+            *("refinement.json", "refinement.md", "dropped_images.csv", ".made.json"),
         }
         manifest = read_manifest(data / "out" / "manifest.csv")
         assert (manifest.lesion_names, manifest.location_names) == (("papule",), ("hands",))
