@@ -36,6 +36,8 @@ def check_free(target: Path, folder: bool = False) -> None:
     with disk_errors(target):
         if not (target.exists() or (folder and target.is_symlink())):
             return
+        if not folder:
+            _check_is_file(target)
         if not _overwriting.get():
             kind = "folder" if folder else "file"
             raise InputError(f"{target}: exists already; say --overwrite to replace it, or name another {kind}")
@@ -52,8 +54,7 @@ def new_file(target: Path) -> Iterator[Path]:
     """
     with disk_errors(Path(target)):
         target = Path(os.path.realpath(str(target)))
-        if target.exists() and not target.is_file():  # a folder, or a device such as /dev/null
-            raise InputError(f"{target}: is there and is no file; name another place")
+        _check_is_file(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         suffix = ".partial" + target.suffix
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=suffix, dir=str(target.parent))
@@ -92,6 +93,11 @@ def new_folder(target: Path, replaceable: bool = True) -> Iterator[Path]:
         finally:
             lock.close()
             shutil.rmtree(str(partial), ignore_errors=True)
+
+
+def _check_is_file(target: Path) -> None:
+    if target.exists() and not target.is_file():  # a folder, or a device such as /dev/null
+        raise InputError(f"{target}: is there and is no file; name another place")
 
 
 def _locked_folder(target: Path) -> tuple[Path, IO[str]]:
