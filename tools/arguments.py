@@ -91,6 +91,19 @@ def add_engine_arguments(parser: argparse._ActionsContainer, default: Optional[s
         "bf16) or the processor (bf16) has it in hardware (default %(default)s)",
     )
     parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
+    add_allow_layer_argument(parser)
+
+
+def add_allow_layer_argument(parser: argparse._ActionsContainer) -> None:
+    """--allow-layer, for tools that build a net which the user gives."""
+    parser.add_argument(
+        "--allow-layer",
+        action="append",
+        default=[],
+        metavar="TYPE",
+        help="build the net although it has a layer of this type, which may read and write files; MODULE.CLASS for one "
+        "of type Python, which runs that code; may be given several times",
+    )
 
 
 def usual_engine() -> str:
@@ -111,7 +124,7 @@ def check_engine_arguments(parser: argparse.ArgumentParser, args: argparse.Names
 
 def engine_of(args: argparse.Namespace) -> Engine:
     """The engine that is asked for."""
-    return Engine(args.engine, args.gpu, args.precision)
+    return Engine(args.engine, args.gpu, args.precision, tuple(args.allow_layer))
 
 
 def add_workers_argument(parser: argparse._ActionsContainer) -> None:

@@ -4,6 +4,7 @@
 import argparse
 from pathlib import Path
 
+from arguments import add_allow_layer_argument
 from caffe_files.errors import InputError
 from cli import new_parser, run
 from net_arguments import add_run_arguments, check_net_arguments, net_of
@@ -33,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine", choices=NAMES, default="caffe", help="which builds the net to know its shapes (default %(default)s)"
     )
+    add_allow_layer_argument(parser)
     return parser
 
 
@@ -51,7 +53,7 @@ def main() -> int:
     else:
         trained = net_of(args)
         net, weights = trained.deploy, trained.weights
-    shapes = Engine(args.engine).shapes(net)
+    shapes = Engine(args.engine, allowed=tuple(args.allow_layer)).shapes(net)
     unknown = sorted(set(args.new) - set(shapes.params) - set(HEADS))
     if unknown:
         raise InputError(f"{net}: has no layer {', '.join(unknown)}; correct --new")

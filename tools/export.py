@@ -12,11 +12,10 @@ and location_prob. It is run by onnxruntime on drawn crops, and refused unless i
 """
 
 import argparse
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
-from arguments import add_group_column_argument
+from arguments import add_allow_layer_argument, add_group_column_argument, usual_engine
 from cli import new_parser, run
 from net_arguments import add_net_arguments, add_net_json_arguments, check_net_arguments, net_of, say_differences
 from skinmtl.engines.engine import NAMES, Engine
@@ -59,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine", choices=NAMES, help="that the net is checked with (default: caffe where this Python has it)"
     )
+    add_allow_layer_argument(parser)
     return parser
 
 
@@ -91,7 +91,7 @@ def main() -> None:
         licence=args.licence,
         onnx=args.onnx,
         state_dict=args.state_dict,
-        engine=Engine(args.engine or ("caffe" if importlib.util.find_spec("caffe") else "torch")),
+        engine=Engine(args.engine or usual_engine(), allowed=tuple(args.allow_layer)),
     )
     for line in export(request, args.out, vars(args)):
         print(line)

@@ -38,7 +38,8 @@ def read_solver(path: Path) -> Message:
 
 def _parse(path: Path, message: Message, otherwise: str, settings: dict[str, bool]) -> None:
     try:
-        text_format.Parse(regular_file(path).read_text(encoding="utf-8"), message, **settings)
+        # byte for byte: for Caffe a comment goes on behind a lone \r, which read_text would make the end of a line
+        text_format.Parse(regular_file(path).read_bytes().decode("utf-8"), message, **settings)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (text_format.ParseError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ from typing import Mapping, Sequence
 
 import numpy as np
 import torch
+from google.protobuf.message import Message
 from torch import Tensor
 
 from caffe_files.prototxt import read_net
@@ -33,16 +34,19 @@ LOW_PRECISION = (Concat, Convolution, Crop, Eltwise, Flatten, ReLU, Reshape, Sli
 class Inference:
     """A net of the phase TEST with the weights of a caffemodel (None: as its fillers draw them).
 
-    `device` is PyTorch's name of it; `precision` fp32, tf32 (on a GPU) or bf16. `shapes` are those of every top as the
-    prototxt has them, `parameter_shapes` those of each layer's blobs. NetError where net or weights are at fault.
+    `net` is a prototxt, or what was read from one; `device` is PyTorch's name of it; `precision` fp32, tf32 (on a GPU)
+    or bf16. `shapes` are those of every top as the net has them, `parameter_shapes` those of each layer's blobs.
+    NetError where net or weights are at fault.
     """
 
-    def __init__(self, prototxt: Path, caffemodel: Path | None, device: str = "cpu", precision: str = "fp32") -> None:
+    def __init__(
+        self, net: Path | Message, caffemodel: Path | None, device: str = "cpu", precision: str = "fp32"
+    ) -> None:
         if precision not in PRECISIONS:
             raise NetError(f"precision {precision!r}: it is one of {', '.join(PRECISIONS)}")
         self.precision = precision
         self._low = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._net = Net(read_net(Path(prototxt), strict=True), "TEST")
+        self._net = Net(net if isinstance(net, Message) else read_net(Path(net), strict=True), "TEST")
         if caffemodel is not None:
             copy_weights(self._net, Path(caffemodel))
         self._net.requires_grad_(False).to(device, memory_format=torch.channels_last)

@@ -8,10 +8,13 @@ from types import ModuleType
 from typing import Sequence
 
 import numpy as np
+from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
 from skinmtl.engines.open_net import OpenNet
+from skinmtl.nets.allowed_layers import read_given_net
 from skinmtl.nets.net_probe import NO_PYCAFFE, NetShapes, net_shapes
+from skinmtl.nets.text_of_net import as_file, without_drawing
 
 LOG_LEVEL = "GLOG_minloglevel"  # of Caffe's log; 2: errors alone
 
@@ -19,9 +22,10 @@ LOG_LEVEL = "GLOG_minloglevel"  # of Caffe's log; 2: errors alone
 class CaffeNet(OpenNet):
     """A caffe.Net; what `forward` returns is its own memory."""
 
-    def __init__(self, deploy: Path, weights: Path, gpu: int | None) -> None:
+    def __init__(self, net: Message, weights: Path, gpu: int | None) -> None:
         caffe = pycaffe_on(gpu)
-        self._net = caffe.Net(str(deploy), caffe.TEST, weights=str(weights))
+        with as_file(net) as path:
+            self._net = caffe.Net(path, caffe.TEST, weights=str(weights))
 
     def forward(self, batch: Sequence[np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
         data = self._net.blobs["data"]
@@ -35,14 +39,16 @@ class CaffeNet(OpenNet):
         return [blob.data for blob in self._net.params[layer]]
 
 
-def open_net(deploy: Path, weights: Path, gpu: int | None, precision: str) -> CaffeNet:
+def open_net(deploy: Path, weights: Path, gpu: int | None, precision: str, allowed: Sequence[str] = ()) -> CaffeNet:
     """The net, which Caffe is known to build: it ends the process where it cannot. It computes in fp32 alone."""
-    return CaffeNet(deploy, weights, gpu)
+    net = read_given_net(deploy, allowed)
+    without_drawing(net)  # the weights are known to fill every layer
+    return CaffeNet(net, weights, gpu)
 
 
-def shapes_of(prototxt: Path, gpu: int | None) -> NetShapes:
+def shapes_of(prototxt: Path, gpu: int | None, allowed: Sequence[str] = ()) -> NetShapes:
     """The net's shapes, found in a process of its own."""
-    return net_shapes(prototxt, gpu)
+    return net_shapes(prototxt, gpu, allowed)
 
 
 def version() -> str:

@@ -27,20 +27,22 @@ class Engine:
     """`name` of the engine, the GPU to run on (None: the CPU), and the precision of the computation.
 
     fp32 is the same in both engines up to rounding. tf32 (of NVIDIA GPUs) and bf16 are of PyTorch alone: about three
-    digits a number, and faster where GPU or processor have them in hardware.
+    digits a number, and faster where GPU or processor have them in hardware. `allowed` are layers beyond the usual
+    that a net may have (see nets.allowed_layers).
     """
 
     name: str = "caffe"
     gpu: int | None = None
     precision: str = "fp32"
+    allowed: tuple[str, ...] = ()
 
     def open(self, deploy: Path, weights: Path) -> OpenNet:
         """The net with these weights. InputError where it cannot be built, or where there is no such GPU."""
-        return self.library().open_net(deploy, weights, self.gpu, self.precision)
+        return self.library().open_net(deploy, weights, self.gpu, self.precision, self.allowed)
 
     def shapes(self, prototxt: Path) -> NetShapes:
         """The shapes of any net, without the data that it would read. InputError says why it cannot be built."""
-        return self.library().shapes_of(prototxt, self.gpu)
+        return self.library().shapes_of(prototxt, self.gpu, self.allowed)
 
     @property
     def version(self) -> str:

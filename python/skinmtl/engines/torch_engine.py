@@ -7,22 +7,24 @@ from typing import Sequence
 
 import numpy as np
 import torch
+from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
-from caffe_files.prototxt import read_net
 from caffe_torch.devices import usable
 from caffe_torch.errors import NetError
 from caffe_torch.inference import Inference
 from caffe_torch.net import Net
+from skinmtl.common.memory import require_memory
 from skinmtl.engines.open_net import OpenNet
+from skinmtl.nets.allowed_layers import read_given_net
 from skinmtl.nets.net_probe import NetShapes, without_data
 
 
 class TorchNet(OpenNet):
     """A net of caffe_torch for inference."""
 
-    def __init__(self, deploy: Path, weights: Path, device: str, precision: str) -> None:
-        self._net = Inference(deploy, weights, device, precision)
+    def __init__(self, net: Message, weights: Path, device: str, precision: str) -> None:
+        self._net = Inference(net, weights, device, precision)
 
     def forward(self, batch: Sequence[np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
         return self._net.forward({"data": np.stack(batch)}, blobs)
@@ -31,22 +33,25 @@ class TorchNet(OpenNet):
         return self._net.parameters(layer)
 
 
-def open_net(deploy: Path, weights: Path, gpu: int | None, precision: str) -> TorchNet:
+def open_net(deploy: Path, weights: Path, gpu: int | None, precision: str, allowed: Sequence[str] = ()) -> TorchNet:
     """The net on its device."""
-    return TorchNet(deploy, weights, device_of(gpu), precision)
+    return TorchNet(read_given_net(deploy, allowed), weights, device_of(gpu), precision)
 
 
-def shapes_of(prototxt: Path, gpu: int | None) -> NetShapes:
+def shapes_of(prototxt: Path, gpu: int | None, allowed: Sequence[str] = ()) -> NetShapes:
     """The net's shapes; its device is looked for too, so that a GPU that is not there is said before any work."""
     device_of(gpu)
-    param = read_net(prototxt, strict=True)
+    param = read_given_net(prototxt, allowed, reads_data=True)
     without_data(param, prototxt)
     try:
-        net = Net(param, "TEST")
+        with torch.device("meta"):  # shapes alone: no number is taken or drawn
+            net = Net(param, "TEST")
     except NetError as error:
         raise InputError(f"{prototxt}: cannot be built: {error}; correct the net, or use --engine caffe") from None
     params = {layer.name: [list(blob.shape) for blob in layer.blobs] for layer in net.layers if layer.blobs}
-    return NetShapes(params, {name: list(shape) for name, shape in net.shapes.items()})
+    shapes = NetShapes(params, {name: list(shape) for name, shape in net.shapes.items()})
+    require_memory(str(prototxt), shapes.bytes)
+    return shapes
 
 
 def version() -> str:

@@ -6,23 +6,31 @@ Caffe ends the process where a net is wrong. Here that process is a child, and w
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
+import signal
 import subprocess
 import sys
-import tempfile
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Sequence
+
+from google.protobuf import text_format
 
 import skinmtl
 from caffe_files.errors import InputError
-from caffe_files.prototxt import read_net
+from skinmtl.common.memory import limit_memory, require_memory
+from skinmtl.nets.allowed_layers import read_given_net
 from skinmtl.nets.data_layers import data_layer
+from skinmtl.nets.text_of_net import without_drawing
 
 NO_PYCAFFE = (
     "pycaffe is not importable by this Python; run with .caffe/bin/python3 or in the Docker image, or add "
     "--engine torch where PyTorch is installed"
 )
+# of syncedmem.hpp; of C++; of OpenBLAS
+NO_MEMORY = re.compile("host allocation of size|std::bad_alloc|[Mm]emory allocation|MemoryError")
 GLOG_FATAL = re.compile(r"^F\d{4} .*?\] (.*)", re.MULTILINE)
 
 
@@ -32,34 +40,47 @@ class NetShapes(NamedTuple):
     params: dict[str, list[list[int]]]
     tops: dict[str, list[int]]
 
+    @property
+    def bytes(self) -> int:
+        """What Caffe takes for the numbers of all its blobs: 4 bytes each."""
+        return 4 * sum(math.prod(shape) for shape in (*self.tops.values(), *chain(*self.params.values())))
 
-def net_shapes(prototxt: Path, gpu: int | None = None) -> NetShapes:
-    """The shapes of a net, built on the CPU or on a GPU. InputError says why where Caffe cannot.
 
-    Layers that read images are replaced by inputs of their crop, so that no LMDB is needed.
+def net_shapes(prototxt: Path, gpu: int | None = None, allowed: Sequence[str] = ()) -> NetShapes:
+    """The shapes of a net, built on the CPU or on a GPU. InputError says why where Caffe cannot, or may not: see
+    read_given_net.
+
+    Layers that read images are replaced by inputs of their crop, so that no LMDB is needed. Caffe is given what was
+    read here, not the file, which it might read otherwise.
     """
-    for layer in read_net(prototxt).layer:  # its messages name the file and the line
-        data_layer(layer, prototxt)
+    net = read_given_net(prototxt, allowed, reads_data=True)
+    without_data(net, prototxt)
+    without_drawing(net)
     environment = dict(os.environ, GLOG_minloglevel="2", GLOG_logtostderr="1")
     library = str(Path(skinmtl.__file__).resolve().parents[1])
     # in place of the working folder, whose files might have the names of modules
     program = f"import sys; sys.path[0] = {library!r}; from skinmtl.nets.net_probe import main; main()"
-    command = [sys.executable, "-c", program, str(prototxt), "cpu" if gpu is None else str(gpu)]
-    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
+    command = [sys.executable, "-c", program, "cpu" if gpu is None else str(gpu)]
+    text = text_format.MessageToString(net)
+    done = subprocess.run(command, input=text, env=environment, capture_output=True, encoding="utf-8")
     if done.returncode == 0:
-        return NetShapes(**json.loads(done.stdout))
+        shapes = NetShapes(**json.loads(done.stdout))
+        require_memory(str(prototxt), shapes.bytes)
+        return shapes
     if "No module named 'caffe'" in done.stderr:
         raise InputError(NO_PYCAFFE)
     if "CPU-only" in done.stderr:
         raise InputError(f"--gpu {gpu}: this Caffe was built without CUDA; leave --gpu out, or use a CUDA build")
     said = GLOG_FATAL.search(done.stderr)
+    if NO_MEMORY.search(done.stderr) or done.returncode == -signal.SIGKILL:  # the second: by the system, to have memory
+        raise InputError(f"{prototxt}: its weights take more memory than is free; make the net smaller")
     reason = said.group(1) if said else (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
     raise InputError(f"{prototxt}: Caffe cannot build this net: {reason.strip()}; correct the prototxt or the settings")
 
 
 def without_data(net: Any, path: Path) -> None:
     """Replaces each layer of a NetParameter that reads images by an Input of its crop; label layers and what hangs on
-    them go. pycaffe's messages will do, and ours."""
+    them go."""
     gone = set()
     for layer in list(net.layer):
         data = data_layer(layer, path)
@@ -73,18 +94,14 @@ def without_data(net: Any, path: Path) -> None:
 
 def main() -> None:
     import caffe  # only here: it is needed nowhere else in this module, and takes long
-    from google.protobuf import text_format
 
-    if sys.argv[2] != "cpu":
+    if sys.argv[1] == "cpu":  # CUDA maps more than it takes
+        limit_memory()
+    else:
         caffe.set_mode_gpu()
-        caffe.set_device(int(sys.argv[2]))
-    net = caffe.proto.caffe_pb2.NetParameter()
-    text_format.Parse(Path(sys.argv[1]).read_text(encoding="utf-8"), net)
-    without_data(net, Path(sys.argv[1]))
-    with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
-        file.write(str(net))
-        file.flush()
-        built = caffe.Net(file.name, caffe.TEST)
-    params = {name: [list(blob.data.shape) for blob in blobs] for name, blobs in built.params.items()}
-    tops = {name: list(blob.data.shape) for name, blob in built.blobs.items()}
+        caffe.set_device(int(sys.argv[1]))
+    built = caffe.Net("/dev/stdin", caffe.TEST)
+    # not .data.shape: that would take the memory
+    params = {name: [list(blob.shape) for blob in blobs] for name, blobs in built.params.items()}
+    tops = {name: list(blob.shape) for name, blob in built.blobs.items()}
     print(json.dumps({"params": params, "tops": tops}))

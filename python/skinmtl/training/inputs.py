@@ -23,6 +23,7 @@ from skinmtl.data.dataset import read_summary
 from skinmtl.data.lmdb_digest import check_lmdbs
 from skinmtl.data.table import read_csv
 from skinmtl.engines.engine import Engine
+from skinmtl.nets.allowed_layers import read_given_net
 from skinmtl.nets.data_layers import DataLayer, check_stored, data_layer
 from skinmtl.nets.label_names import names_of, read_label_names
 from skinmtl.nets.weights import compare_weights
@@ -72,7 +73,7 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
     """Reads the nets of a folder of make_prototxt.py, and their data sets. InputError where they do not fit, or where
     the engine cannot open the LMDBs."""
     train_net, test_net = net_folder / "train.prototxt", net_folder / "test.prototxt"
-    nets = {path: read_net(path) for path in (train_net, test_net)}
+    nets = {path: read_given_net(path, engine.allowed, reads_data=True) for path in (train_net, test_net)}
     heads = _heads(train_net, nets[train_net])
     if _heads(test_net, nets[test_net]) != heads:
         raise InputError(f"{test_net}: other heads than in {train_net}; make both with make_prototxt.py")

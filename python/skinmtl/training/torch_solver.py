@@ -133,12 +133,13 @@ def _gathering(heads: list[str], every_pass: list[Tensor]) -> Callable[..., None
     return gather
 
 
-def check_trainable(solver_path: Path, given: Message, inputs: TrainingInputs) -> None:
+def check_trainable(solver_path: Path, given: Message, inputs: TrainingInputs, engine: Engine) -> None:
     """InputError where this engine has not that kind of solver, or cannot build one of the nets with its data."""
     path = solver_path
     try:
         check_solver(effective_solver(given, inputs.train_net, 1.0, 1, Path(), 1))
         for path, phase in ((inputs.train_net, "TRAIN"), (inputs.test_net, "TEST")):
+            engine.shapes(path)  # before anything takes memory
             open_net(str(path), phase, None, 0)
     except NetError as error:
         raise InputError(f"{path}: {error}; correct it, or use --engine caffe") from None

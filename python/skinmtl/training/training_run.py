@@ -69,7 +69,7 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
     if request.engine.name == "torch":
         from skinmtl.training.torch_solver import check_trainable  # only here: PyTorch takes seconds to load
 
-        check_trainable(request.solver, solver, inputs)
+        check_trainable(request.solver, solver, inputs, request.engine)
     if request.set_aside and folder.args.exists():
         what = folder.difference(record, request.change_engine)
         if what:

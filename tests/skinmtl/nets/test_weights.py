@@ -162,7 +162,7 @@ def test_a_caffemodel_cut_short_is_one_line(check, tiny_model, tmp_path, kept):
     [
         (None, "cannot be read"),
         ("layer { nonsense", "not a net prototxt"),
-        ('layer { name: "a" type: "Nonsense" top: "a" }', "Unknown layer type: Nonsense"),
+        ('layer { name: "a" type: "Nonsense" top: "a" }', "layer 'a' is of type Nonsense"),
         ('layer { name: "a" type: "ReLU" bottom: "b" top: "a" }', "Unknown bottom blob"),
     ],
 )

@@ -109,7 +109,10 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(toy, undisturbe
         ({"weights": [tmp_path / "text.caffemodel"]}, "not a caffemodel"),
         ({"net": toy.net(extra=frozen)}, "bn has frozen statistics and no weights set them"),
         ({"net": toy.net(extra=frozen), "weights": [final]}, "bn has frozen statistics"),
-        ({"net": toy.net(extra='layer { name: "x" type: "Typo" bottom: "conv" top: "x" }')}, "Caffe cannot build"),
+        (
+            {"net": toy.net(extra='layer { name: "x" type: "Typo" bottom: "conv" top: "x" }')},
+            "layer .x. is of type Typo",
+        ),
         ({"engine": Engine(gpu=0)}, "built without CUDA"),
     ]:
         with pytest.raises(InputError, match=words) as error:
