@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -47,12 +48,21 @@ def test_a_limit_of_the_user_or_of_a_container_counts(tmp_path, monkeypatch):
         require_memory("net", 5_100_000_000)
 
 
+@pytest.mark.skipif(
+    not any(map(importlib.util.find_spec, ("caffe", "torch"))), reason="needs an engine: Caffe or PyTorch"
+)
+def test_every_engine_counts(monkeypatch):
+    monkeypatch.setattr(memory, "memory_there", lambda: 1000)
+    with pytest.raises(InputError, match=r"deploy.prototxt: would take 0\.\d GB of memory"):
+        ENGINE.shapes(ROOT / "prototxt" / "tiny_mtl" / "deploy.prototxt")
+
+
 @pytest.mark.caffe
 @pytest.mark.parametrize("weights", [False, True])
 def test_blobs_and_weights_are_counted_before_they_are_taken(weights, tmp_path):
     net = tmp_path / "deploy.prototxt"
-    # weights of 12 GB, or images of 23 GB
-    text = INPUT % "1,3,3000,500" + "".join(WEIGHTS % (n, n) for n in range(4)) if weights else INPUT % "30,3,8000,8000"
+    # weights of 12 GB, or images of 8 GB
+    text = INPUT % "1,3,3000,500" + "".join(WEIGHTS % (n, n) for n in range(4)) if weights else INPUT % "10,3,8000,8000"
     net.write_text(text)
     program = LITTLE.format(path=[str(ROOT / "python")], engine=ENGINE.name)
     done = subprocess.run([sys.executable, "-c", program, str(net)], capture_output=True, text=True)
@@ -70,7 +80,7 @@ def test_what_draws_weights_is_left_out_of_nets_that_get_theirs_from_a_file(tmp_
     ]
     net.write_text(
         "".join(
-            f"layer {{ type: 'Convolution' convolution_param {{ num_output: 1 weight_filler {{ {kind} }} }} }}\n"
+            f"layer {{ type: 'Convolution' convolution_param {{ num_output: 1 weight_filler {{ type: {kind} }} }} }}\n"
             for kind in kinds
         )
         + "layer { type: 'DummyData' dummy_data_param { data_filler { type: 'gaussian' std: 1 } } }"
