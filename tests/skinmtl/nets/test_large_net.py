@@ -80,7 +80,7 @@ def test_what_draws_weights_is_left_out_of_nets_that_get_theirs_from_a_file(tmp_
     ]
     net.write_text(
         "".join(
-            f"layer {{ type: 'Convolution' convolution_param {{ num_output: 1 weight_filler {{ type: {kind} }} }} }}\n"
+            f"layer {{ type: 'Convolution' convolution_param {{ num_output: 1 weight_filler {{ {kind} }} }} }}\n"
             for kind in kinds
         )
         + "layer { type: 'DummyData' dummy_data_param { data_filler { type: 'gaussian' std: 1 } } }"
