@@ -12,6 +12,7 @@ import pytest
 from fuzzing import mutated_bytes, mutated_json, mutated_lines, mutated_value
 
 from caffe_files.errors import InputError
+from caffe_files.made_folder import MADE, check_made
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
 from skinmtl.experiment import configuration
 from skinmtl.experiment.presets import read_preset
@@ -22,7 +23,6 @@ from skinmtl.nets.net_record import FORMAT, differs, read_net_record
 from skinmtl.publishing.metrics_files import FIGURES, read_metrics
 from skinmtl.publishing.model_folder import FORMAT as MODEL_FORMAT
 from skinmtl.publishing.model_folder import LABELS, read_labels, read_model_folder
-from skinmtl.report.folder import check_replaceable
 from skinmtl.report.runs import _json, flattened
 from skinmtl.scores.resumable import resumable_rows
 from skinmtl.training import snapshots, trained_net
@@ -166,19 +166,19 @@ def test_a_list_of_labels(fuzzer, mutate):
     fuzzer.run("lesions.txt", read_labels, ["naevus\nmelanoma\nSchorf ü\n".encode()], mutate)
 
 
-def test_the_record_of_a_report(fuzzer):
-    (fuzzer.folder / "report").mkdir()
+def test_the_record_of_a_folder(fuzzer):
+    (fuzzer.folder / "made").mkdir()
 
     def read(path):
-        path.rename(fuzzer.folder / "report" / "report.json")
+        path.rename(fuzzer.folder / "made" / MADE)
         try:
-            check_replaceable(fuzzer.folder / "report")
+            check_made(fuzzer.folder / "made")
         except InputError as error:
-            raise InputError(str(error).replace("report:", "report.json:")) from None
+            raise InputError(str(error).replace("made:", f"{MADE}:")) from None
         finally:
             path.write_bytes(b"")
 
-    fuzzer.run("report.json", read, encoded({"kind": "skinmtl report", "files": ["report.json"]}), mutated_json)
+    fuzzer.run(MADE, read, encoded({"files": ["x"]}), mutated_json)
 
 
 def test_the_settings_of_a_layer(fuzzer):
