@@ -283,12 +283,8 @@ def _mutated_array(chance: random.Random, npy: bytes) -> np.ndarray:
     if array.dtype.kind == "U" and array.ndim == 0 and kind < 5:  # the text of a JSON
         with contextlib.suppress(ValueError):
             return np.array(json.dumps(mutated_value(chance, json.loads(array.item()))))
-    if kind == 0:
-        return (
-            array.astype(chance.choice(("f2", "f8", "i1", "u8", "?", "c8", "U3", "S4", ">f4")))
-            if _plain(array)
-            else array[:0]
-        )
+    if kind == 0 and _plain(array):
+        return array.astype(chance.choice(("f2", "f8", "i1", "u8", "?", "c8", "U3", "S4", ">f4")))
     if kind == 1:
         return array[: chance.randrange(len(array) + 1)] if array.ndim else array.reshape(1)
     if kind == 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: 
         pixels = _check_image(where, image, crop)
         _check_labels(where, lesions, location, row, manifest)
         if number in compared:
-            if not record["short_side"].isdigit():
+            if not re.fullmatch("[1-9][0-9]{0,5}", record["short_side"]):
                 raise InputError(f"{out / 'records.csv'}: short_side {record['short_side']!r}; build the LMDBs again")
             _compare(where, pixels, sources / row.image, int(record["short_side"]))
     _check_copies(out, Counter(record["image"] for record in listed), summary)

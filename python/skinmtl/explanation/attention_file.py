@@ -16,7 +16,6 @@ Arrays, for a net with both heads (one of two heads leaves the other's out):
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from typing import Any, Iterator, Sequence
 import numpy as np
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
+from skinmtl.common.npz_file import ArraysFile, is_names, protocol
 
 HEADS = ("lesion", "location")
 REMEDY = "make it again with tools/attend.py"
@@ -90,31 +89,32 @@ class AttentionFile:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         try:
-            self._archive = zipfile.ZipFile(str(regular_file(path)))
+            self._file = ArraysFile(self.path, REMEDY)
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be read ({error.strerror or error}); name a folder of attend.py"
             ) from None
-        except zipfile.BadZipFile as error:
-            raise InputError(f"{path}: not a whole .npz file ({error}); {REMEDY}") from None
-        self.images: list[str] = self._read("image").tolist()
-        self.heads = [head for head in HEADS if f"{head}.npy" in self._archive.namelist()]
-        self.names: dict[str, list[str]] = {head: self._read(f"{head}_names").tolist() for head in self.heads}
-        self._labels = {head: self._read(head).tolist() for head in self.heads}
-        self._probabilities = {head: self._read(f"{head}_prob") for head in self.heads}
-        for column in (*self._labels.values(), *self._probabilities.values()):
-            if len(column) != len(self.images):
+        self.images = self._texts("image")
+        self.heads = [head for head in HEADS if head in self._file.names]
+        self.names = {head: self._texts(f"{head}_names") for head in self.heads}
+        self._labels = {head: self._texts(head) for head in self.heads}
+        self._probabilities = {head: self._file.read(f"{head}_prob") for head in self.heads}
+        for head, probabilities in self._probabilities.items():
+            wanted = (len(self.images), len(self.names[head]))
+            if probabilities.dtype != np.float32 or probabilities.shape != wanted:
+                raise InputError(f"{path}: {head}_prob is no probability for each of {wanted}; {REMEDY}")
+            if len(self._labels[head]) != len(self.images):
                 raise InputError(f"{path}: its arrays are not of {len(self.images)} images; {REMEDY}")
-        try:
-            self.protocol: dict[str, Any] = dict(json.loads(self._read("protocol").item()))
-        except (ValueError, TypeError):
-            raise InputError(f"{path}: protocol is not the text of a JSON object; {REMEDY}") from None
+        text = self._file.read("protocol")
+        self.protocol = protocol(self.path, text.reshape(()) if text.size == 1 else text, REMEDY)
 
     def read(self, row: int, head: str) -> HeadAttention:
         """Image `row`'s attention of one head."""
         labels = tuple(self._labels[head][row].split(";"))
-        maps = self._read(_member(head, row))
-        if maps.ndim != 3 or len(maps) != len(labels) or not maps.size or not np.isfinite(maps).all():
+        maps = self._file.read(_member(head, row))
+        if maps.dtype.kind != "f" or maps.ndim != 3 or len(maps) != len(labels) or not maps.size:
+            raise InputError(f"{self.path}: {_member(head, row)} has no map a label; {REMEDY}")
+        if not np.isfinite(maps).all():
             raise InputError(f"{self.path}: {_member(head, row)} has no finite map a label; {REMEDY}")
         return HeadAttention(labels, maps, self._probabilities[head][row])
 
@@ -124,15 +124,11 @@ class AttentionFile:
             raise InputError(f"{self.path}: {label!r}, image {self.images[row]!r}, is not in {head}_names; {REMEDY}")
         return float(self._probabilities[head][row][self.names[head].index(label)])
 
-    def _read(self, name: str) -> np.ndarray:
-        try:
-            member = io.BytesIO(self._archive.read(f"{name}.npy"))
-            return np.lib.format.read_array(member, allow_pickle=False)
-        except KeyError:
-            raise InputError(f"{self.path}: array {name} is missing; {REMEDY}") from None
-        except Exception as error:  # what zipfile, zlib and numpy raise on a damaged file is no closed list
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"{self.path}: array {name} cannot be read ({reason}); {REMEDY}") from None
+    def _texts(self, name: str) -> list[str]:
+        array = self._file.read(name)
+        if not is_names(array):
+            raise InputError(f"{self.path}: {name} is {array.shape} {array.dtype}, where texts are wanted; {REMEDY}")
+        return array.tolist()
 
 
 def _member(head: str, row: int) -> str:

@@ -6,18 +6,16 @@ number, every label has its name, and no image is in it twice.
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Callable
+from typing import Any, Callable
 
 import numpy as np
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
 from caffe_files.outputs import new_file
+from skinmtl.common.npz_file import is_names, protocol, read_arrays
 from skinmtl.explanation.neighbours import LARGEST
 
 REMEDY = "make the file again with tools/extract_features.py"
@@ -64,26 +62,11 @@ def write_features(path: Path, features: Features) -> None:
 def read_features(path: Path) -> Features:
     """Reads and checks a features file. InputError names the file, the array and the row at fault."""
     try:
-        with open(str(regular_file(path)), "rb") as file:
-            arrays = _load(path, file)
+        arrays = read_arrays(path, tuple(Features.__dataclass_fields__), REMEDY)
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"{path}: cannot be read ({reason}); name a file of tools/extract_features.py") from None
     return _checked(path, arrays)
-
-
-def _load(path: Path, file: IO[bytes]) -> dict[str, np.ndarray]:
-    arrays = {}
-    try:
-        with zipfile.ZipFile(file) as archive:  # np.load of numpy 1.19 prints a traceback of its own on a cut file
-            for name in Features.__dataclass_fields__:
-                if f"{name}.npy" in archive.namelist():
-                    member = io.BytesIO(archive.read(f"{name}.npy"))
-                    arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
-    except Exception as error:  # what zipfile, zlib and numpy raise on a damaged file is no closed list
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: not a whole .npz file ({reason}); {REMEDY}") from None
-    return arrays
 
 
 def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Features:
@@ -110,7 +93,7 @@ def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Features:
         lesion_names=lesions,
         location_labels=arrays["location_labels"].astype(np.int64),
         location_names=locations,
-        protocol=_protocol(path, arrays["protocol"]),
+        protocol=protocol(path, arrays["protocol"], REMEDY),
     )
 
 
@@ -137,7 +120,7 @@ def _check_rows(
 
 def _names(path: Path, array: str, arrays: dict[str, np.ndarray]) -> list[str]:
     names = arrays[array]
-    if names.dtype.kind != "U" or names.ndim != 1 or not len(names):
+    if not is_names(names) or not len(names):
         raise InputError(f"{path}: {array} is {names.shape} {names.dtype}, where names are wanted; {REMEDY}")
     listed = names.tolist()
     seen: set[str] = set()
@@ -146,13 +129,3 @@ def _names(path: Path, array: str, arrays: dict[str, np.ndarray]) -> list[str]:
             raise InputError(f"{path}: {array}: {name!r} is there twice; {REMEDY}")
         seen.add(name)
     return listed
-
-
-def _protocol(path: Path, text: np.ndarray) -> dict[str, Any]:
-    try:
-        protocol = json.loads(text.item() if text.dtype.kind == "U" and text.ndim == 0 else "")
-    except (ValueError, RecursionError):
-        protocol = None
-    if not isinstance(protocol, dict):
-        raise InputError(f"{path}: protocol is not the text of a JSON object; {REMEDY}")
-    return protocol

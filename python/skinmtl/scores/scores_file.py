@@ -6,18 +6,16 @@ lesion label is 0 or 1, every location label names a location, and no image is i
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
 from caffe_files.outputs import new_file
+from skinmtl.common.npz_file import is_names, protocol, read_arrays
 
 HEADS = ("lesion", "location")
 PARTS = ("scores", "labels", "names")
@@ -55,8 +53,7 @@ def read_scores(path: Path) -> Scores:
     """Reads and checks a scores file. InputError names the file, the array and the record at fault."""
     path = Path(path)
     try:
-        with open(str(regular_file(path)), "rb") as file:
-            arrays = _load(path, file)
+        arrays = read_arrays(path, ARRAYS, REMEDY)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); name a file of tools/score.py") from None
     return _checked(path, arrays)
@@ -70,17 +67,6 @@ def write_scores(path: Path, scores: Scores) -> None:
     arrays = _arrays(_checked(path, _arrays(scores)))
     with new_file(path) as partial, open(str(partial), "wb") as file:  # a name would have ".npz" added to it
         np.savez_compressed(file, **arrays)
-
-
-def _load(path: Path, file: IO[bytes]) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(file) as archive:  # np.load of numpy 1.19 prints a traceback of its own on a cut file
-            there = [name for name in ARRAYS if f"{name}.npy" in archive.namelist()]
-            members = {name: io.BytesIO(archive.read(f"{name}.npy")) for name in there}
-        return {name: np.lib.format.read_array(member, allow_pickle=False) for name, member in members.items()}
-    except Exception as error:  # what zipfile, zlib and numpy raise on a damaged file is no closed list
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: not a whole .npz file ({reason}); {REMEDY}") from None
 
 
 def _arrays(scores: Scores) -> dict[str, np.ndarray]:
@@ -102,7 +88,7 @@ def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Scores:
         if name not in arrays:
             raise InputError(f"{path}: array {name} is missing; {REMEDY}")
     image = _names(path, "image", arrays["image"])
-    fields: dict[str, Any] = {"image": image, "protocol": _protocol(path, arrays["protocol"])}
+    fields: dict[str, Any] = {"image": image, "protocol": protocol(path, arrays["protocol"], REMEDY)}
     for head in HEADS:
         wanted = [f"{head}_{part}" for part in PARTS]
         missing = [name for name in wanted if name not in arrays]
@@ -123,7 +109,7 @@ def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Scores:
 
 
 def _names(path: Path, array: str, names: np.ndarray) -> list[str]:
-    if names.dtype.kind != "U" or names.ndim != 1:
+    if not is_names(names):
         raise InputError(f"{path}: {array} is {names.shape} {names.dtype}, where unicode names are wanted; {REMEDY}")
     if not len(names):
         raise InputError(f"{path}: {array} is empty; score at least one image and one class")
@@ -138,17 +124,6 @@ def _names(path: Path, array: str, names: np.ndarray) -> list[str]:
             raise InputError(f"{path}: {array}, row {row}: {name!r} is in row {earlier} already; keep one of the two")
         first_row[name] = row
     return list(first_row)
-
-
-def _protocol(path: Path, text: np.ndarray) -> dict[str, Any]:
-    try:
-        protocol = json.loads(text.item() if text.dtype.kind == "U" and text.ndim == 0 else "")
-        json.dumps(protocol, allow_nan=False)  # it is copied into reports, which are strict JSON
-    except (ValueError, RecursionError):
-        protocol = None
-    if not isinstance(protocol, dict):
-        raise InputError(f"{path}: protocol is not the text of a JSON object; {REMEDY}")
-    return protocol
 
 
 def _scores(path: Path, array: str, scores: np.ndarray, image: list[str], names: list[str]) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from pathlib import Path
 from typing import Mapping
 
@@ -24,6 +25,7 @@ COLUMNS = (
     "location_top1",
     "images_per_second",
 )
+REMEDY = "give a log.csv of train.py"
 Row = Mapping[str, "float | None"]
 
 
@@ -55,16 +57,20 @@ def cut_back(path: Path, rows: int, iteration: int) -> None:
 
 def read_log(path: Path) -> list[dict[str, float | None]]:
     """The rows of a log.csv, a dict of COLUMNS each; None where a cell is empty."""
-    reader = csv.DictReader(io.StringIO(_read_text(path)))
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise InputError(f"{path}:1: the columns are not {','.join(COLUMNS)}; give a log.csv of train.py")
-    rows = []
-    for record in reader:
-        try:
-            rows.append({name: float(record[name]) if record[name] else None for name in COLUMNS})
-        except (TypeError, ValueError):
-            raise InputError(f"{path}:{reader.line_num}: a value is no number; give a log.csv of train.py") from None
-    return rows
+    reader = csv.reader(io.StringIO(_read_text(path)))
+    try:
+        if tuple(next(reader, ())) != COLUMNS:
+            raise InputError(f"{path}:1: the columns are not {','.join(COLUMNS)}; {REMEDY}")
+        return [_values(record) for record in reader if record]
+    except (TypeError, ValueError, csv.Error):  # the last also for NUL, in Python before 3.11
+        raise InputError(f"{path}:{reader.line_num}: a value is no number; {REMEDY}") from None
+
+
+def _values(record: list[str]) -> dict[str, float | None]:
+    """A line as numbers; ValueError where they are none, or not one a column. The iteration is a whole one."""
+    if len(record) != len(COLUMNS) or not re.fullmatch("([0-9]{1,18})?", record[0]):
+        raise ValueError
+    return {name: float(value) if value else None for name, value in zip(COLUMNS, record)}
 
 
 def _line(row: Row) -> str:
@@ -83,4 +89,4 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file; give a log.csv of train.py") from None
+        raise InputError(f"{path}: not a text file; {REMEDY}") from None
