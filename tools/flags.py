@@ -52,6 +52,7 @@ FLAGS: Dict[str, Flag] = {
     "--location-prefix": Flag("TEXT", "how the names of the columns of 0 and 1 start that are sites"),
     "--group-column": Flag("NAME", "the column that says which images are of one patient"),
     "--keep-column": Flag("NAME", "a column to copy to the manifest"),
+    "--keep-word": Flag("WORD", "a word that usually stands for no value, and is a name here"),
     "--separator": Flag("TEXT", "what parts several labels in one cell"),
     "--delimiter": Flag("TEXT", "what parts the fields of the table"),
     "--ending": Flag("TEXT", "of image files whose ids have none"),

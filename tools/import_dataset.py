@@ -76,6 +76,13 @@ def add_importer(names: Any, importer: Importer) -> None:
         default="utf-8",
         help="of the tables (default %(default)s; cp1252 where Excel on Windows wrote them)",
     )
+    parser.add_argument(
+        "--keep-word",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="a word that usually stands for no value, such as none, and is a name here; may be given again",
+    )
     own = parser.add_argument_group("flags of this data set") if importer.options else parser
     for option in importer.options:
         default = "" if option.default is None else f" (default {option.default})"
@@ -112,7 +119,7 @@ def main() -> None:
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
     }
     imported = import_dataset(
-        importer, args.root, options, args.images, args.metadata_only, args.site_map, args.encoding
+        importer, args.root, options, args.images, args.metadata_only, args.site_map, args.encoding, args.keep_word
     )
     write_import(imported, args.out, vars(args))
     print_result(imported, args.out)

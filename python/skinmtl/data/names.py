@@ -41,11 +41,11 @@ def spelled(name: str) -> str:
 
 
 def name_fault(name: str) -> str:
-    """What a name may not hold, in words and with the character's number; "" where there is nothing."""
+    """What a name may not hold, in words, with the character's number where it may not be seen; "": nothing is wrong."""
     for fault, words in FAULTS:
         found = fault.search(name)
         if found:
-            return f"{words} (U+{ord(found.group()):04X})"
+            return words if fault is CONTROL else f"{words} (U+{ord(found.group()):04X})"
     return ""
 
 

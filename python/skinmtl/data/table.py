@@ -107,6 +107,22 @@ def read_csv(
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
 
 
+def optional_columns(path: Path, names: Sequence[str]) -> Callable[[Sequence[str]], None]:
+    """For `read_csv`: InputError where a column that need not be there is, under a name that is not quite its own."""
+
+    def check(header: Sequence[str]) -> None:
+        for name in names:
+            near = [other for other in header if _letters(other) in (_letters(name), _letters(name) + "s")]
+            if near and name not in header:
+                raise InputError(f"{path}:1: no column {name!r}, but {near[0]!r}; rename it, if it is that one")
+
+    return check
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
 def read_header(path: Path, encoding: str = "utf-8", delimiter: str = ",") -> list[str]:
     """The names of a table's columns; none where it cannot be read: `read_csv` says why."""
     try:

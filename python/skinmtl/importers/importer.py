@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 if TYPE_CHECKING:
     from skinmtl.importers.source import Source
 
-UNKNOWN = frozenset({"unknown", "unk", "n/a", "na", "nan", "none", "null", "unspecified", "not specified"})
-
 
 @dataclass(frozen=True)
 class Found:
@@ -25,7 +23,7 @@ class Found:
     image         the image's id or path as the table has it, with or without an ending; "": the row names none
     lesions       the labels, already taken apart (none: ()); `importing` cleans and checks them
     sites         the body sites, already taken apart: (), one or several, and "unknown" as the data set writes it
-    group         what must not straddle folds (`group_of`): the patient, else the lesion or case; "": the image itself
+    group         what must not straddle folds, see `Source.group_of`: patient, else lesion or case; "": the image
     lesion_id     the lesion where the data set names it, to find one lesion with several sites; "": not named
     others        further columns for the manifest
     problem       why the importer cannot make sense of the row ("unreadable label"): dropped and counted under it
@@ -85,7 +83,7 @@ class Importer:
     ending          of the image files, for ids without one where the images are not there yet (an option `--ending`
                     of the importer's own takes precedence)
     overlap         other data sets that have the same images: no folds can keep those apart
-    unknown_sites   values that say that the site is not known, compared without case
+    unknown_sites   values that say that the site is not known, in lower case, besides `data.nothing`'s
     options         flags of this importer only
     notes           rules of this importer, for its report
     """
@@ -99,23 +97,6 @@ class Importer:
     read: Callable[[Source], Iterable[Found]]
     ending: str = ".jpg"
     overlap: str = ""
-    unknown_sites: frozenset[str] = UNKNOWN
+    unknown_sites: frozenset[str] = frozenset()
     options: tuple[Option, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-def known(value: str) -> str:
-    """The value, or "" where it says that nothing is known."""
-    return "" if value.lower() in UNKNOWN else value
-
-
-def group_of(first: str, **others: str) -> str:
-    """The group: `first` (the patient) as it is, else the first of the others that is known, as `lesion:HAM_1`.
-
-    The prefix keeps a lesion's name from meeting a patient's of the same spelling. A cell such as `N/A` is nobody's
-    name: all rows that have it would be one group.
-
-    >>> group_of("N/A", lesion="IL_7", case="")
-    'lesion:IL_7'
-    """
-    return known(first) or next((f"{kind}:{value}" for kind, value in others.items() if known(value)), "")

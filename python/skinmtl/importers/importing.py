@@ -12,8 +12,9 @@ from tqdm import tqdm
 from caffe_files.errors import InputError
 from skinmtl.data.formats import has_image_ending
 from skinmtl.data.manifest import KNOWN_COLUMNS, Manifest, Row, image_name_fault
+from skinmtl.data.nothing import Nothings
 from skinmtl.importers.files import Files, Images
-from skinmtl.importers.importer import Found, Importer, known
+from skinmtl.importers.importer import Found, Importer
 from skinmtl.importers.labels import Labels, SiteMap
 from skinmtl.importers.records import Groups
 from skinmtl.importers.source import Source, Table
@@ -23,6 +24,7 @@ UNUSABLE_NAME = "unusable image name"
 NO_LESION = "no lesion label"
 NO_SITE = "no site"
 LEFT_OUT = "site left out by the map"
+UNKNOWN_LESION = "unknown lesion"
 UNKNOWN_SITE = "unknown site"
 SEVERAL_SITES = "several sites"
 MISSING_IMAGE = "missing image"
@@ -35,6 +37,7 @@ REASONS = {
     NO_IMAGE: "The row names no image.",
     UNUSABLE_NAME: "The image's name cannot stand in a manifest: an absolute path, `..`, or a control character.",
     NO_LESION: "No lesion label: nothing to learn.",
+    UNKNOWN_LESION: "In place of a lesion a word that means nothing, such as `N/A`. --keep-word can make it a name.",
     NO_SITE: "No body site, so no location label.",
     LEFT_OUT: "The site map has an empty `to` for each of the row's sites.",
     UNKNOWN_SITE: "The data set says that the site is not known. A site map (`from,to`) can give it a name.",
@@ -71,6 +74,8 @@ class Imported:
     lesion_labels: Labels
     site_labels: Labels
     site_map: SiteMap
+    nothings: Nothings = field(default_factory=Nothings)
+    group_labels: Labels = field(default_factory=Labels)
     groups_joined: int = 0
     lesion_sites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     noticed: Mapping[str, Any] = field(default_factory=dict)
@@ -90,23 +95,25 @@ def import_dataset(
     metadata_only: bool = False,
     site_map: Path | None = None,
     encoding: str = "utf-8",
+    keep_words: Iterable[str] = (),
 ) -> Imported:
     """Reads a data set's tables below `root` and decides about each row; writes nothing.
 
     images         the folder that the manifest's image names are relative to (None: `root`)
     metadata_only  do not look for images: names are what the data set's own naming gives
     site_map       CSV of `SiteMap`, applied before the rules about sites
+    keep_words     words that usually mean nothing, and are names in this data set
     InputError where a table cannot be read, or where no row at all can be kept.
     """
     files = Files(root)
     chosen = {option.name: option.unset for option in importer.options}
     chosen.update(options or {})
-    source = Source(files, chosen, encoding)
+    source = Source(files, chosen, encoding, keep_words)
     importer = replace(importer, ending=chosen.get("ending") or importer.ending)
     found_images = None
     if not metadata_only:
         found_images = Images(files if images is None else Files(images), importer.ending)
-    work = _Work(importer, found_images, SiteMap(site_map))
+    work = _Work(importer, found_images, SiteMap(site_map), source.nothings)
     for found in tqdm(importer.read(source), desc=importer.name, unit=" rows", disable=None, leave=False):
         work.take(found)
     work.drop_duplicates()
@@ -119,8 +126,9 @@ def import_dataset(
 class _Work:
     """The rows so far: `candidates` maps an image to the rows that are usable and name it."""
 
-    def __init__(self, importer: Importer, images: Images | None, site_map: SiteMap) -> None:
+    def __init__(self, importer: Importer, images: Images | None, site_map: SiteMap, nothings: Nothings) -> None:
         self.importer = importer
+        self.nothings = nothings
         self.rows_read = 0
         self.images = images
         self.site_map = site_map
@@ -139,13 +147,14 @@ class _Work:
         """
         self.rows_read += 1
         asked = found.image.strip().replace("\\", "/")
-        lesions = self.lesion_labels.clean_all(found.lesions)
+        labels = self.lesion_labels.clean_all(found.lesions)
+        lesions = tuple(name for name in labels if self.nothings.known(name, "lesions"))
         named = self.site_labels.clean_all(found.sites)
         sites = self.site_map.apply(named)
-        known_sites = tuple(site for site in sites if site.lower() not in self.importer.unknown_sites)
+        known_sites = tuple(filter(self._known_site, sites))
         fault = image_name_fault(asked)
         image, reason, detail = (asked, "", "") if fault else self._image(asked)
-        group = known(self.group_names.clean(found.group)) or image
+        group = self._group(found.group) or image
         if not fault:
             self.groups.join(self.group_of_image.setdefault(image, group), group)
         if found.problem:
@@ -153,7 +162,7 @@ class _Work:
         elif fault:
             reason = UNUSABLE_NAME if asked else NO_IMAGE
         elif not lesions:
-            reason, detail = NO_LESION, ""
+            reason, detail = UNKNOWN_LESION if labels else NO_LESION, ";".join(labels)
         elif not sites:
             reason, detail = (LEFT_OUT if named else NO_SITE), ";".join(named)
         elif not known_sites:
@@ -188,7 +197,7 @@ class _Work:
         )
         sites: dict[str, dict[str, None]] = defaultdict(dict)
         for found, row in kept:
-            if known(found.lesion_id):
+            if not self.nothings.is_one(found.lesion_id):
                 sites[found.lesion_id][row.location] = None
         manifest = Manifest(
             Path("manifest.csv"),
@@ -208,9 +217,19 @@ class _Work:
             self.lesion_labels,
             self.site_labels,
             self.site_map,
+            self.nothings,
+            self.group_names,
             self.groups.joined,
             {lesion: tuple(of) for lesion, of in sites.items() if len(of) > 1},
         )
+
+    def _known_site(self, site: str) -> bool:
+        return bool(self.nothings.known(site, "locations")) and site.lower() not in self.importer.unknown_sites
+
+    def _group(self, found: str) -> str:
+        """Empty where there is none. A kept word gets a prefix: readers of the manifest would take it for none."""
+        name = self.nothings.known(self.group_names.clean(found), "groups")
+        return f"group:{name}" if self.nothings.is_kept(name) else name
 
     def _drop(self, found: Found, reason: str, detail: str) -> None:
         self.dropped.append(Dropped(found.file, found.line, found.image, reason, detail))
@@ -220,10 +239,14 @@ class _Work:
         if self.images is None:
             path = PurePosixPath(asked)
             ending = "" if has_image_ending(path.name) else self.importer.ending
+            if self.nothings.is_one(asked):
+                return asked, NO_IMAGE, asked
             return str(path) + ending, "", ""
         found = self.images.find(asked)
         if len(found) == 1:
             return found[0], "", ""
+        if not found and self.nothings.is_one(asked):
+            return asked, NO_IMAGE, asked
         unread = "" if found else self.images.why_unread(asked)
         if unread:
             return asked, UNREAD_IMAGE, unread

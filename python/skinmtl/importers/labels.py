@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Iterable
 
 from caffe_files.errors import InputError
-from skinmtl.data.manifest import CONTROL
-from skinmtl.data.table import read_csv
+from skinmtl.data.names import without_faults
+from skinmtl.data.table import optional_columns, read_csv
 
 
 class Labels:
     """Cleans labels and remembers what was changed.
 
-    A run of white space becomes one space. `;` joins labels in the manifest, so that one inside a label becomes a
-    comma; a control character, or half a surrogate pair, becomes a space. `changed` has the original, the name, and
+    A label becomes a name by the one rule for names: spaces of all kinds become single plain ones, and what a name may
+    not hold goes, or becomes a space. `;` joins labels in the manifest, so that one inside a label becomes a comma.
+    `changed` has the original, the name, and
     how often it came.
     """
 
@@ -50,7 +51,7 @@ class SiteMap:
         self.path = path
         self.used: Counter[str] = Counter()
         self._to: dict[frozenset[str], tuple[str, str]] = {}
-        for line, record in read_csv(path, ("from", "to")) if path is not None else ():
+        for line, record in _lines(path) if path is not None else ():
             if not record.get("kind", "site").startswith("site"):
                 continue
             sites = frozenset(filter(None, map(_clean, record["from"].split(";"))))
@@ -82,7 +83,10 @@ class SiteMap:
         return (to,) if to else ()
 
 
+def _lines(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
+    return read_csv(path, ("from", "to"), check_header=optional_columns(path, ("kind",)))
+
+
 def _clean(label: str) -> str:
-    printable = CONTROL.sub(" ", label)
-    name = " ".join(printable.replace(";", ",").split())
+    name = without_faults(label.replace(";", ","))
     return name.strip(", ") if ";" in label else name

@@ -11,18 +11,22 @@ from caffe_files.outputs import new_folder
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import write_manifest
+from skinmtl.data.names import look_alike_groups, look_alikes
 from skinmtl.data.table import write_csv
 from skinmtl.importers.importing import REASONS, Imported
-from skinmtl.refinement.names import look_alikes
 
 EXAMPLES = 5  # dropped rows a reason in import.md; dropped.csv has all
 
 RULES = (
     "Rows are image rows: a table's row that names several images counts once for each.",
     "Rows read = rows kept + rows dropped. A row is dropped for the first reason that applies, in the order below.",
-    "Labels are taken as they stand, apart from white space; `;` inside one becomes a comma. Near-synonyms stay apart.",
+    "Labels are taken as they stand, but for spaces of all kinds, which become single plain ones, accented letters, "
+    "which become one character, and characters that cannot be seen, which go. `;` inside one becomes a comma.",
+    "Near-synonyms stay apart.",
     "A site that is not known falls away where the row names a known one too.",
-    "The group is the patient, else the lesion or case, else the image's own name; `N/A` and the like are no patient.",
+    "The group is the patient, else the lesion or case, else the image's own name.",
+    "Words that mean nothing (`N/A`, `nan`, `#REF!`, `unknown`, `-` and the like) are no label, site or patient; "
+    "`--keep-word` makes one a name.",
     "Groups that share an image are one.",
     "A lesion whose rows name different sites keeps them: each row its own. They are listed.",
 )
@@ -80,16 +84,23 @@ def noticed(imported: Imported) -> dict[str, Any]:
         **imported.noticed,
         "labels_changed": [
             {"from": old, "to": new, "times": count}
-            for labels in (imported.lesion_labels, imported.site_labels)
+            for labels in (imported.lesion_labels, imported.site_labels, imported.group_labels)
             for (old, new), count in sorted(labels.changed.items())
         ],
         "groups_joined_since_they_share_an_image": imported.groups_joined,
+        "words_that_mean_nothing": {
+            f"{word!r} in {column}": count
+            for column, words in sorted(imported.nothings.counted.items())
+            for word, count in words.most_common()
+        },
+        "look_alike_groups": look_alike_groups(row.group for row in manifest.rows if row.group != row.image),
         "look_alike_lesions": look_alikes(manifest.lesion_names),
         "look_alike_locations": look_alikes(manifest.location_names),
-        "rows_without_a_group_so_that_each_is_its_own": sum(row.group == row.image for row in manifest.rows),
+        "rows_without_a_group_so_that_each_is_its_own": manifest.without_group,
         "lesions_with_several_sites": {lesion: list(sites) for lesion, sites in imported.lesion_sites.items()},
         "site_map_entries_that_no_row_had": imported.site_map.unused(),
         "rows_changed_by_the_site_map": dict(sorted(imported.site_map.used.items())),
+        "lines_and_columns_passed_over": [note for each in imported.tables for note in each.oddities.notes(each.path)],
         "fields_with_line_breaks": sum(table.line_breaks for table in imported.tables),
     }
     if images is not None:

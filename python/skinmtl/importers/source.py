@@ -2,41 +2,59 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from caffe_files.errors import InputError
-from caffe_files.inputs import regular_file
 from skinmtl.common.provenance import sha256
-from skinmtl.data.table import read_csv, text_codec
+from skinmtl.data.nothing import Nothings
+from skinmtl.data.table import Oddities, optional_columns, read_csv, read_header
 from skinmtl.importers.files import Files
 
 
 @dataclass
 class Table:
-    """A table that was read: its records so far, and those of its fields that run over several lines."""
+    """A table that was read: its records so far, and those of its fields that run over several lines, and what was
+    passed over."""
 
     path: Path
     records: int = 0
     line_breaks: int = 0
+    oddities: Oddities = field(default_factory=Oddities)
 
 
 class Source:
     """A data set's folder, the importer's options (name -> value), and the tables that were read from it.
 
+    nothings  tells words that mean nothing from names, and counts them
     noticed   what the importer noticed while it read, for the report: a name with a number, a list or a dict
     """
 
-    def __init__(self, files: Files, options: Mapping[str, Any], encoding: str = "utf-8") -> None:
+    def __init__(
+        self, files: Files, options: Mapping[str, Any], encoding: str = "utf-8", keep_words: Iterable[str] = ()
+    ) -> None:
         self.files = files
         self.root = files.root
         self.options = options
         self.encoding = encoding
+        self.nothings = Nothings(keep_words)
         self.tables: list[Table] = []
         self.noticed: dict[str, Any] = {}
+
+    def known(self, value: str) -> str:
+        """The value, or "" where it says that nothing is known."""
+        return "" if self.nothings.is_one(value) else value
+
+    def group_of(self, first: str, **others: str) -> str:
+        """The group: `first` (the patient) as it is, else the first of the others that is known, as `lesion:HAM_1`.
+
+        The prefix keeps a lesion's name from meeting a patient's of the same spelling. A cell such as `N/A` is nobody's
+        name: all rows that have it would be one group. Where none is known that is left for `importing` to count.
+        """
+        known = (f"{kind}:{value}" for kind, value in others.items() if self.known(value))
+        return self.known(first) or next(known, first)
 
     def find(self, *names: str) -> Path:
         """The table of one of these names (in any case, in any subfolder; `*` and `?` stand for any characters).
@@ -68,21 +86,21 @@ class Source:
 
     def header(self, path: Path, delimiter: str = ",") -> list[str]:
         """The names of a table's columns."""
-        try:
-            with open(str(regular_file(path)), encoding=text_codec(self.encoding), newline="") as file:
-                return [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
-        except (OSError, UnicodeError, LookupError, csv.Error):
-            return []  # `read` says what is wrong
+        return read_header(path, self.encoding, delimiter)
 
-    def read(self, path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
+    def read(
+        self, path: Path, columns: Sequence[str], delimiter: str = ",", optional: Sequence[str] = ()
+    ) -> Iterator[tuple[int, dict[str, str]]]:
         """Yields (line, column -> stripped text) for each record; InputError as for `read_csv`.
 
         A line break in one of `columns` is refused, since a quote that is left open swallows the lines after it.
-        Elsewhere it is legitimate, and counted.
+        Elsewhere it is legitimate, and counted. Of the columns that are `optional` none may be there under a name that
+        differs in case, spaces or signs.
         """
         table = Table(Path(path))
         self.tables.append(table)
-        for line, record in read_csv(path, columns, self.encoding, delimiter):
+        check = optional_columns(path, optional)
+        for line, record in read_csv(path, columns, self.encoding, delimiter, check, oddities=table.oddities):
             table.records += 1
             for name, value in record.items():
                 if "\n" in value or "\r" in value:

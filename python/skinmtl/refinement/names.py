@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
-import unicodedata
-from typing import Iterable, Sequence
+from typing import Sequence
+
+from skinmtl.data.names import plain
 
 MANY = 200_000  # comparisons of two names: about two seconds
-
-
-def plain(name: str) -> str:
-    """The name's letters and digits, without case: equal for names that most likely mean one label."""
-    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold()) or name
 
 
 def nearest(unknown: Sequence[str], known: Sequence[str]) -> dict[str, str]:
@@ -31,11 +26,3 @@ def nearest(unknown: Sequence[str], known: Sequence[str]) -> dict[str, str]:
         if near:
             found[name] = by_plain[near[0]]
     return found
-
-
-def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """The groups of names that differ in case, spaces, punctuation or accents' spelling only."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(plain(name), []).append(name)
-    return [tuple(group) for group in groups.values() if len(group) > 1]

@@ -7,9 +7,10 @@ from typing import Mapping, Sequence
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest, Row
+from skinmtl.data.names import look_alikes
 from skinmtl.refinement.families import end_of, merge_families
 from skinmtl.refinement.fates import Fate, fates
-from skinmtl.refinement.names import look_alikes, nearest
+from skinmtl.refinement.names import nearest
 from skinmtl.refinement.rare import drop_rare
 from skinmtl.refinement.relabel import Gone, Turns, lesion_counts, relabel, site_counts
 from skinmtl.refinement.rules import LabelMap, Rule, RuleSet, combine, is_site

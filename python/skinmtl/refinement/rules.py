@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Iterable, Mapping
 
 from caffe_files.errors import InputError
-from skinmtl.data.manifest import CONTROL
+from skinmtl.data.names import name_fault, spelled
 from skinmtl.data.table import read_csv
 
 READY_MAPS = Path(__file__).with_name("maps")
@@ -85,7 +85,7 @@ def read_label_map(name: str) -> LabelMap:
         raise InputError(f"{name}: no such file, and no ready map; {hint}")
     rules: dict[tuple[bool, str], Rule] = {}
     for line, record in read_csv(path, COLUMNS):
-        rule = Rule(record["from"], record["to"], record["kind"], name, line)
+        rule = Rule(spelled(record["from"]), spelled(record["to"]), record["kind"], name, line)
         _check(rule)
         key = (is_site(rule), rule.name)
         if key in rules:
@@ -139,8 +139,9 @@ def _check(rule: Rule) -> None:
     if ";" in rule.to:
         raise InputError(f"{rule.where}: {rule.to!r} has a ';', which joins names in the manifest; name one label")
     for name in (rule.name, rule.to):
-        if CONTROL.search(name):
-            raise InputError(f"{rule.where}: a line break or control character in {name!r}; correct it")
+        fault = name_fault(name)
+        if fault:
+            raise InputError(f"{rule.where}: {fault} in {name!r}; correct it")
 
 
 def _check_circles(rules: Mapping[str, Rule]) -> None:

@@ -39,10 +39,10 @@ def test_what_languages_and_emoji_need_is_kept(name):
 @pytest.mark.parametrize(
     "character, words",
     [
-        ("\n", "control character (U+000A)"),
-        ("\x85", "control character (U+0085)"),
-        ("\x1b", "control character (U+001B)"),
-        ("\ud800", "control character (U+D800)"),
+        ("\n", "control character"),
+        ("\x85", "control character"),
+        ("\x1b", "control character"),
+        ("\ud800", "control character"),
         ("\u00ad", "invisible character (U+00AD)"),
         ("\u200b", "invisible character (U+200B)"),
         ("\ufeff", "invisible character (U+FEFF)"),

@@ -75,8 +75,8 @@ class TestDermaConIn:
     DROPPED = (
         (2, "IMG_0002.jpg", "several sites"),
         (6, "IMG_0012.jpg", "no site"),
-        (7, "IMG_0013.jpg", "no site"),
-        (8, "IMG_0014.jpg", "no lesion label"),
+        (7, "IMG_0013.jpg", "unknown site"),
+        (8, "IMG_0014.jpg", "unknown lesion"),
         (9, "IMG_0009.jpg", "duplicate"),
     )
 

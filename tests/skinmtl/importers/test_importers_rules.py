@@ -9,10 +9,12 @@ from made_importer import TABLE, importer_of
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import read_manifest
-from skinmtl.importers.importer import Found, group_of
+from skinmtl.importers.files import Files
+from skinmtl.importers.importer import Found
 from skinmtl.importers.importing import import_dataset
 from skinmtl.importers.labels import SiteMap
 from skinmtl.importers.report import summary, write_import
+from skinmtl.importers.source import Source
 
 
 @pytest.fixture
@@ -143,17 +145,19 @@ class TestGroups:
         imported = take((*GOOD, "p1"), ("2.jpg", ("a",), ("arm",), " "), ("3", ("a",), ("arm",)))
         assert [row.group for row in imported.manifest.rows] == ["p1", "2.jpg", "3.jpg"]
 
-    def test_a_lesion_is_never_taken_for_a_patient_of_that_name(self):
+    def test_a_lesion_is_never_taken_for_a_patient_of_that_name(self, tmp_path):
+        group_of = Source(Files(tmp_path), {}).group_of
         assert group_of("7", lesion="8") == "7"
         assert group_of("", lesion="7", case="9") == "lesion:7"
         assert group_of("", lesion="", case="9") == "case:9"
         assert group_of("", lesion="") == ""
 
     @pytest.mark.parametrize("nobody", ["N/A", "nan", "None", " unknown "])
-    def test_a_cell_that_says_unknown_is_nobodys_name(self, take, nobody):
+    def test_a_cell_that_says_unknown_is_nobodys_name(self, take, tmp_path, nobody):
         imported = take((*GOOD, nobody), ("2", ("a",), ("arm",), nobody), ("3", ("a",), ("arm",), "p1"))
         assert [row.group for row in imported.manifest.rows] == ["1.jpg", "2.jpg", "p1"]
         assert summary(imported)["noticed"]["rows_without_a_group_so_that_each_is_its_own"] == 2
+        group_of = Source(Files(tmp_path), {}).group_of
         assert group_of(nobody.strip(), lesion=nobody.strip(), case="9") == "case:9"
 
     def test_groups_that_share_an_image_become_one(self, take):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterator, Mapping
+from typing import Any, Iterator, Mapping, Sequence
 
 from caffe_files.errors import InputError
-from skinmtl.importers.importer import Found, Importer, Option, known
+from skinmtl.data.group_column import group_like
+from skinmtl.importers.importer import Found, Importer, Option
 from skinmtl.importers.records import labels_set, prefixed
 from skinmtl.importers.source import Source
 
@@ -19,6 +20,7 @@ def read(source: Source) -> Iterator[Found]:
     lesion_set = prefixed(header, options["lesion_prefix"] or "\n")
     location_set = prefixed(header, options["location_prefix"] or "\n")
     _check(table, options, bool(lesion_set), bool(location_set))
+    _check_groups(table, options, header)
     columns = [options["image_column"], *lesion_columns, *options["group_column"], *options["keep_column"]]
     columns += [each for each in (location_column, options["lesion_id_column"]) if each]
     for line, record in source.read(table, list(dict.fromkeys(columns)), options["delimiter"]):
@@ -31,7 +33,7 @@ def read(source: Source) -> Iterator[Found]:
             image=record[options["image_column"]],
             lesions=(*_cells(record, lesion_columns, options["separator"]), *lesions),
             sites=(*_cells(record, filter(None, [location_column]), options["separator"]), *sites),
-            group=_group(record, options["group_column"]),
+            group=_group(source, record, options["group_column"]),
             lesion_id=record[options["lesion_id_column"]] if options["lesion_id_column"] else "",
             others={name: record[name] for name in options["keep_column"]},
             problem="neither 0 nor 1" if wrong else "",
@@ -62,17 +64,28 @@ def _check(table: Path, options: Mapping[str, object], has_lesions: bool, has_lo
             raise InputError(f"{table}: which column has the {kind}? Give --{kind}-column or --{kind}-prefix")
 
 
+def _check_groups(table: Path, options: Mapping[str, Any], header: Sequence[str]) -> None:
+    """Without a column of groups each image is a group: not where one looks as if it had them."""
+    read = {options["image_column"], options["location_column"], *options["lesion_column"]}
+    meant = [name for name in group_like(header) if name not in read]
+    if meant and not options["group_column"]:
+        raise InputError(
+            f"{table}:1: {meant[0]!r} may say which images are of one patient; give --group-column {meant[0]}, or "
+            f"--group-column {options['image_column']} where each image is of somebody else"
+        )
+
+
 def _cells(record: Mapping[str, str], columns: object, separator: str) -> tuple[str, ...]:
     cells = (record[name] for name in columns)
     return tuple(part for cell in cells for part in (cell.split(separator) if separator else [cell]) if part.strip())
 
 
-def _group(record: Mapping[str, str], columns: tuple[str, ...]) -> str:
+def _group(source: Source, record: Mapping[str, str], columns: tuple[str, ...]) -> str:
     """The first column's value, else the next known one's with the column's name before it."""
     for number, name in enumerate(columns):
-        if known(record[name]):
+        if source.known(record[name]):
             return f"{name}:{record[name]}" if number else record[name]
-    return ""
+    return record[columns[0]] if columns else ""
 
 
 def one_character(text: str) -> str:

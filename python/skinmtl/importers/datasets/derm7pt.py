@@ -15,7 +15,7 @@ import re
 from typing import Iterator, Mapping
 
 from caffe_files.errors import InputError
-from skinmtl.importers.importer import Found, Importer, Option, group_of
+from skinmtl.importers.importer import Found, Importer, Option
 from skinmtl.importers.source import Source
 
 TABLE = "meta.csv"
@@ -49,9 +49,9 @@ def read(source: Source) -> Iterator[Found]:
                 file=table,
                 line=line,
                 image=record[view],
-                lesions=(record["diagnosis"],) if labels == ("diagnosis",) else _attributes(record),
+                lesions=(record["diagnosis"],) if labels == ("diagnosis",) else _attributes(source, record),
                 sites=(record["location"],),
-                group=group_of("", case=record["case_num"]),
+                group=source.group_of("", case=record["case_num"]),
                 lesion_id=record["case_num"],
                 others=others,
                 problem=NO_CLINICAL if stand_in else "",
@@ -65,10 +65,12 @@ def read(source: Source) -> Iterator[Found]:
             )
 
 
-def _attributes(record: Mapping[str, str]) -> tuple[str, ...]:
+def _attributes(source: Source, record: Mapping[str, str]) -> tuple[str, ...]:
     """Each criterion that is there as `pigment network: atypical`."""
     return tuple(
-        f"{name.replace('_', ' ')}: {record[name]}" for name in ATTRIBUTES if record[name].lower() not in ("", ABSENT)
+        f"{name.replace('_', ' ')}: {record[name]}"
+        for name in ATTRIBUTES
+        if source.known(record[name]) and record[name].lower() != ABSENT
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Iterator, Mapping
 
 from caffe_files.errors import InputError
-from skinmtl.importers.importer import Found, Importer, Option, group_of
+from skinmtl.importers.importer import Found, Importer, Option
 from skinmtl.importers.records import labels_set, prefixed
 from skinmtl.importers.source import Source
 
@@ -25,7 +25,6 @@ METADATA = "Skin_Metadata.csv"
 SPLITS = ("train_split.csv", "test_split.csv")
 COMMON = ("Image_name", "Subject_ID")
 KEPT = ("Main_class", "Disease_label", "Gradability", "Confidence", "Fitzpatrick", "Monk_skin_tone")
-MISSING = frozenset({"", "n/a", "na", "nan"})
 
 
 def read(source: Source) -> Iterator[Found]:
@@ -45,7 +44,7 @@ def read(source: Source) -> Iterator[Found]:
 
 def _metadata(source: Source, table: Path) -> Iterator[Found]:
     for line, record in source.read(table, (*COMMON, "Body_part", "Descriptors")):
-        yield _found(table, line, record, _parted(record["Descriptors"]), _parted(record["Body_part"]))
+        yield _found(source, table, line, record, _parted(record["Descriptors"]), _parted(record["Body_part"]))
 
 
 def _split(source: Source, table: Path, split: str) -> Iterator[Found]:
@@ -56,10 +55,11 @@ def _split(source: Source, table: Path, split: str) -> Iterator[Found]:
             raise InputError(f"{table}:1: no columns Body_part_... and Descriptor_...; take the released split files")
         has_sites, wrong_site = labels_set(record, sites)
         has_lesions, wrong_lesion = labels_set(record, lesions)
-        yield _found(table, line, record, has_lesions, has_sites, split, wrong_site or wrong_lesion)
+        yield _found(source, table, line, record, has_lesions, has_sites, split, wrong_site or wrong_lesion)
 
 
 def _found(
+    source: Source,
     table: Path,
     line: int,
     record: Mapping[str, str],
@@ -75,7 +75,7 @@ def _found(
         image=record["Image_name"],
         lesions=lesions,
         sites=sites,
-        group=group_of(record["Subject_ID"]),
+        group=source.group_of(record["Subject_ID"]),
         others={**others, "split": split} if split else others,
         problem="neither 0 nor 1" if wrong else "",
         detail=wrong,
@@ -83,7 +83,7 @@ def _found(
 
 
 def _parted(cell: str) -> tuple[str, ...]:
-    return tuple(value for value in map(str.strip, re.split("[;,]", cell)) if value.lower() not in MISSING)
+    return tuple(filter(None, map(str.strip, re.split("[;,]", cell))))
 
 
 IMPORTER = Importer(
@@ -103,5 +103,5 @@ IMPORTER = Importer(
             choices=("auto", "metadata", "splits"),
         ),
     ),
-    notes=("Descriptors and Body_part: both `,` and `;` part values. N/A is no value.",),
+    notes=("Descriptors and Body_part: both `,` and `;` part values. Words such as N/A are no value.",),
 )

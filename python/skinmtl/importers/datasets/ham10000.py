@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from skinmtl.importers.importer import Found, Importer, group_of
+from skinmtl.importers.importer import Found, Importer
 from skinmtl.importers.records import kept
 from skinmtl.importers.source import Source
 
@@ -31,7 +31,7 @@ def read(source: Source) -> Iterator[Found]:
             image=record["image_id"],
             lesions=(record["dx"],),
             sites=(record["localization"],),
-            group=group_of("", lesion=lesion),
+            group=source.group_of("", lesion=lesion),
             lesion_id=lesion,
             others=kept(record, "dx_type", "dataset"),
         )

@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Iterator, Mapping
 
-from skinmtl.importers.importer import Found, Importer, Option, group_of
+from skinmtl.importers.importer import Found, Importer, Option
 from skinmtl.importers.records import image_key
 from skinmtl.importers.source import Source
 
@@ -62,7 +62,7 @@ def read(source: Source) -> Iterator[Found]:
             image=_file_name(record["image"], stems),
             lesions=lesions,
             sites=(site,),
-            group=group_of("", lesion=lesion),
+            group=source.group_of("", lesion=lesion),
             lesion_id=lesion,
             others={"source": lesion.rpartition("_")[0]},
             problem=problem,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Iterator
 
 from caffe_files.errors import InputError
-from skinmtl.importers.importer import Found, Importer, Option, group_of, known
+from skinmtl.importers.importer import Found, Importer, Option
 from skinmtl.importers.records import Groups, image_key, kept
 from skinmtl.importers.source import Source
 
@@ -35,13 +35,13 @@ LISTED_ACROSS_PATIENTS = "listed duplicate of another patient's image"
 def read(source: Source) -> Iterator[Found]:
     table = source.find(*TABLES)
     label = LABELS[source.options["labels"]]
-    records = list(source.read(table, (*COLUMNS, label)))
+    records = list(source.read(table, (*COLUMNS, label), optional=("lesion_id",)))
     by_image = {image_key(record["image_name"]): record for _, record in reversed(records)}
     pairs = source.find_or_none(DUPLICATES)
     stands_for = _duplicates(source, pairs, by_image, label) if pairs is not None else {}
     if pairs is None:
         source.noticed["no_list_of_duplicates_so_that_pairs_of_one_photograph_stay"] = [DUPLICATES]
-    groups, group_of_image = _groups(by_image, stands_for)
+    groups, group_of_image = _groups(source, by_image, stands_for)
     source.noticed["groups_joined_by_the_list_of_duplicates"] = groups.joined
     for line, record in records:
         problem, detail = "", ""
@@ -51,7 +51,7 @@ def read(source: Source) -> Iterator[Found]:
             problem, detail = LISTED, f"of {one['image_name']}"
             if one["patient_id"] != record["patient_id"]:
                 problem, detail = LISTED_ACROSS_PATIENTS, f"{detail}, {record['patient_id']} and {one['patient_id']}"
-        elif record[label] and not known(record[label]):
+        elif record[label] and not source.known(record[label]):
             problem, detail = UNKNOWN_DIAGNOSIS, record.get("benign_malignant", "")
         lesion = record.get("lesion_id", "")
         yield Found(
@@ -60,7 +60,7 @@ def read(source: Source) -> Iterator[Found]:
             image=record["image_name"],
             lesions=(record[label],),
             sites=(record["anatom_site_general_challenge"],),
-            group=groups.of(_group(record) or group_of_image[image_key(record["image_name"])]),
+            group=groups.of(_group(source, record) or group_of_image[image_key(record["image_name"])]),
             lesion_id=lesion,
             others=kept(record, "lesion_id", "benign_malignant"),
             problem=problem,
@@ -68,14 +68,16 @@ def read(source: Source) -> Iterator[Found]:
         )
 
 
-def _group(record: dict[str, str]) -> str:
-    return group_of(record["patient_id"], lesion=record.get("lesion_id", ""))
+def _group(source: Source, record: dict[str, str]) -> str:
+    return source.known(source.group_of(record["patient_id"], lesion=record.get("lesion_id", "")))
 
 
-def _groups(by_image: dict[str, dict[str, str]], stands_for: dict[str, str]) -> tuple[Groups, dict[str, str]]:
+def _groups(
+    source: Source, by_image: dict[str, dict[str, str]], stands_for: dict[str, str]
+) -> tuple[Groups, dict[str, str]]:
     """(groups, joined where they have copies of one photograph; image -> group, a copy's where it has none itself)."""
     groups = Groups()
-    of_image = {image: _group(record) for image, record in by_image.items()}
+    of_image = {image: _group(source, record) for image, record in by_image.items()}
     for image, chosen in stands_for.items():
         of_image[chosen] = of_image[chosen] or of_image[image]
         if of_image[image]:
@@ -102,13 +104,13 @@ def _duplicates(source: Source, pairs: Path, by_image: dict[str, dict[str, str]]
             same[linked.of(image)].append(image)
     stands_for = {}
     for images in same.values():
-        chosen = next((image for image in images if _labelled(by_image[image], label)), images[0])
+        chosen = next((image for image in images if _labelled(source, by_image[image], label)), images[0])
         stands_for.update({image: chosen for image in images if image != chosen})
     return stands_for
 
 
-def _labelled(record: dict[str, str], label: str) -> bool:
-    return bool(known(record[label]) and known(record["anatom_site_general_challenge"]))
+def _labelled(source: Source, record: dict[str, str], label: str) -> bool:
+    return bool(source.known(record[label]) and source.known(record["anatom_site_general_challenge"]))
 
 
 IMPORTER = Importer(

@@ -15,7 +15,7 @@ from typing import Iterator, Mapping, Sequence
 from caffe_files.errors import InputError
 from skinmtl.common.provenance import sha256
 from skinmtl.data.table import read_csv
-from skinmtl.importers.importer import Found, Importer, Option, group_of, known
+from skinmtl.importers.importer import Found, Importer, Option
 from skinmtl.importers.records import kept
 from skinmtl.importers.source import Source
 
@@ -33,12 +33,14 @@ def read(source: Source) -> Iterator[Found]:
     diagnoses = _columns(header, DIAGNOSIS, FLAT_DIAGNOSIS, options["diagnosis_level"], "deepest")
     special = (SPECIAL_SITE,) if options["special_site"] == "own" else ()
     types = {name.lower() for name in options["image_type"]}
-    patients = _patients(table, header, source.encoding)
+    patients = _patients(source, table, header)
     licences: Counter[str] = Counter()
     with_special = 0
-    for line, record in source.read(table, ("isic_id", *sites, *diagnoses, *special)):
-        lesion = known(record.get("lesion_id", ""))
-        patient = known(record.get("patient_id", "")) or patients.get(lesion, "")
+    for line, record in source.read(
+        table, ("isic_id", *sites, *diagnoses, *special), optional=("patient_id", "lesion_id")
+    ):
+        lesion = source.known(record.get("lesion_id", ""))
+        patient = source.known(record.get("patient_id", "")) or patients.get(lesion, "")
         image_type = record.get("image_type", "")
         licences[record.get("copyright_license", "") or "not named"] += 1
         with_special += bool(record.get(SPECIAL_SITE))
@@ -47,9 +49,9 @@ def read(source: Source) -> Iterator[Found]:
             file=table,
             line=line,
             image=record["isic_id"],
-            lesions=(_last(record, diagnoses),),
-            sites=(_last(record, special) or _last(record, sites) or record[sites[0]],),
-            group=group_of(patient, lesion=lesion),
+            lesions=(_last(source, record, diagnoses),),
+            sites=(_last(source, record, special) or _last(source, record, sites) or record[sites[0]],),
+            group=source.group_of(patient, lesion=lesion),
             lesion_id=lesion,
             others=kept(record, *KEPT),
             problem=OTHER_TYPE if unwanted else "",
@@ -89,19 +91,21 @@ def _columns(header: Sequence[str], levels: str, flat: str, asked: str, default:
     return tuple(name for name in names if name == names[0] or name in header)
 
 
-def _last(record: Mapping[str, str], columns: Sequence[str]) -> str:
+def _last(source: Source, record: Mapping[str, str], columns: Sequence[str]) -> str:
     """The most specific value that is known."""
-    return next(filter(None, (known(record[name]) for name in reversed(columns))), "")
+    return next(filter(None, (source.known(record[name]) for name in reversed(columns))), "")
 
 
-def _patients(table: Path, header: Sequence[str], encoding: str) -> dict[str, str]:
+def _patients(source: Source, table: Path, header: Sequence[str]) -> dict[str, str]:
     """Lesion -> its patient, for rows that name the lesion and not the patient."""
     columns = ("patient_id", "lesion_id")
     if not set(columns) <= set(header):
         return {}
-    records = (record for _, record in read_csv(table, columns, encoding))
+    records = (record for _, record in read_csv(table, columns, source.encoding))
     return {
-        record["lesion_id"]: record["patient_id"] for record in records if all(known(record[name]) for name in columns)
+        record["lesion_id"]: record["patient_id"]
+        for record in records
+        if all(source.known(record[name]) for name in columns)
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from skinmtl.importers.importer import Found, Importer, group_of
+from skinmtl.importers.importer import Found, Importer
 from skinmtl.importers.source import Source
 
 COLUMNS = ("patient_id", "lesion_id", "region", "diagnostic", "img_id")
@@ -19,14 +19,14 @@ def read(source: Source) -> Iterator[Found]:
     table = source.find("metadata.csv", "PAD*metadata.csv")
     for line, record in source.read(table, COLUMNS):
         patient, lesion = record["patient_id"], record["lesion_id"]
-        whole = f"{patient}/{lesion}" if patient and lesion else ""
+        whole = f"{patient}/{lesion}" if source.known(patient) and source.known(lesion) else ""
         yield Found(
             file=table,
             line=line,
             image=record["img_id"],
             lesions=(record["diagnostic"],),
             sites=(record["region"],),
-            group=group_of(patient),
+            group=source.group_of(patient),
             lesion_id=whole,
             others={"lesion_id": lesion, "biopsed": record.get("biopsed", "")},
         )

@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 from typing import Iterator
 
-from skinmtl.importers.importer import Found, Importer, Option, group_of
+from skinmtl.importers.importer import Found, Importer, Option
 from skinmtl.importers.records import labels_set
 from skinmtl.importers.source import Source
 
@@ -63,7 +63,7 @@ def read(source: Source) -> Iterator[Found]:
                 image=image,
                 lesions=lesions,
                 sites=sites,
-                group=group_of(case),
+                group=source.group_of(case),
                 others={
                     "shot_type": shot,
                     "fitzpatrick_skin_type": record.get("fitzpatrick_skin_type", ""),
