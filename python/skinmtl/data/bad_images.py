@@ -6,6 +6,7 @@ from pathlib import Path
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.near_images import hint, near_file
 
 SHOWN = 20
 
@@ -16,8 +17,15 @@ def check_images_exist(manifest: Manifest, image_folder: Path) -> None:
         raise InputError(f"{image_folder}: no such folder; correct --images")
     missing = [n for n, row in enumerate(manifest.rows) if not (image_folder / row.image).is_file()]
     if len(missing) == len(manifest.rows) > 1:
-        raise InputError(f"{image_folder}: has none of the {len(missing)} images of {manifest.path}; correct --images")
-    refuse_bad_images(manifest, image_folder, {n: "the file is missing" for n in missing})
+        near = hint(near_file(image_folder, manifest.rows[0].image))
+        raise InputError(
+            f"{image_folder}: has none of the {len(missing)} images of {manifest.path}{near}; "
+            f"correct {'the names' if near else '--images'}"
+        )
+    faults = dict.fromkeys(missing, "the file is missing")
+    for n in missing[:SHOWN]:
+        faults[n] += hint(near_file(image_folder, manifest.rows[n].image))
+    refuse_bad_images(manifest, image_folder, faults)
 
 
 def refuse_bad_images(manifest: Manifest, image_folder: Path, faults: dict[int, str]) -> None:

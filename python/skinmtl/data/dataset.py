@@ -7,6 +7,7 @@ from typing import Any
 
 from caffe_files.errors import InputError
 from skinmtl.common.json_file import read_json
+from skinmtl.data.names import spelled
 
 LMDB_NAMES = ("image_lmdb", "lesion_lmdb", "location_lmdb")
 REMEDY = "build the LMDBs again"
@@ -26,6 +27,8 @@ def read_summary(out: Path) -> dict[str, Any]:
     for name, is_sound in _NEWER.items():
         if name in summary and not is_sound(summary[name]):
             raise InputError(f"{path}: {name!r} is of another kind; {REMEDY}")
+    for kind in ("lesion_names", "location_names"):
+        summary[kind] = list(map(spelled, summary[kind]))
     return summary
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.near_images import hint, near_image
 from skinmtl.data.table import read_csv
 
 # fixed (our choice), so that every command sets the same images aside without being told which
@@ -38,6 +39,7 @@ def read_folds(path: Path, manifest: Manifest) -> np.ndarray:
     missing = [row for row in manifest.rows if row.image not in fold_of]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        more += hint(near_image(missing[0].image, fold_of))
         raise InputError(
             f"{path}: no fold for {missing[0].image!r} ({manifest.path}:{missing[0].line}){more}; make the folds from "
             "this manifest"

@@ -41,7 +41,7 @@ def spelled(name: str) -> str:
 
 
 def name_fault(name: str) -> str:
-    """What a name may not hold, in words, with the character's number where it may not be seen; "": nothing is wrong."""
+    """What a name may not hold, in words, with the character's number where it may not be seen; "": nothing."""
     for fault, words in FAULTS:
         found = fault.search(name)
         if found:

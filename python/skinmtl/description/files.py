@@ -16,6 +16,7 @@ from skinmtl.common.parallel import ordered_map
 from skinmtl.data.formats import format_of, unread_here
 from skinmtl.data.images import LONGEST_SIDE, ImageError, encode_jpeg, read, resized
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.near_images import hint, near_file
 from skinmtl.description.headers import Header, read_header
 
 TILE = 200  # pixels, the longer side of a thumbnail
@@ -56,9 +57,10 @@ def look_at_files(manifest: Manifest, folder: Path, thumbnails: Container[int], 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; correct --images")
     if len(manifest.rows) > 1 and not any(_is_file(folder / row.image) for row in manifest.rows):
+        near = hint(near_file(folder, manifest.rows[0].image))
         raise InputError(
-            f"{folder}: has none of the {len(manifest.rows)} images of {manifest.path}; correct --images, or leave it "
-            "out to describe the labels alone"
+            f"{folder}: has none of the {len(manifest.rows)} images of {manifest.path}{near}; correct "
+            f"{'the names' if near else '--images'}, or leave it out to describe the labels alone"
         )
     tasks = ((folder / row.image, n in thumbnails) for n, row in enumerate(manifest.rows))
     with closing(ordered_map(look, tasks, workers)) as looked:  # its workers end here, whatever happens

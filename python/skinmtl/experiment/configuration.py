@@ -12,6 +12,7 @@ from skinmtl.common.json_file import read_json
 from skinmtl.common.yaml_file import read_yaml
 from skinmtl.data.folds import read_folds
 from skinmtl.data.manifest import Manifest, read_manifest
+from skinmtl.data.near_images import hint, near_file
 from skinmtl.experiment.presets import Preset, read_preset
 from skinmtl.pretrained.net_check import Preprocessing
 
@@ -107,9 +108,10 @@ def _check_images(manifest: Manifest, images: Path) -> None:
     missing = [row for row in manifest.rows if not (images / row.image).is_file()]
     if missing:
         more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+        near = hint(near_file(images, missing[0].image))
         raise InputError(
-            f"{manifest.path}:{missing[0].line}: no file {images / missing[0].image}{more}; mend the manifest, or give "
-            "the folder that its images are in"
+            f"{manifest.path}:{missing[0].line}: no file {images / missing[0].image}{more}{near}; mend the manifest, "
+            "or give the folder that its images are in"
         )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
 from skinmtl.common.npz_file import is_names, protocol, read_arrays
+from skinmtl.data.names import name_fault, spelled
 from skinmtl.explanation.neighbours import LARGEST
 
 REMEDY = "make the file again with tools/extract_features.py"
@@ -124,7 +125,12 @@ def _names(path: Path, array: str, arrays: dict[str, np.ndarray]) -> list[str]:
         raise InputError(f"{path}: {array} is {names.shape} {names.dtype}, where names are wanted; {REMEDY}")
     listed = names.tolist()
     seen: set[str] = set()
+    if array != "image":  # as in a manifest
+        listed = list(map(spelled, listed))
     for name in listed:
+        fault = name_fault(name) if array != "image" else ""
+        if fault:
+            raise InputError(f"{path}: {array}: {fault} in {name!r}; {REMEDY}")
         if name in seen:
             raise InputError(f"{path}: {array}: {name!r} is there twice; {REMEDY}")
         seen.add(name)

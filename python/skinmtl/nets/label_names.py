@@ -15,6 +15,7 @@ from caffe_files.errors import InputError
 from skinmtl.common.json_file import read_json
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.names import name_fault, spelled
 from skinmtl.nets.net_record import KINDS, NET_FILE, REMEDY, read_net_record
 
 LABELS_FILE = "labels.json"
@@ -41,8 +42,17 @@ def names_file(folder: Path) -> Path:
 
 
 def read_label_names(folder: Path) -> LabelNames:
-    """The names of a net's heads, as far as its folder has them."""
+    """The names of a net's heads, as far as its folder has them, in their one spelling."""
     path = names_file(folder)
+    names = {kind: list(map(spelled, of_kind)) for kind, of_kind in _read(folder, path).items()}
+    for name in (name for of_kind in names.values() for name in of_kind):
+        fault = name_fault(name)
+        if fault:
+            raise InputError(f"{path}: {fault} in {name!r}; correct the name in the data, and make both again")
+    return names
+
+
+def _read(folder: Path, path: Path) -> LabelNames:
     if path.name == NET_FILE:
         record = read_net_record(folder)
         return record.names if record else {}

@@ -35,6 +35,8 @@ from skinmtl.report.paper import PaperTable, read_paper_table
 from skinmtl.report.runs import picture, runs
 from skinmtl.report.table1 import Table1, as_text, table1, three
 
+FOLDS_LISTED = 10  # more of them are counted
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -88,7 +90,8 @@ def _folds_text(folds: tuple[int, ...], of: tuple[int, ...]) -> str:
     if folds == of:
         return f"all {len(of)} folds" if len(of) > 1 else f"fold {of[0]}, the only one"
     listed = ", ".join(map(str, folds))
-    return f"fold{'s' if len(folds) > 1 else ''} {listed} of the {len(of)} folds"
+    all_of_them = f"folds {', '.join(map(str, of))}" if len(of) <= FOLDS_LISTED else f"{len(of)} folds"
+    return f"fold{'s' if len(folds) > 1 else ''} {listed} (of {all_of_them})"
 
 
 def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder: Path, missing: list[str]) -> Parts:

@@ -12,6 +12,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.near_images import hint, near_image
 from skinmtl.scores.scores_file import HEADS, PARTS, Scores
 
 Named = Sequence["tuple[str, Scores]"]
@@ -82,8 +83,8 @@ def groups_of(file: str, scores: Scores, manifest: Manifest) -> list[str]:
     if missing:
         row, image = missing[0]
         raise InputError(
-            f"{manifest.path}: no line for image {image!r} (row {row} of {file}){_more(missing)}; "
-            "give the manifest that was scored"
+            f"{manifest.path}: no line for image {image!r} (row {row} of {file}){_more(missing)}"
+            f"{hint(near_image(image, group_of))}; give the manifest that was scored"
         )
     return [group_of[image] for image in scores.image]
 
@@ -129,8 +130,8 @@ def _check_images(first_file: str, first: Scores, file: str, scores: Scores) -> 
         if missing:
             row, image = missing[0]
             raise InputError(
-                f"{other_file}: has no image {image!r} (row {row} of {one_file}){_more(missing)}; "
-                "score both on the same images"
+                f"{other_file}: has no image {image!r} (row {row} of {one_file}){_more(missing)}"
+                f"{hint(near_image(image, other))}; score both on the same images"
             )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
 from skinmtl.common.npz_file import is_names, protocol, read_arrays
+from skinmtl.data.names import name_fault, spelled
 
 HEADS = ("lesion", "location")
 PARTS = ("scores", "labels", "names")
@@ -117,8 +118,11 @@ def _names(path: Path, array: str, names: np.ndarray) -> list[str]:
     for row, name in enumerate(names.tolist()):
         if not name:
             raise InputError(f"{path}: {array}, row {row}: the name is empty; {REMEDY}")
-        if array != "image" and not name.isprintable():  # class names are printed, one a line
-            raise InputError(f"{path}: {array}, row {row}: {name!r} has a character that cannot be printed; rename it")
+        if array != "image":  # as in a manifest
+            name = spelled(name)
+            fault = name_fault(name)
+            if fault:
+                raise InputError(f"{path}: {array}, row {row}: {name!r} has {fault}; rename it")
         if name in first_row:
             earlier = first_row[name]
             raise InputError(f"{path}: {array}, row {row}: {name!r} is in row {earlier} already; keep one of the two")

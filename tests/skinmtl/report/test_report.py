@@ -212,18 +212,18 @@ class TestIncomplete:
         text = " ".join("".join(Page(html).text).split())
         top = text[: text.index("Table 1. Average")]
         for words in (
-            "no scores of resnet50_mtl on fold 2 of the 3 folds",
-            "no scores of resnet50_location on fold 0 of the 3 folds",
+            "no scores of resnet50_mtl on fold 2 (of folds 0, 1, 2)",
+            "no scores of resnet50_location on fold 0 (of folds 0, 1, 2)",
             "no scores of alexnet_lesion on any of the 3 folds",
         ):
             assert words in top
             assert f"missing: {words}" in printed
         table = text[text.index("Table 1. Average") : text.index("All digits")]
-        assert "40 images of folds 0, 1 of the 3 folds" in table
+        assert "40 images of folds 0, 1 (of folds 0, 1, 2)" in table
         assert "left out: ResNet: 2; Ensemble: 2" in table
         assert "No scores at all: AlexNet" in table
-        assert "same 40 images of 20 groups, folds 0, 1 of the 3 folds, pooled" in text  # MTL against ResNet
-        assert "same 20 images of 10 groups, fold 1 of the 3 folds, pooled" in text  # locations
+        assert "same 40 images of 20 groups, folds 0, 1 (of folds 0, 1, 2), pooled" in text  # MTL against ResNet
+        assert "same 20 images of 10 groups, fold 1 (of folds 0, 1, 2), pooled" in text  # locations
         assert "No curves that can be read: resnet50_lesion, fold 1." in text
         assert "No args.json that can be read: resnet50_lesion, fold 1." in text
         assert "There is no figure3.png" in text
@@ -231,7 +231,7 @@ class TestIncomplete:
     def test_require_complete_names_it_and_makes_nothing(self, made, tool, refused):
         (made.path / "fold1" / "ensemble" / "scores.npz").unlink()
         done = tool("report.py", *arguments(made, "--fail-if-incomplete"))
-        refused(done, "not complete", "no scores of ensemble on fold 1 of the 3 folds")
+        refused(done, "not complete", "no scores of ensemble on fold 1 (of folds 0, 1, 2)")
         assert not (made.path / "report").exists()
 
     def test_without_folds_csv_it_says_so(self, made):
