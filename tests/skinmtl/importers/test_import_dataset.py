@@ -93,7 +93,7 @@ def test_the_same_input_gives_the_same_bytes(downloaded, tmp_path):
         made.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert made[0] == made[1]
     assert sorted(made[0]) == [
-        *("dropped.csv", "import.json", "import.md", "lesions.txt", "locations.txt", "manifest.csv")
+        *(".made.json", "dropped.csv", "import.json", "import.md", "lesions.txt", "locations.txt", "manifest.csv")
     ]
 
 
