@@ -1,4 +1,5 @@
-"""What a reader opens must be a file: a pipe or a device would keep it waiting, or never end."""
+"""What a reader opens must be a file: a pipe or a device would keep it waiting, or never end. And what is written into
+a folder that others may have made must be a file of that folder: through a link it would be any file of the user's."""
 
 from __future__ import annotations
 
@@ -37,3 +38,11 @@ def regular_file(path: str | Path) -> Path:
         if is_kind(mode):
             raise InputError(f"{path}: is {name}, which has no end that is known; copy what it gives to a file first")
     return path
+
+
+def own_file(path: str | Path) -> Path:
+    """The path of a file that is to be written in place, or is not there yet. InputError where it is a link."""
+    path = Path(path)
+    if path.is_symlink():
+        raise InputError(f"{path}: is a link, through which another file would be written; put the file itself there")
+    return regular_file(path)

@@ -36,12 +36,14 @@ def require_memory(what: str, needed: int) -> None:
         )
 
 
-def limit_memory() -> None:
-    """From here on this process gets no more than is free now: it ends by a refusal, and the system need not choose."""
+def limit_memory(most: int | None = None) -> None:
+    """From here on this process gets no more than is free now, or `most` bytes: it ends by a refusal, and the system
+    need not choose which process to end."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    limit = used + min(memory_there(), _of_meminfo("MemAvailable", "SwapFree"))
-    resource.setrlimit(resource.RLIMIT_AS, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    free = min(memory_there(), _of_meminfo("MemAvailable", "SwapFree"))
+    limit = used + (free if most is None else min(free, most))
+    resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
 def _of_meminfo(*names: str) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Callable, Iterator, Sequence
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import own_file
 from caffe_files.outputs import disk_errors
 from skinmtl.experiment.guard import GRACE, MARK, end_all, workers_of
 
@@ -27,7 +28,7 @@ def locked(out: Path, tell: Callable[[str], None]) -> Iterator[int]:
     """
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        lock = open(str(out / LOCK), "a+")  # noqa: SIM115  (held until the run ends)
+        lock = open(str(own_file(out / LOCK)), "a+")  # noqa: SIM115  (held until the run ends)
     with lock:
         if not _take(lock.fileno()):
             lock.seek(0)

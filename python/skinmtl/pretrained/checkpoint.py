@@ -13,6 +13,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from caffe_files.inputs import regular_file
+from skinmtl.pretrained.checkpoint_trial import try_in_child
 from skinmtl.pretrained.safetensors_file import LENGTH, read_safetensors
 
 # where training scripts keep the weights; timm and torchvision's own script average them too, and then mean those
@@ -43,10 +44,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not start.startswith(TENSOR_FILES):
         what = "is empty" if not start else "is no checkpoint"
         raise InputError(f"{path}: {what}; give a .safetensors or .pth file of PyTorch weights")
-    return _named(path, _unwrapped(path, _load(path)))
+    _require_safe_torch(path)
+    try_in_child(path)
+    return _named(path, tensors_of(path))
 
 
-def _load(path: Path) -> Any:
+def tensors_of(path: Path) -> Checkpoint:
+    """The weights of a .pth, which is known to be read in good time."""
+    return _unwrapped(path, _load(path))
+
+
+def _require_safe_torch(path: Path) -> None:
     try:
         import torch  # only here: .safetensors need none
     except ImportError:
@@ -60,6 +68,11 @@ def _load(path: Path) -> Any:
             f"{path}: PyTorch {torch.__version__} can be made to run code by such a file; install 2.10 or later, or "
             "give the weights as .safetensors"
         )
+
+
+def _load(path: Path) -> Any:
+    import torch
+
     try:
         # timm's and torchvision's scripts save their arguments too: a Namespace holds values and does nothing
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():

@@ -23,10 +23,15 @@ from caffe_files.errors import InputError
 BLOCK = 1 << 18
 TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)  # statuses of a server that may answer later
 OTHER_RANGE = 416
+LARGEST = 2 << 30  # bytes of a file whose size no source states: the weights that are known have a tenth
+MOST_TRIES = 100  # of one run, however much each brings
 
 
 class Patience(NamedTuple):
-    """Seconds without a byte before a try is given up, tries without one in a row, seconds before the second try."""
+    """Seconds without a byte before a try is given up, tries without one in a row, seconds before the second try.
+
+    So often, too, what has come may prove to be of another file and be thrown away.
+    """
 
     timeout: float = 60
     tries: int = 4
@@ -45,8 +50,8 @@ def download(url: str, part: Path, size: int | None, patience: Patience) -> None
     """Fetches `url` to the file `part`, whole. What `part` has already is not fetched again.
 
     `part`.tag keeps the server's mark of the file's version (ETag or date), so that halves of two versions never meet.
-    DownloadError where the server has no such file, one that is not of `size` bytes, or cannot be reached; `part`
-    stays as far as it came. InputError where another run is fetching it.
+    DownloadError where the server has no such file, one that is not of `size` bytes (None: that is above LARGEST), or
+    cannot be reached; `part` stays as far as it came. InputError where another run is fetching it.
     """
     tag = part.with_name(part.name + ".tag")
     with open(str(part), "ab") as file:
@@ -65,16 +70,21 @@ def download(url: str, part: Path, size: int | None, patience: Patience) -> None
 
 
 def _fetch_patiently(url: str, file: IO[bytes], tag: Path, size: int | None, patience: Patience, bar: tqdm) -> None:
-    failed = 0
-    while True:
+    failed = thrown_away = 0
+    for _ in range(MOST_TRIES):
         before = _length(file)
         try:
             return _fetch(url, file, tag, size, patience.timeout, bar)
         except _TryAgainError as error:
             failed = 1 if _length(file) > before else failed + 1
+            thrown_away += _length(file) < before
+            said = str(error)
+            if thrown_away == patience.tries:
+                raise DownloadError(f"{error}, and does so again and again") from None
             if failed == patience.tries:
                 raise DownloadError(f"{error}, {failed} times in a row") from None
         time.sleep(patience.pause * 2 ** (failed - 1))
+    raise DownloadError(f"{said}, {MOST_TRIES} times")
 
 
 def _fetch(url: str, file: IO[bytes], tag: Path, size: int | None, timeout: float, bar: tqdm) -> None:
@@ -94,6 +104,8 @@ def _fetch(url: str, file: IO[bytes], tag: Path, size: int | None, timeout: floa
         total = _total(response)
         if size is not None and total is not None and total != size:
             raise DownloadError(f"has a file of {total:,} bytes, not the published one of {size:,}")
+        if size is None and (total or 0) > LARGEST:
+            raise DownloadError(f"has a file of {total:,} bytes, far more than weights are")
         if response.status == 206 and _first(response) != start:
             file.truncate(0)
             raise _TryAgainError("sends another part than asked for")
@@ -111,6 +123,9 @@ def _fetch(url: str, file: IO[bytes], tag: Path, size: int | None, timeout: floa
             if size is not None and start > size:
                 file.truncate(0)
                 raise DownloadError(f"sends more than the published {size:,} bytes")
+            if start > LARGEST and size is None:
+                file.truncate(0)
+                raise DownloadError(f"sends more than {LARGEST:,} bytes, far more than weights are")
     if _length(file) < (total or size or 0):
         raise _TryAgainError("cut the connection")
 

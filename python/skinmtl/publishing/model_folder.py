@@ -11,6 +11,7 @@ README.md                  the model card
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
@@ -122,19 +123,22 @@ def read_labels(path: Path) -> list[str]:
         raise InputError(f"{path}: not UTF-8; {REMEDY}") from None
     if names[-1] == "":  # after the last line's end
         names.pop()
+    first_lines: dict[str, int] = {}
     for line, name in enumerate(names, 1):
         if not name.strip() or CONTROL.search(name):
             what = "a control character" if name.strip() else "an empty name"
             raise InputError(f"{path}:{line}: {what}; {REMEDY}")
-        if names.index(name) + 1 < line:
-            raise InputError(f"{path}:{line}: {name!r} stands on line {names.index(name) + 1} too; {REMEDY}")
+        if name in first_lines:
+            raise InputError(f"{path}:{line}: {name!r} stands on line {first_lines[name]} too; {REMEDY}")
+        first_lines[name] = line
     return names
 
 
 def write_labels(path: Path, names: Sequence[str]) -> None:
     """Names, one a line. InputError where `read_labels` would not find the same ones."""
+    counted = Counter(names)
     for name in names:
-        if not name.strip() or CONTROL.search(name) or names.count(name) > 1:
+        if not name.strip() or CONTROL.search(name) or counted[name] > 1:
             raise InputError(f"{path.name}: {name!r} cannot be a line of it, or stands there twice; name it otherwise")
     path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 

@@ -11,6 +11,7 @@ from typing import IO, Any, Iterator
 import numpy as np
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import own_file
 from caffe_files.outputs import disk_errors
 from skinmtl.common.json_file import json_value
 
@@ -42,7 +43,7 @@ def resumable_rows(target: Path, made_from: dict[str, Any], items: list[Any], wi
         if target.exists() and not target.is_file():
             raise InputError(f"{target}: is there and is no file; name another place")
         path.parent.mkdir(parents=True, exist_ok=True)
-    with disk_errors(target), open(str(path), "a+b") as file:
+    with disk_errors(target), open(str(own_file(path)), "a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

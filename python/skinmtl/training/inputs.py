@@ -16,6 +16,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import own_file
 from caffe_files.lmdb_open import open_lmdb
 from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import sha256
@@ -213,6 +214,8 @@ def _entries(folder: Path, locks: bool) -> int:
     with open_lmdb(folder) as environment:
         entries = environment.stat()["entries"]
     lock = folder / "lock.mdb"
+    if locks:
+        own_file(lock)  # LMDB makes it its own, whatever it is
     read_only_disk = os.statvfs(str(folder)).f_flag & os.ST_RDONLY
     if locks and not read_only_disk and not os.access(str(lock if lock.exists() else folder), os.W_OK):
         raise InputError(f"{folder}: Caffe locks what it reads and may not write there; make the folder writable")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import own_file
 from caffe_files.outputs import disk_errors, new_file
 from skinmtl.common.json_file import read_json, write_json
 from skinmtl.layers.settings import without_pace
@@ -58,7 +59,10 @@ class RunFolder:
         """Makes the folder where it is not there, and keeps other processes out of it while the block runs."""
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = open(str(self.path / LOCK), "w")  # noqa: SIM115  (held until the run ends)
+            written = (self.args, self.solver, self.log, self.curves, self.best, self.final)
+            for path in (*written, *(self.snapshots.iterdir() if self.snapshots.is_dir() else ())):
+                own_file(path)
+            lock = open(str(own_file(self.path / LOCK)), "w")  # noqa: SIM115  (held until the run ends)
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import json
 import re
 import signal
@@ -17,103 +16,16 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from usage_errors import usage_errors
+from weights_server import DATA, HASTE, LENGTHS, SUM, Patience, published
 
 from caffe_files.blobs import store_blob
 from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
-from skinmtl.pretrained.download import Patience
 from skinmtl.pretrained.fetching import check_copy, fetch
-from skinmtl.pretrained.published import PUBLISHED, Published
+from skinmtl.pretrained.published import PUBLISHED
 from skinmtl.pretrained.resnet50 import caffe_shapes
 
-DATA = np.random.RandomState(1).bytes(700_000)
-SUM = hashlib.sha256(DATA).hexdigest()
-HASTE = Patience(timeout=0.3, tries=3, pause=0)
-LENGTHS = {"sha1": 40, "sha256": 64}
-
-
-def published(**changes):
-    fields = {
-        "name": "some_weights",
-        "file": "some.bin",
-        "kind": "checkpoint",
-        "url": None,
-        "size": len(DATA),
-        "algorithm": "sha256",
-        "digest": SUM,
-        "stated_by": "a test",
-        "licence": "none",
-        "page": "a page",
-    }
-    return Published(**{**fields, **changes})
-
-
-class Server:
-    """Serves `data` as `ways` say, one way a request, the last one for all others; keeps what was asked for."""
-
-    def __init__(self):
-        self.data, self.tag, self.ways, self.ranges, self.closing = DATA, '"one"', ["whole"], [], threading.Event()
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                server.answer(self)
-
-            def log_message(self, *words):
-                pass
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/some.bin"
-
-    def answer(self, request):
-        way = self.ways.pop(0) if len(self.ways) > 1 else self.ways[0]
-        asked = request.headers.get("Range")
-        self.ranges.append(asked)
-        start = int(re.match(r"bytes=(\d+)-$", asked).group(1)) if asked and "no range" not in way else 0
-        if request.headers.get("If-Range") not in (None, self.tag):
-            start = 0
-        if isinstance(way, int):
-            return request.send_error(way)
-        if "redirect" in way and not request.path.endswith("moved"):
-            request.send_response(302)
-            request.send_header("Location", "ftp://127.0.0.1/some.bin" if "ftp" in way else "/moved")
-            return request.end_headers()
-        if "hang first" in way:
-            return self.closing.wait(5)
-        if start >= len(self.data):
-            request.send_response(416)
-            request.send_header("Content-Range", f"bytes */{len(self.data)}")
-            return request.end_headers()
-        request.send_response(206 if start else 200)
-        if start:
-            said = start + ("other part" in way)
-            request.send_header("Content-Range", f"bytes {said}-{len(self.data) - 1}/{len(self.data)}")
-        if self.tag:
-            request.send_header("ETag", self.tag)
-        if "no length" not in way:
-            request.send_header("Content-Length", str(len(self.data) - start))
-        request.end_headers()
-        end = start + 300_000 if "cut" in way or "hang later" in way else len(self.data)
-        request.wfile.write(self.data[start:end])
-        if "hang later" in way:
-            request.wfile.flush()
-            self.closing.wait(5)
-
-    def close(self):
-        self.closing.set()
-        self.http.shutdown()
-        self.http.server_close()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = Server()
-    yield server
-    server.close()
+pytest_plugins = ["weights_server_fixture"]
 
 
 def names(folder):
