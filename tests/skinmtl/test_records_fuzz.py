@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fuzzing import mutated_bytes, mutated_json, mutated_lines, mutated_value
-from skinmtl.report.folder import check_replaceable
 
 from caffe_files.errors import InputError
 from caffe_files.made_folder import MADE, check_made

@@ -9,9 +9,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Callable
 
 import skinmtl
 from caffe_files.errors import InputError
+from skinmtl.common.memory import limit_memory
 
 SECONDS = 60  # and as many more as a slow disk needs for the file
 SLOW_DISK = 10e6  # bytes a second
@@ -23,7 +25,10 @@ FAULT = 3  # the exit status of a process that prints what is wrong with the fil
 def try_in_child(path: Path) -> None:
     """InputError where the checkpoint cannot be read, or not within the limits."""
     library = str(Path(skinmtl.__file__).resolve().parents[1])
-    program = f"import sys; sys.path[0] = {library!r}; from skinmtl.pretrained.checkpoint_trial import main; main()"
+    program = (
+        f"import sys; sys.path[0] = {library!r}; from skinmtl.pretrained import checkpoint, checkpoint_trial; "
+        "checkpoint_trial.main(checkpoint.tensors_of)"
+    )
     seconds = SECONDS + path.stat().st_size / SLOW_DISK
     try:
         done = subprocess.run(
@@ -39,16 +44,13 @@ def try_in_child(path: Path) -> None:
         raise InputError(f"{path}: cannot be read in the memory that a checkpoint of its size needs; fetch it again")
 
 
-def main() -> None:
+def main(read: Callable[[Path], object]) -> None:
     import torch  # noqa: F401  (before the limit: it maps much more than it takes)
-
-    from skinmtl.common.memory import limit_memory
-    from skinmtl.pretrained.checkpoint import tensors_of
 
     path = Path(sys.argv[1])
     limit_memory(FOR_PYTORCH + TIMES * path.stat().st_size)
     try:
-        tensors_of(path)
+        read(path)
     except InputError as error:
         print(error)
         sys.exit(FAULT)
