@@ -68,7 +68,8 @@ def _entries(data: bytes) -> Iterator[Entry]:
         if size * count > word:
             values = number(values, word)
         numbers = [number(values + size * k, size) for k in range(min(count, 8))]
-        yield Entry(number(entry, 2), numbers, values, size, count)
+        if numbers:
+            yield Entry(number(entry, 2), numbers, values, size, count)
 
 
 def _order(data: bytes) -> str:
