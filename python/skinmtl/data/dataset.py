@@ -70,4 +70,4 @@ _SOUND = {
     "manifest": _text,
     "images": _text,
 }
-_NEWER = {"lmdbs": _digests, "records_sha256": _text}  # not in those of older versions
+_NEWER = {"n_groups": _count, "lmdbs": _digests, "records_sha256": _text}  # not in those of older versions

@@ -197,6 +197,7 @@ def _summary(manifest: Manifest, sizes: Sizes, n_records: int) -> dict[str, Any]
     locations = np.bincount(manifest.location_labels(), minlength=len(manifest.location_names))
     return {
         "n_images": len(manifest.rows),
+        "n_groups": len({row.group for row in manifest.rows}),
         "n_records": n_records,
         "copies": sizes.copies,
         "short_side": [sizes.smallest, sizes.largest],

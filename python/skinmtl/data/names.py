@@ -85,13 +85,28 @@ class Spellings:
 
 
 def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Labels that differ in case, spaces, punctuation or letters' width only, a tuple for each set of them."""
+    """Labels that differ in case, spaces, signs, accents or a plural only, a tuple for each set of them."""
     return _alike(names, plain)
 
 
 def plain(name: str) -> str:
-    """The name's letters and digits, without case: equal for names that most likely mean one label."""
-    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold()) or name
+    """Lower case letters and numbers without accents, each word without a plural's ending.
+
+    Equal for names that most likely mean one label.
+    """
+    letters = "".join(
+        sign for sign in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(sign)
+    )
+    words = re.findall(r"\w+", letters.replace("_", " "))
+    return "".join(_singular(word) for word in words) or name
+
+
+def _singular(word: str) -> str:
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
 
 
 def look_alike_groups(names: Iterable[str]) -> list[tuple[str, ...]]:

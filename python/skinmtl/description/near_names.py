@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from difflib import SequenceMatcher
 from itertools import combinations
 from typing import Sequence
+
+from skinmtl.data.names import plain
 
 ALIKE = 0.9  # difflib's ratio, our choice: "macule" and "papule" (0.67) stay apart, "naevus" and "naevuss" do not
 COMPARED_AT_MOST = 400  # names: every pair is compared, which takes seconds for more
@@ -21,7 +22,7 @@ def near_names(names: Sequence[str]) -> list[tuple[str, str, str]]:
     """
     by_plain: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        by_plain[_plain(name)].append(name)
+        by_plain[plain(name)].append(name)
     same = [pair for alike in by_plain.values() for pair in combinations(alike, 2)]
     found = [(a, b, "the same but for case, spaces, signs or a plural") for a, b in same]
     if len(names) <= COMPARED_AT_MOST:
@@ -30,23 +31,6 @@ def near_names(names: Sequence[str]) -> list[tuple[str, str, str]]:
                 found.append((names_a[0], names_b[0], "spelled alike"))
     order = {name: n for n, name in enumerate(names)}
     return sorted(found, key=lambda each: (order[each[0]], order[each[1]]))
-
-
-def _plain(name: str) -> str:
-    """Lower case letters and numbers without accents, each word without a plural's ending."""
-    letters = "".join(
-        sign for sign in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(sign)
-    )
-    words = re.findall(r"\w+", letters.replace("_", " "))
-    return "".join(_singular(word) for word in words) or name
-
-
-def _singular(word: str) -> str:
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
 
 
 def _spelled_alike(a: str, b: str) -> bool:

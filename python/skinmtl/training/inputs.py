@@ -256,7 +256,9 @@ def _check_watched(train_data: Path, test_data: Path, watch_test_fold: bool) -> 
 
 
 def _count_groups(folder: Path, summary: dict[str, Any]) -> int | None:
-    """How many groups a data set's images are of, by the manifest that it was made from, if that is still there."""
+    """How many groups a data set's images are of; an older one's by its manifest, if that is still there."""
+    if "n_groups" in summary:
+        return summary["n_groups"]
     manifest = folder.resolve() / summary["manifest"]
     try:
         if sha256(manifest) != summary.get("manifest_sha256"):
