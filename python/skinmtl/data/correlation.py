@@ -10,6 +10,8 @@ from scipy.special import gammaln
 
 from skinmtl.data.manifest import Manifest
 
+ORDERED_UP_TO = 1000
+
 
 @dataclass(frozen=True)
 class Strength:
@@ -56,7 +58,8 @@ def strength(manifest: Manifest) -> Strength:
         shares = _shares(of_lesion)
         terms = np.where(of_lesion > 0, shares * np.log2(shares / overall), 0)
     divergence = np.where(images > 0, terms.sum(axis=1), np.nan)
-    by_chance = np.array([_divergence_by_chance(n, at_location) for n in images])
+    of_number = {n: _divergence_by_chance(n, at_location) for n in set(images.tolist())}
+    by_chance = np.array([of_number[n] for n in images.tolist()])
     return Strength(images, divergence, by_chance, divergence - by_chance)
 
 
@@ -64,12 +67,14 @@ def clustered_order(rows: np.ndarray) -> np.ndarray:
     """(P,) indices that put similar rows of an (P, Q) correlation side by side; rows of nan come last, as listed.
 
     Average linkage on the total variation distance (half the sum of absolute differences: the share of images that
-    would have to move), leaves in the order that makes neighbours most alike (our choice).
+    would have to move), leaves in the order that makes neighbours most alike: up to
+    ORDERED_UP_TO rows, more would take minutes (our choice).
     """
     empty = np.isnan(rows).any(axis=1)
     filled = np.flatnonzero(~empty)
     if len(filled) > 2:
-        filled = filled[leaves_list(linkage(rows[filled] / 2, "average", "cityblock", optimal_ordering=True))]
+        ordered = len(filled) <= ORDERED_UP_TO
+        filled = filled[leaves_list(linkage(rows[filled] / 2, "average", "cityblock", optimal_ordering=ordered))]
     return np.concatenate([filled, np.flatnonzero(empty)])
 
 
@@ -85,7 +90,8 @@ def _divergence_by_chance(images: int, at_location: np.ndarray) -> float:
         return np.nan
     everything = int(at_location.sum())
     total = 0.0
-    for there in at_location[at_location > 0].tolist():
+    sizes, times = np.unique(at_location[at_location > 0], return_counts=True)
+    for there, n_such in zip(sizes.tolist(), times.tolist()):
         drawn = np.arange(max(1, images + there - everything), min(images, there) + 1)
         share = drawn / images
         probability = np.exp(
@@ -93,7 +99,7 @@ def _divergence_by_chance(images: int, at_location: np.ndarray) -> float:
             + _log_choose(everything - there, images - drawn)
             - _log_choose(everything, images)
         )
-        total += float((probability * share * np.log2(share * everything / there)).sum())
+        total += n_such * float((probability * share * np.log2(share * everything / there)).sum())
     return total
 
 

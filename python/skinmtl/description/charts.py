@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ from skinmtl.description.headers import read_header
 from skinmtl.description.labels import RARE_BELOW, LabelCounts, Labels, shares
 from skinmtl.figures.heat_map import heat_map
 from skinmtl.figures.labels import label
+from skinmtl.figures.shown import most_frequent, said, shown
 from skinmtl.figures.style import BLUE, DPI, ORANGE, RED, new_figure, save_figure
 
 BARS = 100  # labels of a chart at most, and of a side of a heat map: more cannot be read (our choice)
@@ -45,7 +46,7 @@ def label_bars(counts: LabelCounts, what: str) -> Figure:
     axes.grid(axis="x", color="0.9")
     axes.set_xlabel("images; the thin line inside: groups")
     rare = f"\norange: fewer than {RARE_BELOW} images" if (images < RARE_BELOW).any() else ""
-    axes.set_title(f"Images of each {what}{_part(len(order), counts.names)}{rare}", loc="left", fontsize=11)
+    axes.set_title(f"Images of each {what}{said(len(order), len(counts.names))}{rare}", loc="left", fontsize=11)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     return figure
@@ -54,11 +55,11 @@ def label_bars(counts: LabelCounts, what: str) -> Figure:
 def together_map(labels: Labels) -> Figure:
     """Of the images with the row's lesion, the share that has the column's lesion too; the diagonal is left out."""
     counts = labels.lesions
-    order = np.sort(most_frequent(counts.images, CELLS))
+    order = shown(counts.images, CELLS)
     part = shares(labels.together, counts.images)
     np.fill_diagonal(part, np.nan)
     names = [counts.names[p] for p in order]
-    title = f"Which lesions come together, in % of the row's images{_part(len(order), counts.names)}"
+    title = f"Which lesions come together, in % of the row's images{said(len(order), len(counts.names))}"
     return heat_map(
         part[np.ix_(order, order)], counts.images[order], names, names, title, "lesion (images)", "and this lesion"
     )
@@ -66,10 +67,11 @@ def together_map(labels: Labels) -> Figure:
 
 def location_map(labels: Labels) -> Figure:
     """Equation 1: of the images with the row's lesion, the share at each location."""
-    rows = np.sort(most_frequent(labels.lesions.images, CELLS))
-    columns = np.sort(most_frequent(labels.locations.images, CELLS))
+    rows = shown(labels.lesions.images, CELLS)
+    columns = shown(labels.locations.images, CELLS)
     part = shares(labels.at_location, labels.lesions.images)[np.ix_(rows, columns)]
-    cut = _part(len(rows), labels.lesions.names) or _part(len(columns), labels.locations.names)
+    cut = said(len(rows), len(labels.lesions.names), "lesions")
+    cut += said(len(columns), len(labels.locations.names), "locations")
     return heat_map(
         part,
         labels.lesions.images[rows],
@@ -126,12 +128,3 @@ def unknown_signs_pass() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
-
-
-def most_frequent(images: np.ndarray, at_most: int) -> np.ndarray:
-    """Indices of the labels with the most images, the most frequent first."""
-    return np.argsort(-images, kind="stable")[:at_most]
-
-
-def _part(shown: int, names: Sequence[str]) -> str:
-    return "" if shown == len(names) else f"\nthe {shown} most frequent of {len(names)}"

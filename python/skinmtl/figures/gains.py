@@ -12,7 +12,9 @@ from skinmtl.figures.labels import label
 from skinmtl.figures.style import BLUE, ORANGE, new_figure
 
 
-def gains_figure(names: Sequence[str], gains: np.ndarray, low: np.ndarray, high: np.ndarray, n_means: int) -> Figure:
+def gains_figure(
+    names: Sequence[str], gains: np.ndarray, low: np.ndarray, high: np.ndarray, n_means: int, note: str = ""
+) -> Figure:
     """A line for each of `names`: (R,) gains with the ends of their intervals; the last `n_means` are set apart.
 
     A filled circle where the interval excludes 0, an open one where it does not; nothing where there is no figure.
@@ -38,7 +40,8 @@ def gains_figure(names: Sequence[str], gains: np.ndarray, low: np.ndarray, high:
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("average precision of MTL minus that of ResNet (right of 0: MTL is better)")
-    axes.set_title("Gain of MTL over ResNet, 95 % intervals\nfilled: the interval excludes 0", loc="left", fontsize=11)
+    title = f"Gain of MTL over ResNet, 95 % intervals\nfilled: the interval excludes 0{note}"
+    axes.set_title(title, loc="left", fontsize=11)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     return figure

@@ -16,7 +16,11 @@ LINES = ((GREEN, (0, (1, 1.2))), (ORANGE, (0, (5, 1.5))), (BLUE, "solid"), (BLAC
 
 
 def precision_recall_figure(
-    lesions: Sequence[str], positives: Sequence[int], models: Sequence[tuple[int, str]], curves: Sequence[Sequence]
+    lesions: Sequence[str],
+    positives: Sequence[int],
+    models: Sequence[tuple[int, str]],
+    curves: Sequence[Sequence],
+    note: str = "",
 ) -> Figure:
     """`curves[p][m]` is (recall, precision) of lesion p and model m; `models` are (which line, title)."""
     across = min(5, len(lesions)) if len(lesions) != 6 else 3
@@ -58,7 +62,7 @@ def precision_recall_figure(
         bbox_to_anchor=(0.4 / figure.get_figwidth(), 1 - 0.28 / figure.get_figheight()),
     )  # fmt: skip
     figure.suptitle(
-        "Precision and recall of each lesion (its images)", x=0.5 / figure.get_figwidth(),
+        f"Precision and recall of each lesion (its images){note.replace(chr(10), ', ')}", x=0.5 / figure.get_figwidth(),
         y=1 - 0.12 / figure.get_figheight(), ha="left", va="top", fontsize=11,
     )  # fmt: skip
     return figure

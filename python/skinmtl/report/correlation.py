@@ -15,6 +15,7 @@ from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.correlation import Strength, clustered_order, correlation, strength
 from skinmtl.data.manifest import Manifest
 from skinmtl.figures.heat_map import heat_map
+from skinmtl.figures.shown import said, shown
 from skinmtl.figures.style import save_figure
 
 STRENGTH_COLUMNS = (
@@ -41,10 +42,16 @@ def write_correlation(manifest: Manifest, out: Path, cluster: bool, arguments: d
 def correlation_figure(
     manifest: Manifest, shares: np.ndarray, strengths: Strength, order: np.ndarray, clustered: bool
 ) -> Figure:
-    """The heat map of `shares` (P, Q), rows in `order` and with their number of images."""
-    names, images = [manifest.lesion_names[p] for p in order], strengths.images[order]
+    """The heat map of `shares` (P, Q), rows in `order` and with their number of images; figures.shown.MOST of either at
+    most, those with the most images."""
+    of_location = np.bincount(manifest.location_labels(), minlength=shares.shape[1])
+    columns = shown(of_location)
+    rows = np.asarray(order)[shown(strengths.images[order])]
     title = f"Where each lesion is seen, in % of its images\nlesions {'clustered' if clustered else 'as listed'}"
-    return heat_map(shares[order], images, names, manifest.location_names, title, "lesion (images)", "body location")
+    title += said(len(rows), len(shares), "lesions") + said(len(columns), len(of_location), "locations")
+    names, places = [manifest.lesion_names[p] for p in rows], [manifest.location_names[q] for q in columns]
+    images = strengths.images[rows]
+    return heat_map(shares[np.ix_(rows, columns)], images, names, places, title, "lesion (images)", "body location")
 
 
 def write_correlation_csv(path: Path, manifest: Manifest, shares: np.ndarray, order: Iterable[int]) -> None:

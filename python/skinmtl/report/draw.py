@@ -18,6 +18,7 @@ from skinmtl.figures.gains import gain_against_strength_figure, gains_figure
 from skinmtl.figures.heat_map import heat_map
 from skinmtl.figures.locations import location_figure
 from skinmtl.figures.precision_recall import precision_recall_figure
+from skinmtl.figures.shown import MOST_PANELS, said, shown
 from skinmtl.figures.style import SETTINGS, save_figure
 from skinmtl.report.comparison import FEW, LesionComparison, LocationComparison, RankCorrelation, confusion
 from skinmtl.report.correlation import correlation_figure, number, write_correlation_csv, write_csv, write_strength_csv
@@ -48,17 +49,20 @@ def write_table1(table: Table1, folder: Path) -> None:
 def draw_precision_recall(experiment: Experiment, table: Table1, folder: Path) -> str:
     pooled = {model: experiment.pooled(model, table.folds[model]) for model in table.models}
     names = experiment.manifest.lesion_names
-    curves, counts = [], []
-    for p, _ in enumerate(names):
+    positives = [max(int(scores.lesion_labels[:, p].sum()) for scores in pooled.values()) for p in range(len(names))]
+    curves, panels = [], shown(positives, MOST_PANELS)
+    for p in panels:
         curves.append(
             [
                 thinned(*precision_recall(scores.lesion_labels[:, p], scores.lesion_scores[:, p]))
                 for scores in pooled.values()
             ]
         )
-        counts.append(max(int(scores.lesion_labels[:, p].sum()) for scores in pooled.values()))
     models = [(LESION_MODELS.index(model), TITLES[model]) for model in table.models]
-    return save_and_inline(precision_recall_figure(names, counts, models, curves), folder, "precision_recall")
+    figure = precision_recall_figure(
+        [names[p] for p in panels], [positives[p] for p in panels], models, curves, said(len(panels), len(names))
+    )
+    return save_and_inline(figure, folder, "precision_recall")
 
 
 def precision_recall(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,13 +99,16 @@ def write_gains(lesions: LesionComparison, strengths: np.ndarray, folder: Path) 
 
 
 def draw_gains(lesions: LesionComparison, strengths: np.ndarray, rank: RankCorrelation, folder: Path) -> dict[str, str]:
-    every = (*lesions.lesions, lesions.map_class, lesions.map_image)
+    rows = shown([gain.positives for gain in lesions.lesions])
+    cut, strengths = said(len(rows), len(lesions.lesions)), np.asarray(strengths)[rows]
+    every = (*(lesions.lesions[p] for p in rows), lesions.map_class, lesions.map_image)
     values, low, high = (np.array([getattr(gain.gain, part) for gain in every]) for part in ("value", "low", "high"))
     names = [gain.name for gain in every]
-    p = len(lesions.lesions)
-    against = gain_against_strength_figure(names[:p], strengths, values[:p], low[:p], high[:p], rank_text(rank))
+    p = len(rows)
+    note = f"{rank_text(rank)}{cut}"
+    against = gain_against_strength_figure(names[:p], strengths, values[:p], low[:p], high[:p], note)
     return {
-        "gains": save_and_inline(gains_figure(names, values, low, high, 2), folder, "gains"),
+        "gains": save_and_inline(gains_figure(names, values, low, high, 2, cut), folder, "gains"),
         "gain_against_strength": save_and_inline(against, folder, "gain_against_strength"),
     }
 
@@ -142,10 +149,13 @@ def draw_confusion(experiment: Experiment, folds: tuple[int, ...], folder: Path)
     )
     images = counts.sum(axis=1)
     shares = np.divide(counts, images[:, None], out=np.full(counts.shape, np.nan), where=images[:, None] > 0)
-    title = "What MTL takes each location for, in % of its images"
-    return save_and_inline(
-        heat_map(shares, images, names, names, title, "true location (images)", "MTL's answer"), folder, "confusion"
+    rows = shown(images)
+    title = f"What MTL takes each location for, in % of its images{said(len(rows), len(names))}"
+    names = [names[q] for q in rows]
+    figure = heat_map(
+        shares[np.ix_(rows, rows)], images[rows], names, names, title, "true location (images)", "MTL's answer"
     )
+    return save_and_inline(figure, folder, "confusion")
 
 
 def write_runs(found: Sequence[Run], folder: Path) -> None:
