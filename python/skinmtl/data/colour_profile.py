@@ -45,8 +45,7 @@ def profile_of(data: bytes, form: Format) -> Profile | None:
     """None where the file says nothing, or that it is sRGB or so near that nobody sees the difference."""
     icc, said = b"", ""
     if form is formats.JPEG:
-        icc = jpeg.profile(data)
-        said = "" if icc else jpeg.other_colours(data)
+        icc, said = jpeg.colours(data)
     elif form is formats.PNG:
         icc = png.profile(data)
         said = "" if icc else png.other_colours(data)
@@ -104,7 +103,7 @@ def _transform(icc: bytes, mode: str) -> Any:
     return ImageCms.buildTransform(ImageCms.ImageCmsProfile(BytesIO(icc)), to, mode, "RGB", RELATIVE, BLACK_POINT)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _is_near_srgb(icc: bytes) -> bool:
     """Of RGB: primaries and curve; of grey: the curve. False for what is damaged, or made of tables."""
     tags = _tags(icc)

@@ -22,6 +22,8 @@ def decode(data: bytes) -> np.ndarray:
         if image.mode not in ("RGB", "RGBA"):
             image = image.convert("RGBA" if "A" in image.mode or "a" in image.mode else "RGB")
         pixels = np.asarray(image)
-    except (OSError, ValueError, RuntimeError, EOFError, SyntaxError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # of damaged files it raises many kinds
         raise ImageError(f"pillow-heif cannot read it ({' '.join(str(error).split())})") from None
     return np.ascontiguousarray(pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]])

@@ -175,9 +175,9 @@ def _no_image(data: bytes) -> str:
 
 def _whole_jpeg(data: bytes) -> jpeg.Header:
     header = jpeg.header(data)
-    if header is None or not jpeg.is_whole(data):
+    scans = 0 if header is None else jpeg.n_scans(data, header)
+    if header is None or scans == 0:
         raise ImageError("the JPEG is truncated")
-    scans = jpeg.n_scans(data)
     if scans > SCANS and scans * header.width * header.height > SCANNED:
         raise ImageError(f"the JPEG has {scans} scans, each over the whole picture; save it anew, encoders write ten")
     return header

@@ -14,6 +14,7 @@ START = b"\xff\xd8"
 END = b"\xff\xd9"
 START_OF_SCAN = b"\xff\xda"
 EXIF = b"Exif\0\0"
+PROFILE = b"ICC_PROFILE\0"
 SCAN, TABLES_OF_CODES, APP0, APP1, APP2, APP14, COMMENT = 0xDA, 0xC4, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {TABLES_OF_CODES, 0xC8, 0xCC}
 SEQUENTIAL = (0xC0, 0xC1)  # Huffman codes, one pass over the picture
@@ -84,38 +85,33 @@ def header(data: bytes) -> Header | None:
     return Header(frame.marker, body[0], width, height, components, orientation, is_ycc)
 
 
-def profile(data: bytes) -> bytes:
-    """The ICC profile, put together from its segments (ICC.1, annex B.4); b"" where there is none."""
-    mark = b"ICC_PROFILE\0"
-    parts = [each.body for each in segments(data) if each.marker == APP2 and each.body.startswith(mark)]
-    return b"".join(body[len(mark) + 2 :] for body in sorted(parts, key=lambda body: body[len(mark) : len(mark) + 1]))
+def colours(data: bytes) -> tuple[bytes, str]:
+    """The ICC profile, put together from its segments (ICC.1, annex B.4), or b""; and what EXIF says of the colours
+    where that is not sRGB, or ""."""
+    parts, said, exif = [], "", False
+    for marker, _, _, body in segments(data):
+        if marker == APP2 and body.startswith(PROFILE):
+            parts.append(body[len(PROFILE) :])
+        elif marker == APP1 and body.startswith(EXIF) and not exif:
+            exif, said = True, "Adobe RGB" if is_adobe_rgb(body[len(EXIF) :]) else ""
+    return b"".join(body[2:] for body in sorted(parts, key=lambda body: body[:1])), said
 
 
-def other_colours(data: bytes) -> str:
-    """What EXIF says of the colours where that is not sRGB, or ""."""
-    for segment in segments(data):
-        if segment.marker == APP1 and segment.body.startswith(EXIF):
-            return "Adobe RGB" if is_adobe_rgb(segment.body[len(EXIF) :]) else ""
-    return ""
+def n_scans(data: bytes, said: Header) -> int:
+    """How often the decoder goes over the picture: once where the first scan has all components.
 
-
-def is_whole(data: bytes) -> bool:
-    """True where the end marker follows the scan; a thumbnail's in the header does not count."""
-    first = _first_scan(data)
-    return first >= 0 and data.find(END, first) >= 0  # in a scan 0xFF 0xD9 occurs as the end marker only
-
-
-def n_scans(data: bytes) -> int:
-    """How often the decoder goes over the picture, of a whole file."""
-    first = _first_scan(data)
-    return data.count(START_OF_SCAN, first, data.find(END, first))
-
-
-def _first_scan(data: bytes) -> int:
+    0 where no end marker follows the first scan, so that the file is not whole; a thumbnail's does not count.
+    """
     last = None
     for last in segments(data):  # noqa: B007
         pass
-    return last.start if last is not None and last.marker == SCAN else -1
+    # in a scan 0xFF 0xD9 occurs as the end marker only
+    end = data.find(END, last.start) if last is not None and last.marker == SCAN else -1
+    if last is None or end < 0:
+        return 0
+    if said.coding in SEQUENTIAL and last.body[:1] == bytes([len(said.components)]):
+        return 1
+    return data.count(START_OF_SCAN, last.start, end)
 
 
 def without_notes(data: bytes) -> bytes | None:

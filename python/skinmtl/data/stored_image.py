@@ -37,7 +37,7 @@ def image_datum(task: tuple[Path, int]) -> Stored:
         image = images.resized(data, side)
     except images.ImageError as error:
         return Stored(b"", str(error), 0, False)
-    passed = _as_it_is(data, side) if image.is_clean else None
+    passed = _as_it_is(data, side) if image.is_clean and image.had_short_side == side else None
     stored = passed or images.encode_jpeg(image.pixels, JPEG_QUALITY)
     height, width = image.pixels.shape[:2]
     datum = caffe_messages().Datum(channels=3, height=height, width=width, encoded=True, data=stored)

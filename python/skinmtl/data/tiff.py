@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 def first_directory(data: bytes) -> dict[int, list[int]]:
     """Tag -> its whole numbers, of the first directory; a tag that is there twice has the numbers of both."""
     found: dict[int, list[int]] = {}
-    for entry in _entries(data):
+    for entry in filter(lambda entry: entry.numbers, _entries(data)):
         found.setdefault(entry.tag, []).extend(entry.numbers)
     return found
 

@@ -25,6 +25,10 @@ def with_scans(data, count):
     return data[:-2] + data[starts[-1] : -2] * (count - len(starts)) + data[-2:]
 
 
+def scans_of(data):
+    return jpeg_file.n_scans(data, jpeg_file.header(data))
+
+
 def test_a_jpeg_of_hundreds_of_scans_is_refused_before_it_is_decoded():
     for reader in (decode, lambda data: resized(data, 256)):
         start = time.perf_counter()
@@ -34,7 +38,8 @@ def test_a_jpeg_of_hundreds_of_scans_is_refused_before_it_is_decoded():
 
 
 def test_as_many_scans_as_encoders_write_are_read():
-    assert jpeg_file.n_scans(LARGE) == 10
+    assert scans_of(LARGE) == 10
+    assert scans_of(jpeg(photograph(64, 48))) == 1
     assert SCANS * 2500 * 2500 < SCANNED + 2500 * 2500
     assert decode(with_scans(LARGE, SCANS)).shape == (2500, 2500, 3)
     assert decode(with_scans(SMALL, 100)).shape == (48, 64, 3)  # so small that nobody waits
@@ -42,7 +47,7 @@ def test_as_many_scans_as_encoders_write_are_read():
 
 def test_only_scans_of_the_picture_are_counted():
     """A phone's moving picture behind the end, and a thumbnail before, have some of their own."""
-    assert jpeg_file.n_scans(SMALL + with_scans(SMALL, 100)) == 10
+    assert scans_of(SMALL + with_scans(SMALL, 100)) == 10
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
