@@ -74,5 +74,5 @@ prototxt: .venv/ready ## generates the committed nets anew
 
 .venv/ready: pyproject.toml setup.py
 	$(HOST) python3 -m venv --clear .venv
-	.venv/bin/pip install --quiet --editable '.[test,check,docs,workflow]'
+	.venv/bin/pip install --quiet --editable '.[test,check,docs,workflow,heic]'
 	touch .venv/ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from caffe_files.errors import InputError
@@ -22,10 +23,15 @@ def check_images_exist(manifest: Manifest, image_folder: Path) -> None:
             f"{image_folder}: has none of the {len(missing)} images of {manifest.path}{near}; "
             f"correct {'the names' if near else '--images'}"
         )
-    faults = dict.fromkeys(missing, "the file is missing")
+    faults = {n: _why_missing(image_folder / manifest.rows[n].image) for n in missing}
     for n in missing[:SHOWN]:
         faults[n] += hint(near_file(image_folder, manifest.rows[n].image))
     refuse_bad_images(manifest, image_folder, faults)
+
+
+def _why_missing(path: Path) -> str:
+    is_there = os.path.exists(str(path))  # noqa: PTH110  Path.exists raises for names that are too long
+    return "is no file, but a folder, a pipe or a device" if is_there else "the file is missing"
 
 
 def refuse_bad_images(manifest: Manifest, image_folder: Path, faults: dict[int, str]) -> None:
