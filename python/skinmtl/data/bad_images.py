@@ -31,7 +31,7 @@ def check_images_exist(manifest: Manifest, image_folder: Path) -> None:
 
 def _why_missing(path: Path) -> str:
     is_there = os.path.exists(str(path))  # noqa: PTH110  Path.exists raises for names that are too long
-    return "is no file, but a folder, a pipe or a device" if is_there else "the file is missing"
+    return f"the file is missing{': a folder, a pipe or a device has its name' if is_there else ''}"
 
 
 def refuse_bad_images(manifest: Manifest, image_folder: Path, faults: dict[int, str]) -> None:

@@ -68,7 +68,9 @@ def test_a_pipe_among_a_manifests_images_is_not_called_missing(make_dataset):
     manifest = read_manifest(data.manifest)
     (data.images / manifest.rows[1].image).unlink()
     os.mkfifo(str(data.images / manifest.rows[1].image))
-    with pytest.raises(InputError, match="is no file, but a folder, a pipe or a device; mend it or take the line out"):
+    with pytest.raises(
+        InputError, match="the file is missing: a folder, a pipe or a device has its name; mend it or take the line out"
+    ):
         check_images_exist(manifest, data.images)
 
 
