@@ -23,6 +23,7 @@ from caffe_files.errors import InputError
 BLOCK = 1 << 18
 TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)  # statuses of a server that may answer later
 OTHER_RANGE = 416
+DIGITS = "[0-9]{1,18}"
 LARGEST = 2 << 30  # bytes of a file whose size no source states: the weights that are known have a tenth
 MOST_TRIES = 100  # of one run, however much each brings
 
@@ -183,15 +184,15 @@ def _words(error: Exception) -> str:
 
 def _total(response: http.client.HTTPResponse) -> int | None:
     """The length of the whole file, where the server says it."""
-    ranges = re.match(r"bytes \d+-\d+/(\d+)$", response.headers.get("Content-Range", ""))
+    ranges = re.fullmatch(f"bytes {DIGITS}-{DIGITS}/({DIGITS})", response.headers.get("Content-Range", ""))
     if response.status == 206:
         return int(ranges.group(1)) if ranges else None
     length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
+    return int(length) if re.fullmatch(DIGITS, length) else None
 
 
 def _first(response: http.client.HTTPResponse) -> int | None:
-    ranges = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    ranges = re.match(f"bytes ({DIGITS})-", response.headers.get("Content-Range", ""))
     return int(ranges.group(1)) if ranges else None
 
 

@@ -63,4 +63,4 @@ def test_a_damaged_image(fuzzer, kind):
         assert pixels.dtype == np.uint8
 
     counts = fuzzer.run(f"x.{kind}", read, made, mutated_bytes, share=SLOW.get(kind, 1.0))
-    assert min(counts.values()) > 0
+    assert counts["refused"] > 0
