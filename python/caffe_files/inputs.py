@@ -8,7 +8,9 @@ from pathlib import Path
 
 from caffe_files.errors import InputError
 
+FOLDER = "a folder"
 KINDS = (
+    (stat.S_ISDIR, FOLDER),
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
@@ -24,19 +26,24 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def no_file(path: Path) -> str:
+    """What is there in place of a file, such as "a pipe"; "" where a file is there, or nothing."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # the second: a path that no path can be
+        return ""
+    return next((name for is_kind, name in KINDS if is_kind(mode)), "")
+
+
 def regular_file(path: str | Path) -> Path:
     """The path, to be opened next. InputError where a pipe, a socket or a device is there.
 
     What is missing, and a folder, are left to the reader, whose own words for them are better.
     """
     path = Path(path)
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):  # the second: a path that no path can be
-        return path
-    for is_kind, name in KINDS:
-        if is_kind(mode):
-            raise InputError(f"{path}: is {name}, which has no end that is known; copy what it gives to a file first")
+    name = no_file(path)
+    if name not in ("", FOLDER):
+        raise InputError(f"{path}: is {name}, which has no end that is known; copy what it gives to a file first")
     return path
 
 

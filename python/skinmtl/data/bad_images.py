@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import no_file
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.near_images import hint, near_file
 
@@ -25,7 +26,11 @@ def check_images_exist(manifest: Manifest, image_folder: Path) -> None:
         )
     faults = {n: _why_missing(image_folder / manifest.rows[n].image) for n in missing}
     for n in missing[:SHOWN]:
-        faults[n] += hint(near_file(image_folder, manifest.rows[n].image))
+        there = no_file(image_folder / manifest.rows[n].image)
+        if there:
+            faults[n] = f"it is {there}, no file"
+        else:
+            faults[n] += hint(near_file(image_folder, manifest.rows[n].image))
     refuse_bad_images(manifest, image_folder, faults)
 
 

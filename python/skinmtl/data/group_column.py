@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from pathlib import Path
 from typing import Callable, Sequence
 
@@ -48,7 +49,8 @@ class GroupColumn:
             if meant:
                 raise InputError(
                     f"{path}:1: no column {GROUP!r}, but {meant[0]!r}, which may say what must not be parted; give "
-                    f"--group-column {meant[0]}, or --group-column {NO_GROUPS} where each image is of somebody else"
+                    f"--group-column {shlex.quote(meant[0])}, or --group-column {NO_GROUPS} where each image is of "
+                    "somebody else"
                 )
 
         return check

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import no_file
 from skinmtl.common.parallel import ordered_map
 from skinmtl.data.formats import format_of, unread_here
 from skinmtl.data.images import LONGEST_SIDE, ImageError, encode_jpeg, read, resized
@@ -74,7 +75,7 @@ def look(task: tuple[Path, bool]) -> FileFacts:
         if not path.exists():
             return FileFacts(kind=MISSING, problem="the file is missing")
         if not path.is_file():  # a folder; or a pipe, which would be waited for
-            return FileFacts(kind=UNREADABLE, problem="it is no file")
+            return FileFacts(kind=UNREADABLE, problem=f"it is {no_file(path)}, no file")
         data = read(path)
     except OSError as error:
         return FileFacts(kind=UNREADABLE, problem=f"cannot be read ({error.strerror})")

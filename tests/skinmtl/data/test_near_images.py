@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,16 @@ def test_a_file_is_found_by_what_its_name_means(tmp_path, manifest, asked, there
         check_images_exist(manifest(asked), tmp_path / "images")
     with pytest.raises(InputError, match=r"has none of the 2 images .*there is .* correct the names"):
         check_images_exist(manifest(asked, "2.jpg"), tmp_path / "images")
+
+
+def test_what_is_there_and_no_file_is_not_called_missing(tmp_path, manifest):
+    os.mkfifo(str(tmp_path / "pipe.jpg"))
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "image.jpg").touch()
+    with pytest.raises(InputError) as refused:
+        check_images_exist(manifest("pipe.jpg", "folder.jpg", "image.jpg"), tmp_path)
+    said = str(refused.value).splitlines()
+    assert [line.split(": ")[-1].split(";")[0] for line in said] == ["it is a pipe, no file", "it is a folder, no file"]
 
 
 def test_what_is_another_image_is_none(tmp_path):

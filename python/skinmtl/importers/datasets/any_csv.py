@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -70,8 +71,8 @@ def _check_groups(table: Path, options: Mapping[str, Any], header: Sequence[str]
     meant = [name for name in group_like(header) if name not in read]
     if meant and not options["group_column"]:
         raise InputError(
-            f"{table}:1: {meant[0]!r} may say which images are of one patient; give --group-column {meant[0]}, or "
-            f"--group-column {options['image_column']} where each image is of somebody else"
+            f"{table}:1: {meant[0]!r} may say which images are of one patient; give --group-column "
+            f"{shlex.quote(meant[0])}, or --group-column {options['image_column']} where each image is of somebody else"
         )
 
 
