@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from caffe_files.errors import InputError
@@ -24,7 +23,7 @@ def check_images_exist(manifest: Manifest, image_folder: Path) -> None:
             f"{image_folder}: has none of the {len(missing)} images of {manifest.path}{near}; "
             f"correct {'the names' if near else '--images'}"
         )
-    faults = {n: _why_missing(image_folder / manifest.rows[n].image) for n in missing}
+    faults = dict.fromkeys(missing, "the file is missing")
     for n in missing[:SHOWN]:
         there = no_file(image_folder / manifest.rows[n].image)
         if there:
@@ -32,11 +31,6 @@ def check_images_exist(manifest: Manifest, image_folder: Path) -> None:
         else:
             faults[n] += hint(near_file(image_folder, manifest.rows[n].image))
     refuse_bad_images(manifest, image_folder, faults)
-
-
-def _why_missing(path: Path) -> str:
-    is_there = os.path.exists(str(path))  # noqa: PTH110  Path.exists raises for names that are too long
-    return f"the file is missing{': a folder, a pipe or a device has its name' if is_there else ''}"
 
 
 def refuse_bad_images(manifest: Manifest, image_folder: Path, faults: dict[int, str]) -> None:

@@ -11,12 +11,9 @@ import numpy as np
 import pytest
 from made_photos import jpeg, photograph
 
-from caffe_files.errors import InputError
 from skinmtl.data import decoder
 from skinmtl.data import jpeg as jpeg_file
-from skinmtl.data.bad_images import check_images_exist
 from skinmtl.data.images import SCANNED, SCANS, ImageError, decode, load, resized
-from skinmtl.data.manifest import read_manifest
 
 LARGE = jpeg(np.full((2500, 2500, 3), 90, np.uint8), progressive=1)
 SMALL = jpeg(photograph(64, 48), progressive=1)
@@ -61,17 +58,6 @@ def test_a_device_is_not_read(device):
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(str(tmp_path / "a.jpg"))
     assert load((tmp_path / "a.jpg", 256)).problem.startswith("is a pipe, which has no end that is known")
-
-
-def test_a_pipe_among_a_manifests_images_is_not_called_missing(make_dataset):
-    data = make_dataset(3)
-    manifest = read_manifest(data.manifest)
-    (data.images / manifest.rows[1].image).unlink()
-    os.mkfifo(str(data.images / manifest.rows[1].image))
-    with pytest.raises(
-        InputError, match="the file is missing: a folder, a pipe or a device has its name; mend it or take the line out"
-    ):
-        check_images_exist(manifest, data.images)
 
 
 @pytest.mark.parametrize(
