@@ -162,6 +162,15 @@ def test_paths_may_have_spaces(configured, tmp_path):
         assert all(word.lstrip(">").startswith(str(tmp_path / "my ")) for word in mine), command
 
 
+def test_the_column_of_groups_reaches_every_command_that_reads_the_manifest(configured):
+    status, plan = planned(configured("demo.yaml", group_column="patient id"), "--printshellcmds")
+    commands = [shlex.split(line) for line in plan.splitlines() if line.startswith("Shell command: python3 tools/")]
+    told = {command[3] for command in commands if "--manifest" in command}
+    assert (status, len(told)) == (0, 9), plan
+    for command in commands:
+        assert ("--manifest" in command) == ("patient id" in command), command
+
+
 def test_only_all_of_the_papers_models_make_a_complete_report(configured):
     models = settings_of("demo.yaml")["models"]
     one = {"resnet50_mtl": models["resnet50_mtl"]}

@@ -24,6 +24,7 @@ from skinmtl.data.dataset import LMDB_NAMES, read_summary
 from skinmtl.data.group_column import NO_GROUPS
 from skinmtl.data.lmdb_digest import RecordsDigest, another
 from skinmtl.data.manifest import Manifest, Row, read_manifest
+from skinmtl.data.near_images import hint, near_image
 from skinmtl.data.table import read_csv
 
 # The stored JPEG differs from its source by 1 to 3 grey levels on average, two photographs by tens.
@@ -64,7 +65,8 @@ def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: 
     for number, (record, datums) in enumerate(zip(listed, _aligned_datums(out, listed, digests))):
         where = f"{out}: record {record['key']}"
         if record["image"] not in rows:
-            raise InputError(f"{where}: {record['image']!r} is not in {manifest.path}; build from this manifest")
+            near = hint(near_image(record["image"], rows))
+            raise InputError(f"{where}: {record['image']!r} is not in {manifest.path}{near}; build from this manifest")
         row = rows[record["image"]]
         image, lesions, location = datums
         pixels = _check_image(where, image, crop)

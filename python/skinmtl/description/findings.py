@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Iterable, Sequence
 
+from skinmtl.data.nothing import Nothings
 from skinmtl.description.description import Description
 from skinmtl.description.file_summary import LONG, SIDES, FileSummary
 from skinmtl.description.labels import FOLDS, RARE_BELOW, Labels
@@ -15,6 +16,7 @@ def findings(description: Description) -> list[str]:
     """One sentence each, files first; an empty list where there is nothing to say."""
     found = [] if description.files is None else [*_of_files(description.files)]
     found += description.manifest.notes
+    found += _of_nothing(description.labels)
     found += notes_on_groups(description.manifest, "where patients have several images, folds leak")
     return [*found, *_of_labels(description.labels), *_of_names(description.near_names)]
 
@@ -71,6 +73,13 @@ def _of_labels(labels: Labels) -> Iterable[str]:
         yield f"{counted(len(names), 'group')} in more than one fold, so that the test set leaks: {listed(names)}"
     if max(labels.lesions_per_image) == 1 and len(labels.lesions.names) > 1:
         yield "no image has more than one lesion: the set is single-label"
+
+
+def _of_nothing(labels: Labels) -> Iterable[str]:
+    is_nothing = Nothings().is_one
+    names = [name for counts in (labels.lesions, labels.locations) for name in counts.names if is_nothing(name)]
+    if names:
+        yield f"words that usually mean nothing are taken as names: {listed(names)}"
 
 
 def _of_names(near_names: Sequence[tuple[str, str, str]]) -> Iterable[str]:

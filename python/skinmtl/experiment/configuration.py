@@ -79,7 +79,7 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
         "out": str(request.out.resolve()),
         "manifest": str(request.manifest.resolve()),
         "images": str(request.images.resolve()),
-        "group_column": request.group_column,
+        **({} if request.group_column is None else {"group_column": request.group_column}),
         "engine": engine,
         "precision": request.precision,
         "path": str(python),

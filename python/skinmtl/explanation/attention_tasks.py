@@ -10,6 +10,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.near_images import hint, near_image
 from skinmtl.nets.label_names import names_file, read_label_names
 
 
@@ -31,7 +32,8 @@ def chosen(manifest: Manifest, images: Sequence[str], sample: int | None, seed: 
         known = {row.image for row in rows}
         for image in images:
             if image not in known:
-                raise InputError(f"{manifest.path}: no image {image!r} in it, or not in this fold; check --image")
+                near = hint(near_image(image, known))
+                raise InputError(f"{manifest.path}: no image {image!r} in it, or not in this fold{near}; check --image")
         rows = tuple(row for row in rows if row.image in set(images))
     elif sample is not None:
         if sample > len(rows):

@@ -16,6 +16,7 @@ from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data import images
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.manifest import Manifest, Row
+from skinmtl.data.near_images import hint, near_image
 from skinmtl.data.table import read_csv
 from skinmtl.explanation.attention_file import REMEDY, AttentionFile, HeadAttention
 from skinmtl.explanation.retrieving import COLUMNS
@@ -139,7 +140,10 @@ class FigureInputs:
 
     def _row(self, image: str, line: int) -> Row:
         if image not in self._rows:
-            raise InputError(f"{self._path}:{line}: image {image!r} is not in {self._manifest.path}; give its manifest")
+            near = hint(near_image(image, self._rows))
+            raise InputError(
+                f"{self._path}:{line}: image {image!r} is not in {self._manifest.path}{near}; give its manifest"
+            )
         return self._rows[image]
 
     def _picture_row(self, query: str) -> PictureRow:

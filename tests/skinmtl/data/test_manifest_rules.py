@@ -80,6 +80,12 @@ def test_a_word_that_lesions_txt_lists_is_a_name(write):
         read_manifest(write(HEADER + "1.jpg,a,-\n", lesions="a\n", locations="x\n"))
 
 
+def test_such_a_name_is_found_by_who_describes_the_data(tool, write, tmp_path):
+    path = write(HEADER + "1.jpg,none,x\n2.jpg,a,x\n", lesions="none\na\n")
+    said = tool("describe.py", "--manifest", path, "--out", tmp_path / "out").stdout
+    assert "words that usually mean nothing are taken as names: none" in said
+
+
 def test_names_come_in_their_one_spelling_and_that_is_told(write):
     text = HEADER + "1.jpg,blue\u00a0nae\u0300vus,left\u3000arm\n"
     manifest = read_manifest(write(text, lesions="blue na\u00e8vus\n"))
