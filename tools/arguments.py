@@ -78,7 +78,13 @@ def check_fold_arguments(parser: argparse.ArgumentParser, args: argparse.Namespa
 
 
 def add_engine_arguments(parser: argparse._ActionsContainer, default: Optional[str] = "caffe") -> None:
-    """--engine, --precision and --gpu, for tools that run a net: the fields of engines.engine.Engine."""
+    """--engine, --precision, --gpu and --allow-layer, for tools that run a net: the fields of engines.engine.Engine."""
+    add_machine_arguments(parser, default)
+    add_allow_layer_argument(parser)
+
+
+def add_machine_arguments(parser: argparse._ActionsContainer, default: Optional[str] = "caffe") -> None:
+    """--engine, --precision and --gpu, for tools whose nets are all made by this package."""
     said = "%(default)s" if default else "caffe where it is installed"
     parser.add_argument(
         "--engine", choices=NAMES, default=default, help=f"BVLC Caffe, or its equal on PyTorch (default {said})"
@@ -91,7 +97,6 @@ def add_engine_arguments(parser: argparse._ActionsContainer, default: Optional[s
         "bf16) or the processor (bf16) has it in hardware (default %(default)s)",
     )
     parser.add_argument("--gpu", type=not_negative, metavar="N", help="run on this GPU (default: on the CPU)")
-    add_allow_layer_argument(parser)
 
 
 def add_allow_layer_argument(parser: argparse._ActionsContainer) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Callable, NoReturn, Optional, TextIO, Type
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 from caffe_files.errors import InputError
+from caffe_files.shown import shown, shown_with_bars
 from caffe_files.system_errors import of_anything
 from parsing import Parser
 
@@ -109,7 +110,10 @@ def _stop(number: int, frame: Optional[FrameType]) -> NoReturn:
 
 
 class _Output:
-    """A standard stream that outlives its reader: where that leaves (`| head`), the tool goes on to its own status."""
+    """A standard stream that outlives its reader: where that leaves (`| head`), the tool goes on to its own status.
+
+    What is written may have names from any file in it: none of them is to do something to a terminal.
+    """
 
     def __init__(self, stream: Optional[TextIO], name: str) -> None:
         # Python has none where the number was closed
@@ -117,7 +121,8 @@ class _Output:
         self._name = name
 
     def write(self, text: str) -> int:
-        self._try(lambda: self._stream.write(text))
+        safe = shown(text) if self._name else shown_with_bars(text)
+        self._try(lambda: self._stream.write(safe))
         return len(text)
 
     def flush(self) -> None:
@@ -165,6 +170,6 @@ def run(main: Callable[[], Optional[int]]) -> NoReturn:
 
 def _fail(lines: str) -> int:
     """Says what is wrong, a line each, and returns the status for it."""
-    for line in lines.splitlines():
-        print(f"{program()}: {line}", file=sys.stderr)
+    for line in lines.split("\n"):
+        print(f"{program()}: {shown(line)}", file=sys.stderr)
     return 1

@@ -17,7 +17,7 @@ import argparse
 from pathlib import Path
 from typing import Optional, Tuple, Union
 
-from arguments import add_engine_arguments, add_group_column_argument, check_engine_arguments
+from arguments import add_group_column_argument, add_machine_arguments, check_engine_arguments
 from cli import new_parser, not_negative, positive, run, seed, usable_cores
 from skinmtl.experiment.configuration import Request
 from skinmtl.experiment.presets import NAMES
@@ -82,7 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="[MODEL=]FILE",
         help="the caffemodel that the ResNets, or MODEL, start from, for --preset resnet50",
     )
-    add_engine_arguments(parser, default=None)
+    add_machine_arguments(parser, default=None)
     parser.add_argument(
         "--cores", type=positive, default=usable_cores(), metavar="N", help="used at a time (default: all)"
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Sequence
 
 from caffe_files.errors import InputError
+from caffe_files.shown import shown
 from caffe_torch import PRECISIONS
 from caffe_torch.stopping import Action
 
@@ -75,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         return run_command(args, arguments)
     except InputError as error:
-        print(f"caffe-torch: {error}", file=sys.stderr)
+        print(f"caffe-torch: {shown(str(error))}", file=sys.stderr)
         return 1
     finally:
         for number, handler in handlers.items():

@@ -9,6 +9,7 @@ from typing import Any, Iterable, Mapping
 
 from caffe_files.outputs import new_folder
 from skinmtl.common.json_file import write_json
+from skinmtl.common.markdown import plain
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import write_manifest
 from skinmtl.data.names import look_alike_groups, look_alikes
@@ -152,7 +153,7 @@ def _noticed_text(found: Mapping[str, Any]) -> str:
     if not found:
         return "Nothing else.\n"
     return "".join(
-        f"- {name.replace('_', ' ')}: {_inline(value if isinstance(value, int) else len(value))}"
+        f"- {name.replace('_', ' ')}: {plain(value if isinstance(value, int) else len(value))}"
         f"{'' if isinstance(value, int) else ' (' + _examples(value) + ')'}\n"
         for name, value in found.items()
     )
@@ -164,7 +165,7 @@ def _examples(value: Any) -> str:
     else:
         items = [_example(each) for each in value]
     more = "; ..." if len(items) > EXAMPLES else ""
-    return "; ".join(map(_inline, items[:EXAMPLES])) + more
+    return "; ".join(map(plain, items[:EXAMPLES])) + more
 
 
 def _example(each: Any) -> str:
@@ -180,10 +181,4 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def _rows(rows: Iterable[Iterable[Any]]) -> str:
-    return "".join("| " + " | ".join(map(_inline, row)) + " |\n" for row in rows)
-
-
-def _inline(value: Any) -> str:
-    """Text that cannot break a Markdown table or be taken for markup."""
-    text = re.sub(r"[\\|`*<>\[\]]", r"\\\g<0>", " ".join(str(value).split()))
-    return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)  # inside a word it is no markup
+    return "".join("| " + " | ".join(map(plain, row)) + " |\n" for row in rows)

@@ -10,6 +10,7 @@ from typing import Any, Sequence
 import jinja2
 from google.protobuf.message import Message
 
+from skinmtl.common.markdown import plain
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
 from skinmtl.pretrained.resnet50 import caffe_shapes
@@ -19,7 +20,6 @@ from skinmtl.publishing.onnx_file import OPSET
 from skinmtl.publishing.state_dict import is_resnet
 
 TEMPLATE = Path(__file__).with_name("card.md")
-SPECIAL = re.compile(r"([\\`*\[\]<>|#&~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,6 @@ def card(facts: Facts) -> str:
         pool1=_pool1(facts.net),
     )
     return re.sub(r"\n{3,}", "\n\n", text)
-
-
-def plain(text: str) -> str:
-    """A name in Markdown that stands there as it is written."""
-    return SPECIAL.sub(r"\\\1", str(text))
 
 
 def _data(manifest: Manifest) -> dict[str, Any]:

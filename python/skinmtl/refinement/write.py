@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from caffe_files.outputs import new_folder
 from skinmtl.common.json_file import write_json
+from skinmtl.common.markdown import plain
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import write_manifest
 from skinmtl.data.table import write_csv
@@ -15,7 +16,13 @@ from skinmtl.refinement.fates import DROPPED, KEPT, MERGED, Fate
 from skinmtl.refinement.refine import Refinement
 from skinmtl.refinement.rules import LabelMap, Rule
 
+Escape = Callable[[str], str]
 SHOWN = 10  # of a list that may be long, in what is printed; refinement.json has all
+
+
+def in_cells(text: str) -> str:
+    """A name in a table that is read as it is."""
+    return text.replace("|", "\\|")
 
 
 def write_refinement(out: Path, done: Refinement, maps: Sequence[LabelMap], arguments: dict[str, Any]) -> None:
@@ -54,37 +61,43 @@ def write_refinement(out: Path, done: Refinement, maps: Sequence[LabelMap], argu
         )
         write_json(folder / "refinement.json", record)
         (folder / "refinement.md").write_text(
-            f"# Refined labels\n\n{summary(done)}\n{_each_label(done)}", encoding="utf-8"
+            f"# Refined labels\n\n{summary(done, plain)}\n{_each_label(done)}", encoding="utf-8"
         )
 
 
-def summary(done: Refinement) -> str:
-    """What was done, as Markdown: the counts after each step, the labels that are left, and what needs a look."""
+def summary(done: Refinement, escaped: Escape = in_cells) -> str:
+    """What was done, as Markdown: the counts after each step, the labels that are left, and what needs a look.
+
+    `escaped` is what becomes of names: for a terminal they need not be free of all markup.
+    """
     first, last = done.steps[0], done.steps[-1]
     parts = [
         _table(
             ("step", "images", "lesions", "locations"),
             [(step.title, step.images, len(step.lesions), len(step.sites)) for step in done.steps],
+            escaped,
         ),
         f"- {_fates_in_words('lesions', done.lesions)}\n- {_fates_in_words('locations', done.sites)}\n"
         f"- images: {last.images:,} of {first.images:,} left{_reasons(done)}\n"
         f"- fewest images allowed: {done.limits.lesion_images:,} per lesion, {done.limits.site_images:,} per location; "
         f"a sublesion with more than {done.limits.keep_over:,} stays out of its family\n"
         f"- rounds of dropping until each label that was left had enough: {done.rounds}",
-        _labels_now("lesion", done.lesions, first.lesions, last.lesions, done.manifest.lesion_names),
-        _labels_now("location", done.sites, first.sites, last.sites, done.manifest.location_names),
+        _labels_now("lesion", done.lesions, first.lesions, last.lesions, done.manifest.lesion_names, escaped),
+        _labels_now("location", done.sites, first.sites, last.sites, done.manifest.location_names, escaped),
     ]
     if done.unused:
         shown = [
-            f"{rule.name!r} ({rule.where}{f'; the manifest has {near!r}' if near else ''})"
+            escaped(f"{rule.name!r} ({rule.where}{f'; the manifest has {near!r}' if near else ''})")
             for rule, near in done.unused
         ]
         parts.append(f"{len(shown)} rules are for labels that the manifest does not have: {_some(shown)}")
     if done.replaced:
-        shown = [f"{later.name!r} ({later.where} instead of {earlier.where})" for earlier, later in done.replaced]
+        shown = [
+            escaped(f"{later.name!r} ({later.where} instead of {earlier.where})") for earlier, later in done.replaced
+        ]
         parts.append(f"{len(shown)} rules were replaced by a later map's: {_some(shown)}")
     if done.alike:
-        shown = [" and ".join(map(repr, group)) for group in done.alike]
+        shown = [escaped(" and ".join(map(repr, group))) for group in done.alike]
         parts.append(f"labels that differ in case, spaces or punctuation only, perhaps to be merged: {_some(shown)}")
     return "\n\n".join(parts) + "\n"
 
@@ -130,12 +143,18 @@ def _reasons(done: Refinement) -> str:
 
 
 def _labels_now(
-    what: str, fates: Iterable[Fate], before: Mapping[str, int], after: Mapping[str, int], names: Sequence[str]
+    what: str,
+    fates: Iterable[Fate],
+    before: Mapping[str, int],
+    after: Mapping[str, int],
+    names: Sequence[str],
+    escaped: Escape,
 ) -> str:
     made_of = Counter(fate.into for fate in fates if fate.outcome == MERGED)
     return _table(
         (f"{what} now", "images before", "images now", "labels merged into it"),
         [(name, before.get(name, 0), after[name], made_of[name]) for name in names],
+        escaped,
     )
 
 
@@ -144,7 +163,7 @@ def _each_label(done: Refinement) -> str:
     for what, fates in (("lesion", done.lesions), ("location", done.sites)):
         rows = [(fate.label, fate.before, fate.outcome, fate.into, fate.because) for fate in fates]
         parts.append(
-            f"## What became of each {what}\n\n{_table((what, 'images', 'outcome', 'now', 'because'), rows)}\n"
+            f"## What became of each {what}\n\n{_table((what, 'images', 'outcome', 'now', 'because'), rows, plain)}\n"
         )
     return "\n".join(parts)
 
@@ -154,12 +173,12 @@ def _some(shown: Sequence[str]) -> str:
     return ", ".join(shown[:SHOWN]) + more
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]], escaped: Escape) -> str:
     """A Markdown table that can be read as it is: numbers to the right."""
     rows = list(rows)
     numbers = [bool(rows) and all(isinstance(row[i], int) for row in rows) for i in range(len(header))]
     cells = [list(header)] + [
-        [f"{value:,}" if isinstance(value, int) else value.replace("|", "\\|") for value in row] for row in rows
+        [f"{value:,}" if isinstance(value, int) else escaped(value) for value in row] for row in rows
     ]
     widths = [max(len(line[i]) for line in cells) for i in range(len(header))]
     lines = [
