@@ -96,10 +96,13 @@ class TestTool:
             assert path.read_bytes() == (data / "two" / "out" / path.name).read_bytes()
 
     def test_names_that_mean_something_in_markdown_or_json(self, tool, tmp_path):
-        lines = [f'{n}.jpg,"a|b ""é"" {n % 2}",x' for n in range(20)]
+        lines = [f'{n}.jpg,"a|b ""é"" {n % 2}",<b>![x](http://y)' for n in range(20)]
         (tmp_path / "manifest.csv").write_text("\n".join(["image,lesions,location", *lines]) + "\n", encoding="utf-8")
         assert tool(TOOL, "--manifest", "manifest.csv", "--out", "out", cwd=tmp_path).returncode == 0
-        assert '| a\\|b "é" 0 |' in (tmp_path / "out" / "refinement.md").read_text(encoding="utf-8")
+        written = (tmp_path / "out" / "refinement.md").read_text(encoding="utf-8")
+        assert '| a\\|b "é" 0 |' in written
+        assert r"| \<b\>!\[x\](http://y) |" in written
+        assert "<b>" not in written
         record = json.loads((tmp_path / "out" / "refinement.json").read_text(encoding="utf-8"))
         assert record["lesions"][0]["label"] == 'a|b "é" 0'
         assert read_manifest(tmp_path / "out" / "manifest.csv").lesion_names == ('a|b "é" 0', 'a|b "é" 1')
