@@ -1,9 +1,10 @@
-"""Before anything that takes time is imported: what ends the program without a traceback, and three open streams.
+"""Before anything that takes time is imported: what ends the program without a traceback, three open streams, a home.
 
 A tool imports this first, by way of cli.py. Until cli.run a stop ends the program at once.
 """
 
 import os
+import pwd
 import signal
 from types import FrameType
 from typing import NoReturn, Optional
@@ -26,3 +27,9 @@ for _number in (0, 1, 2):
         os.fstat(_number)
     except OSError:
         os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+
+if "HOME" not in os.environ:  # matplotlib and PyTorch ask for it when they are imported, and end without
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:  # a number without a name, as in a container
+        os.environ["HOME"] = "/"

@@ -20,6 +20,7 @@ from google.protobuf import text_format
 
 import skinmtl
 from caffe_files.errors import InputError
+from caffe_files.system_errors import of_anything
 from skinmtl.common.memory import limit_memory, require_memory
 from skinmtl.nets.allowed_layers import read_given_net
 from skinmtl.nets.data_layers import data_layer
@@ -31,6 +32,7 @@ NO_PYCAFFE = (
 )
 # of syncedmem.hpp; of C++; of OpenBLAS
 NO_MEMORY = re.compile("host allocation of size|std::bad_alloc|[Mm]emory allocation|MemoryError")
+NOT_LOADED = 3  # the child's status where it has not come to the net
 GLOG_FATAL = re.compile(r"^F\d{4} .*?\] (.*)", re.MULTILINE)
 
 
@@ -75,6 +77,8 @@ def net_shapes(prototxt: Path, gpu: int | None = None, allowed: Sequence[str] = 
     if NO_MEMORY.search(done.stderr) or done.returncode == -signal.SIGKILL:  # the second: by the system, to have memory
         raise InputError(f"{prototxt}: its weights take more memory than is free; make the net smaller")
     reason = said.group(1) if said else (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+    if done.returncode == NOT_LOADED:  # no fault of the net
+        raise InputError(f"Caffe cannot be loaded here: {reason}; mend that, or add --engine torch")
     raise InputError(f"{prototxt}: Caffe cannot build this net: {reason.strip()}; correct the prototxt or the settings")
 
 
@@ -93,8 +97,13 @@ def without_data(net: Any, path: Path) -> None:
 
 
 def main() -> None:
-    import caffe  # only here: it is needed nowhere else in this module, and takes long
-
+    try:
+        import caffe  # only here: it is needed nowhere else in this module, and takes long
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:
+        print(of_anything(error) or repr(error), file=sys.stderr)
+        sys.exit(NOT_LOADED)
     if sys.argv[1] == "cpu":  # CUDA maps more than it takes
         limit_memory()
     else:
