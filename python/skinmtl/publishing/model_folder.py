@@ -22,7 +22,7 @@ from caffe_files.prototxt import read_net
 from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
 from skinmtl.data.image_size import MAX_PIXELS
-from skinmtl.data.manifest import CONTROL
+from skinmtl.data.names import name_fault, spelled
 from skinmtl.engines.snapshot import Snapshot
 from skinmtl.scores.crops import CUTS
 
@@ -112,7 +112,7 @@ def check_widths(snapshot: Snapshot, labels: dict[str, list[str]], sources: dict
 
 
 def read_labels(path: Path) -> list[str]:
-    """Names, one a line. InputError where a line is empty, there twice or would do something to a terminal."""
+    """Names, one a line, in their one spelling. InputError where a line is empty, there twice or no name."""
     try:
         names = regular_file(path).read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
@@ -123,11 +123,12 @@ def read_labels(path: Path) -> list[str]:
         raise InputError(f"{path}: not UTF-8; {REMEDY}") from None
     if names[-1] == "":  # after the last line's end
         names.pop()
+    names = list(map(spelled, names))
     first_lines: dict[str, int] = {}
     for line, name in enumerate(names, 1):
-        if not name.strip() or CONTROL.search(name):
-            what = "a control character" if name.strip() else "an empty name"
-            raise InputError(f"{path}:{line}: {what}; {REMEDY}")
+        fault = name_fault(name) if name else "an empty name"
+        if fault:
+            raise InputError(f"{path}:{line}: {fault}; {REMEDY}")
         if name in first_lines:
             raise InputError(f"{path}:{line}: {name!r} stands on line {first_lines[name]} too; {REMEDY}")
         first_lines[name] = line
@@ -138,7 +139,7 @@ def write_labels(path: Path, names: Sequence[str]) -> None:
     """Names, one a line. InputError where `read_labels` would not find the same ones."""
     counted = Counter(names)
     for name in names:
-        if not name.strip() or CONTROL.search(name) or counted[name] > 1:
+        if not spelled(name) or name_fault(name) or counted[name] > 1:
             raise InputError(f"{path.name}: {name!r} cannot be a line of it, or stands there twice; name it otherwise")
     path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 

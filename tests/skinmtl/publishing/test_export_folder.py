@@ -80,7 +80,8 @@ def test_a_changed_file_is_named(folder, name):
         ("a\nb\nc\nd\n", "4 names for the 3 outputs of lesion_prob"),
         ("a\n\nc\n", "lesions.txt:2: an empty name"),
         ("a\nb\na\n", "lesions.txt:3: 'a' stands on line 1 too"),
-        ("a\n\x1b[2J\nc\n", "lesions.txt:2: a control character"),
+        ("a\n\x1b[2J\nc\n", "lesions.txt:2: a line break or control character"),
+        ("a\nb\u00ad\nc\n", "lesions.txt:2: an invisible character"),
         ("", "0 names for the 3"),
     ],
 )
