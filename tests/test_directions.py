@@ -132,3 +132,9 @@ def test_rooms_import_those_before_them_alone():
 def test_a_circle_is_told_as_the_way_around_it():
     assert circle({"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"b"}}) == ["b", "d", "b"]
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest takes two such files for one module, and stops before any test."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py")]
+    assert sorted(names) == sorted(set(names))

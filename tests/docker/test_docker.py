@@ -22,6 +22,7 @@ DOCKERFILE = (DOCKER / "Dockerfile").read_text()
 INSTRUCTIONS = re.sub(r"\\\n", " ", re.sub(r"(?m)^\s*#.*\n", "", DOCKERFILE)).splitlines()
 LISTS = {name: DOCKER / f"packages{name}.txt" for name in ("", "-gpu", "-torch")}
 PROJECT = (ROOT / "pyproject.toml").read_text()
+NOT_IN_IMAGES = ("pillow-heif", "shtab", "snakemake")  # extras: HEIC, completion, the workflow
 
 
 def arguments_of(instruction):
@@ -128,7 +129,7 @@ class TestPackages:
         packaging = pytest.importorskip("packaging.requirements")
         pins = dict(line.split("==") for line in listed(DOCKER / "requirements-torch.txt"))
         wanted = [packaging.Requirement(text) for text in re.findall(r'"([a-z][a-z0-9-]+>=[^"]+)"', PROJECT)]
-        in_image = [r for r in wanted if r.name not in ("setuptools", "shtab", "snakemake")]
+        in_image = [r for r in wanted if r.name not in ("setuptools", *NOT_IN_IMAGES)]
         assert {"numpy", "torch", "safetensors", "onnx", "onnxruntime", "pytest"} <= {r.name for r in in_image}
         for requirement in in_image:
             if requirement.marker is None or requirement.marker.evaluate({"python_version": "3.11"}):
@@ -150,7 +151,7 @@ def check_libraries():
 class TestLibraries:
     def test_it_asks_for_every_package_that_the_project_imports(self, check_libraries):
         names = {name.split("<")[0] for name in check_libraries.COMMON.values()}
-        wanted = set(re.findall(r'"([a-z][a-z0-9-]+)>=', PROJECT)) - {"setuptools", "shtab", "snakemake"}
+        wanted = set(re.findall(r'"([a-z][a-z0-9-]+)>=', PROJECT)) - {"setuptools", *NOT_IN_IMAGES}
         engine = set(check_libraries.ENGINES["torch"].values())
         assert names | engine == wanted
 
