@@ -13,7 +13,7 @@ from skinmtl.data.exif import UPRIGHT
 AVIF_BRANDS = frozenset({b"avif", b"avis"})
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}  # bytes before the first box inside
-ITEMS, PROPERTIES = 1 << 12, 1 << 12  # at most these are looked at
+MOST = 1 << 12  # boxes in one, items and their properties that are looked at: of a grid there may be hundreds
 # after (the rotation's quarters against the clock, what is mirrored then): EXIF's number
 TURNED = {
     **{(quarter, None): number for quarter, number in enumerate((1, 8, 3, 6))},
@@ -101,7 +101,9 @@ def profile_of_jpeg_2000(data: bytes) -> bytes:
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yields (name, body) of the boxes that lie one after the other."""
     position = 0
-    while position + 8 <= len(data):
+    for _ in range(MOST):
+        if position + 8 > len(data):
+            return
         length, name, start = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8], 8
         if length == 1:
             length, start = int.from_bytes(data[position + 8 : position + 16], "big"), 16
@@ -124,7 +126,7 @@ def _of_primary_item(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     meta = _inside(data, b"meta")
     primary = _inside(meta, b"pitm")
     wanted = int.from_bytes(primary[4:8] if primary[:1] != b"\0" else primary[4:6], "big")
-    properties = [each for each, _ in zip(_boxes(_inside(meta, b"iprp", b"ipco")), range(PROPERTIES))]
+    properties = list(_boxes(_inside(meta, b"iprp", b"ipco")))
     for name, body in _boxes(_inside(meta, b"iprp")):
         if name == b"ipma":
             for index in _associated(body, wanted):
@@ -136,7 +138,7 @@ def _associated(body: bytes, wanted: int) -> list[int]:
     """The numbers, from 1, of an item's properties, as a box `ipma` has them."""
     id_size, index_size = (2 if body[:1] == b"\0" else 4), (2 if body[3:4] and body[3] & 1 else 1)
     position = 8
-    for _ in range(min(int.from_bytes(body[4:8], "big"), ITEMS)):
+    for _ in range(min(int.from_bytes(body[4:8], "big"), MOST)):
         item = int.from_bytes(body[position : position + id_size], "big")
         count = body[position + id_size] if position + id_size < len(body) else 0
         first = position + id_size + 1

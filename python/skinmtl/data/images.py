@@ -162,8 +162,14 @@ def _check_size(data: bytes) -> tuple[Format, tuple[int, int]]:
     if unread:
         raise ImageError(unread)
     if form is None or size is None:
-        raise ImageError("the JPEG is truncated" if form is formats.JPEG else _no_image(data))
+        raise _cut_jpeg(data) if form is formats.JPEG else ImageError(_no_image(data))
     return form, size
+
+
+def _cut_jpeg(data: bytes) -> ImageError:
+    is_crowded = jpeg.header(data) is None and data.count(b"\xff") >= jpeg.MOST_MARKERS
+    what = "has thousands of markers before its picture; save it anew" if is_crowded else "is truncated"
+    return ImageError(f"the JPEG {what}")
 
 
 def _no_image(data: bytes) -> str:
@@ -177,7 +183,7 @@ def _whole_jpeg(data: bytes) -> jpeg.Header:
     header = jpeg.header(data)
     scans = 0 if header is None else jpeg.n_scans(data, header)
     if header is None or scans == 0:
-        raise ImageError("the JPEG is truncated")
+        raise _cut_jpeg(data)
     if scans > SCANS and scans * header.width * header.height > SCANNED:
         raise ImageError(f"the JPEG has {scans} scans, each over the whole picture; save it anew, encoders write ten")
     return header

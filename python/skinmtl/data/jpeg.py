@@ -18,6 +18,7 @@ PROFILE = b"ICC_PROFILE\0"
 SCAN, TABLES_OF_CODES, APP0, APP1, APP2, APP14, COMMENT = 0xDA, 0xC4, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {TABLES_OF_CODES, 0xC8, 0xCC}
 SEQUENTIAL = (0xC0, 0xC1)  # Huffman codes, one pass over the picture
+MOST_MARKERS = 1 << 14  # our choice: cameras write some dozens, a large profile or map some hundreds
 NOTES = (*range(APP0, APP14 + 2), COMMENT)
 AFTER_A_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # what is neither a stuffed byte nor a restart
 
@@ -44,9 +45,12 @@ class Header(NamedTuple):
 
 
 def segments(data: bytes) -> Iterator[Segment]:
-    """Yields the segments before the first scan, and the scan's own header last; an end before it ends them."""
+    """Yields the segments before the first scan, and the scan's own header last; an end before it ends them, and so do
+    MOST_MARKERS of them: millions of empty ones would keep their reader busy."""
     position = data.find(b"\xff", 2)
-    while 0 <= position < len(data) - 3:
+    for _ in range(MOST_MARKERS):
+        if not 0 <= position < len(data) - 3:
+            return
         marker = data[position + 1]
         if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:  # not a marker, or one without a length
             position += 1

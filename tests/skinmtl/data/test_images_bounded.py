@@ -50,6 +50,19 @@ def test_only_scans_of_the_picture_are_counted():
     assert scans_of(SMALL + with_scans(SMALL, 100)) == 10
 
 
+@pytest.mark.parametrize(
+    "filling", [b"\xff\xfe\x00\x02", b"\xff", b"\xff\x00"], ids=["empty notes", "fill", "no markers"]
+)
+def test_a_header_without_end_is_not_walked_to_its_end(filling):
+    """2 MB of markers took seconds."""
+    plain = jpeg(photograph(64, 48))
+    assert decode(plain[:2] + filling * 1000 + plain[2:]).shape == (48, 64, 3)
+    start = time.perf_counter()
+    with pytest.raises(ImageError, match="the JPEG has thousands of markers before its picture; save it anew"):
+        decode(plain[:2] + filling * 500_000 + plain[2:])
+    assert time.perf_counter() - start < 0.5
+
+
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
 def test_a_device_is_not_read(device):
     assert load((device, 256)).problem.startswith("is a device, which has no end that is known")
