@@ -44,6 +44,7 @@ bench: caffe torch ## each benchmark against its peer; some minutes each
 	.venv/bin/python benchmarks/engine_training.py
 	.venv/bin/python benchmarks/engine_scoring.py
 	.venv/bin/python benchmarks/same_probabilities.py
+	.venv/bin/python benchmarks/trained_images.py
 
 check: .venv/ready ## style, shell scripts, Dockerfile, documents, generated files
 	.venv/bin/ruff check .

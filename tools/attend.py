@@ -19,8 +19,17 @@ from arguments import (
     manifest_of,
 )
 from cli import new_parser, positive, run, seed
-from net_arguments import add_net_arguments, add_protocol_arguments, check_net_arguments, net_of, protocol_of
+from net_arguments import (
+    add_net_arguments,
+    add_protocol_arguments,
+    check_net_arguments,
+    net_of,
+    protocol_of,
+    seen_by,
+    tell_seen,
+)
 from skinmtl.data.folds import select
+from skinmtl.data.seen import Image, images_of
 from skinmtl.explanation.attending import attend_files, attend_manifest
 from skinmtl.explanation.attention_tasks import chosen
 
@@ -72,12 +81,17 @@ def main() -> None:
     net = net_of(args)
     protocol = protocol_of(args, net.deploy)
     if args.query:
-        count = attend_files(net.deploy, net.weights, args.query, protocol, args.out, vars(args))
+        seen = seen_by(net, [Image(path) for path in args.query])
+        count = attend_files(net.deploy, net.weights, args.query, protocol, args.out, vars(args), seen)
     else:
         manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation)
         manifest = chosen(manifest, args.image or (), args.sample, args.seed)
         true = args.labels != "predicted"
-        count = attend_manifest(net.deploy, net.weights, manifest, args.images, true, protocol, args.out, vars(args))
+        seen = seen_by(net, images_of(manifest, args.images))
+        count = attend_manifest(
+            net.deploy, net.weights, manifest, args.images, true, protocol, args.out, vars(args), seen
+        )
+    tell_seen(net, seen)
     print(f"{args.out}: attention on {count} image{'s' if count != 1 else ''}")
 
 

@@ -26,6 +26,7 @@ from parsing import renamed
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.seen import marks, n_trained
 from skinmtl.scores.bootstrap import intervals
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.pairing import groups_of
@@ -55,7 +56,8 @@ def make_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help=f"exit with status 1 where a figure is below VALUE or missing; NAME is one of {', '.join(FIGURES)}, VALUE "
+        help=f"exit with status 1 where a figure is below VALUE or missing, or of images that were trained on; NAME is "
+        f"one of {', '.join(FIGURES)}, VALUE "
         "in [0, 1]; may repeat (default: no check; example: --fail-if-below map_class=0.6)",
     )
     renamed(parser, "--at-least", "--fail-if-below")
@@ -136,18 +138,21 @@ def main() -> None:
     arguments = parse_args()
     scores = read_scores(arguments.scores)
     figures = evaluate(scores)
+    seen = marks(scores.protocol)
     if arguments.bootstrap:
         groups = groups_to_draw(arguments.scores, scores, manifest_of(arguments) if arguments.manifest else None)
         figures.update(intervals(scores, groups, arguments.bootstrap, arguments.seed, arguments.level))
     if arguments.json is not None:
-        source = {"scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}
+        source = {"seen": seen, "scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}
         if arguments.manifest is not None:
             source["manifest_sha256"] = sha256(arguments.manifest)
         report = {**figures, **source, "made_by": made_by(vars(arguments))}
         with new_file(arguments.json) as partial:
             write_json(partial, report, allow_nan=False)
-    print(evaluation_table(figures))
+    print("\n".join([evaluation_table(figures), *(f"note: {mark}" for mark in seen)]))
     failures = too_low(figures, arguments.fail_if_below)
+    if arguments.fail_if_below and n_trained(scores.protocol):
+        failures.append("the figures are of images that were trained on")
     if failures:
         raise InputError(f"{arguments.scores}: {'; '.join(failures)}")
 

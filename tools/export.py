@@ -17,7 +17,14 @@ from pathlib import Path
 
 from arguments import add_allow_layer_argument, add_group_column_argument, usual_engine
 from cli import new_parser, run
-from net_arguments import add_net_arguments, add_net_json_arguments, check_net_arguments, net_of, say_differences
+from net_arguments import (
+    add_allow_trained_argument,
+    add_net_arguments,
+    add_net_json_arguments,
+    check_net_arguments,
+    net_of,
+    say_differences,
+)
 from skinmtl.engines.engine import NAMES, Engine
 from skinmtl.publishing.exporting import Request, export
 from skinmtl.publishing.state_dict import ENDINGS
@@ -49,6 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="of evaluate.py --json; may be repeated",
     )
+    add_allow_trained_argument(parser)
     parser.add_argument("--licence", metavar="TEXT", help="under which others may use the model, for the model card")
     parser.add_argument("--onnx", action="store_true", help="also write model.onnx")
     parser.add_argument(
@@ -79,7 +87,7 @@ def main() -> None:
     source = net_of(args)
     if args.train_data is not None:
         source = replace(source, train_data=args.train_data)
-    say_differences(args, source.deploy)
+    say_differences(args, source.deploy, tested=bool(args.metrics))
     request = Request(
         source=source,
         name=args.name,
@@ -91,6 +99,7 @@ def main() -> None:
         licence=args.licence,
         onnx=args.onnx,
         state_dict=args.state_dict,
+        allow_trained=args.allow_trained,
         engine=Engine(args.engine or usual_engine(), allowed=tuple(args.allow_layer)),
     )
     for line in export(request, args.out, vars(args)):

@@ -5,8 +5,17 @@ import argparse
 
 from arguments import add_data_arguments, add_fold_arguments, check_engine_arguments, check_fold_arguments, manifest_of
 from cli import new_parser, run
-from net_arguments import add_net_arguments, add_protocol_arguments, check_net_arguments, net_of, protocol_of
+from net_arguments import (
+    add_net_arguments,
+    add_protocol_arguments,
+    check_net_arguments,
+    net_of,
+    protocol_of,
+    seen_by,
+    tell_seen,
+)
 from skinmtl.data.folds import select
+from skinmtl.data.seen import images_of
 from skinmtl.explanation.extracting import extract
 
 
@@ -43,7 +52,9 @@ def main() -> None:
     manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation)
     net = net_of(args)
     protocol = protocol_of(args, net.deploy, args.crops)
-    features = extract(net.deploy, net.weights, manifest, args.images, protocol, args.out, vars(args))
+    seen = seen_by(net, images_of(manifest, args.images))
+    features = extract(net.deploy, net.weights, manifest, args.images, protocol, args.out, vars(args), seen)
+    tell_seen(net, seen, marked=False)
     print(f"{args.out}: {features.features.shape[1]} features of each of {len(features.image)} images")
 
 

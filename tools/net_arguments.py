@@ -3,12 +3,15 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any, Dict, Sequence, Union
 
 from arguments import add_batch_size_argument, add_engine_arguments, add_workers_argument, engine_of
 from cli import finite, positive, program
-from skinmtl.engines.snapshot import SHORT_SIDE, differences_from_net, mean_of, short_side_of
+from skinmtl.data.seen import KEY, Image, limits, marks, require_unseen, seen
+from skinmtl.engines.snapshot import SHORT_SIDE, differences_from_net, mean_of, not_said_by_net, short_side_of
 from skinmtl.scores.crops import CROPS
 from skinmtl.scores.forward import Protocol
+from skinmtl.training.trained_images import of_net
 from skinmtl.training.trained_net import SNAPSHOTS, TrainedNet, of_run
 
 
@@ -56,6 +59,34 @@ def net_of(args: argparse.Namespace) -> TrainedNet:
     return net
 
 
+def add_allow_trained_argument(parser: argparse._ActionsContainer) -> None:
+    """--allow-trained, for tools that make figures of images."""
+    parser.add_argument(
+        "--allow-trained",
+        action="store_true",
+        help="also of images that the net was trained on; how many is written beside the figures (default: refuse)",
+    )
+
+
+def seen_by(net: TrainedNet, images: Sequence[Image], allowed: bool = True) -> Union[Dict[str, Any], str]:
+    """How many of the images the net has seen in its training, for the protocol of what is made of them.
+
+    InputError where images were trained on and that is not `allowed`.
+    """
+    record = seen(of_net(net), images)
+    require_unseen(record, str(net.weights), allowed)
+    return record
+
+
+def tell_seen(net: TrainedNet, record: Union[Dict[str, Any], str], marked: bool = True) -> None:
+    """A line on standard error for each thing that cannot be told of the images and, if `marked`, for what was seen."""
+    lines = limits(record)
+    if marked and not isinstance(record, str):
+        lines += marks({KEY: record})
+    for line in lines:
+        print(f"{program()}: {net.weights}: {line}", file=sys.stderr)
+
+
 def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
     """How images are read and run, for tools that run a net: the fields of scores.forward.Protocol."""
     group = parser.add_argument_group("how the net is run")
@@ -91,7 +122,11 @@ def protocol_of(args: argparse.Namespace, deploy: Path, crops: int = CROPS) -> P
     )
 
 
-def say_differences(args: argparse.Namespace, deploy: Path) -> None:
-    """A line on standard error for each flag that differs from what the net was made for."""
-    for line in differences_from_net(deploy, args.short_side, args.mean):
+def say_differences(args: argparse.Namespace, deploy: Path, tested: bool = False) -> None:
+    """A line on standard error for each flag that differs from what the net was made for, and for the short
+    side where nothing says it: the net does not, and it was not `tested` before."""
+    lines = differences_from_net(deploy, args.short_side, args.mean)
+    if args.short_side is None and not tested and not_said_by_net(deploy):
+        lines.append(not_said_by_net(deploy))
+    for line in lines:
         print(f"{program()}: {line}", file=sys.stderr)

@@ -31,9 +31,10 @@ from caffe_files.outputs import new_file
 from cli import finite, new_parser, program, run
 from net_arguments import add_run_arguments, net_of
 from parsing import renamed
+from skinmtl.engines.snapshot import not_said_by_net
 from skinmtl.publishing.model_folder import read_model_folder
 from skinmtl.publishing.photographs import STANDARD_INPUT, gather
-from skinmtl.publishing.predicting import Predictor, predict
+from skinmtl.publishing.predicting import Predictor, predict, said_of_seen
 from skinmtl.publishing.run_model import run_model
 from skinmtl.publishing.which_model import find_model
 from skinmtl.publishing.wording import as_json, as_text, tell
@@ -144,9 +145,11 @@ def main() -> None:
     args = parse_args()
     model = run_model(net_of(args)) if args.run else read_model_folder(args.model_folder)
     items, told = gather(args.images, sys.stdin and sys.stdin.buffer)
-    for line in told:
-        print(line, file=sys.stderr)
     protocol = Protocol(model.short_side, model.mean, args.batch_size, engine_of(args), args.workers, args.crops)
+    if args.run:
+        told += filter(None, [not_said_by_net(model.deploy)])
+    for line in [*told, *said_of_seen(model, items)]:
+        print(f"{program()}: {line}", file=sys.stderr)
     predictor = Predictor(model, protocol, attends=args.attention is not None)
     made, bad = predictor.record(), []
     with json_lines(args.json_lines) as write:

@@ -7,9 +7,17 @@ from pathlib import Path
 from arguments import add_engine_arguments, check_engine_arguments, engine_of
 from caffe_files.outputs import new_file
 from cli import new_parser, positive, run
-from net_arguments import add_net_arguments, check_net_arguments, net_of
+from net_arguments import (
+    add_allow_trained_argument,
+    add_net_arguments,
+    check_net_arguments,
+    net_of,
+    seen_by,
+    tell_seen,
+)
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
+from skinmtl.data.seen import Image
 from skinmtl.engines.engine import Engine
 from skinmtl.explanation.features_file import read_features
 from skinmtl.explanation.retrieving import (
@@ -39,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     of_query = parser.add_argument_group("with --query: the net that made the features")
     add_net_arguments(of_query)
     add_engine_arguments(of_query)
+    add_allow_trained_argument(parser)
     parser.add_argument("--k", metavar="N", type=positive, default=5, help="neighbours per query (default %(default)s)")
     parser.add_output_argument("--out", help="the table to write; with --query it may be left out")
     parser.add_output_argument("--json", help="with --queries: the summary, what made it and from what")
@@ -56,8 +65,8 @@ def parse_args() -> argparse.Namespace:
     if args.queries and (any(net) or engine_of(args) != Engine()):
         parser.error("--run, --deploy, --weights, --engine, --precision and --gpu go with --query")
     check_engine_arguments(parser, args)
-    if args.query and args.json:
-        parser.error("--json goes with --queries")
+    if args.query and (args.json or args.allow_trained):
+        parser.error("--json and --allow-trained go with --queries")
     return args
 
 
@@ -66,11 +75,13 @@ def main() -> None:
     training = read_features(args.features)
     if args.query:
         net = net_of(args)
+        seen = seen_by(net, [Image(path) for path in args.query])
         found = retrieve_images(training, args.query, net.deploy, net.weights, engine_of(args), args.k, args.features)
+        tell_seen(net, seen)
         said = query_table(training, found)
     else:
         queries = read_features(args.queries)
-        found = retrieve(training, queries, args.k, args.features, args.queries)
+        found = retrieve(training, queries, args.k, args.features, args.queries, args.allow_trained)
         figures = summary(training, queries, found)
         said = summary_table(figures)
     if args.out:

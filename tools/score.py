@@ -5,8 +5,18 @@ import argparse
 
 from arguments import add_data_arguments, add_fold_arguments, check_engine_arguments, check_fold_arguments, manifest_of
 from cli import new_parser, run
-from net_arguments import add_net_arguments, add_protocol_arguments, check_net_arguments, net_of, protocol_of
+from net_arguments import (
+    add_allow_trained_argument,
+    add_net_arguments,
+    add_protocol_arguments,
+    check_net_arguments,
+    net_of,
+    protocol_of,
+    seen_by,
+    tell_seen,
+)
 from skinmtl.data.folds import select
+from skinmtl.data.seen import images_of
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scoring import score
 from skinmtl.scores.tables import summary
@@ -18,6 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_data_arguments(parser)
     parser.add_output_argument("--out", required=True, help="the .npz to write")
     add_fold_arguments(parser)
+    add_allow_trained_argument(parser)
     add_protocol_arguments(parser)
     return parser
 
@@ -38,7 +49,9 @@ def main() -> None:
     manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation)
     net = net_of(args)
     protocol = protocol_of(args, net.deploy)
-    scores = score(net.deploy, net.weights, manifest, args.images, protocol, args.out, vars(args))
+    seen = seen_by(net, images_of(manifest, args.images), args.allow_trained)
+    scores = score(net.deploy, net.weights, manifest, args.images, protocol, args.out, vars(args), seen)
+    tell_seen(net, seen)
     print(f"{args.out}: {len(manifest.rows)} images scored: {summary(evaluate(scores))}")
 
 

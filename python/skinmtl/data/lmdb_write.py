@@ -50,18 +50,21 @@ class Record(NamedTuple):
 
 class Seen:
     """What the images were: `upscaled` those that had to be enlarged, `n_passed` records with the file's own JPEG data,
-    `converted` how many records were converted from which colour profile, `told` what a person should know."""
+    `converted` how many records were converted from which colour profile, `told` what a person should know, `files` the
+    size (bytes) and the digest of each file by its row of the manifest."""
 
     def __init__(self) -> None:
         self.upscaled: set[str] = set()
         self.n_passed = 0
         self.converted: Counter[str] = Counter()
         self.told = Told()
+        self.files: dict[int, tuple[int, str]] = {}
 
     def add(self, image: str, record: Record, stored: Stored) -> None:
         if not stored.problem and stored.had_short_side < record.short_side:
             self.upscaled.add(image)
         self.n_passed += stored.is_passed
+        self.files[record.row] = (stored.size, stored.contents)
         self.converted.update([stored.converted] if stored.converted else [])
         self.told.add(image, stored.told)
 
@@ -82,7 +85,7 @@ def write_lmdbs(
         records = _plan(len(manifest.rows), sizes, seed)
         seen, of_images = _write_images(folder, manifest, image_folder, records, workers)
         of_labels = _write_labels(folder, manifest, records)
-        _write_records(folder, manifest, records)
+        _write_records(folder, manifest, records, seen.files)
         summary = {
             **_summary(manifest, sizes, len(records)),
             "upscaled": sorted(seen.upscaled),
@@ -184,13 +187,15 @@ def _commit(environment: lmdb.Environment, batch: list[tuple[bytes, bytes]]) -> 
             environment.set_mapsize(2 * environment.info()["map_size"])
 
 
-def _write_records(folder: Path, manifest: Manifest, records: list[Record]) -> None:
-    """records.csv: which image stands under which key."""
+def _write_records(folder: Path, manifest: Manifest, records: list[Record], files: dict[int, tuple[int, str]]) -> None:
+    """records.csv: which image stands under which key, of which group it is, and of what file it was made."""
     with open(str(folder / "records.csv"), "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["key", "image", "copy", "short_side"])
+        writer.writerow(["key", "image", "copy", "short_side", "bytes", "contents", "group"])
         for number, record in enumerate(records):
-            writer.writerow([f"{number:08d}", manifest.rows[record.row].image, record.copy, record.short_side])
+            row = manifest.rows[record.row]
+            group = "" if row.group == row.image else row.group
+            writer.writerow([f"{number:08d}", row.image, record.copy, record.short_side, *files[record.row], group])
 
 
 def _summary(manifest: Manifest, sizes: Sizes, n_records: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from caffe_files.schema import caffe_messages
 from skinmtl.data import images, jpeg
 from skinmtl.data.exif import UPRIGHT
+from skinmtl.data.trained_on import digest
 
 JPEG_QUALITY = 95  # our choice: hardly visible loss at about a tenth of PNG's size
 # Our choice: above it, a JPEG takes two to three times the room of one of JPEG_QUALITY for what few would see.
@@ -18,7 +19,8 @@ class Stored(NamedTuple):
     """What became of an image: the Datum's bytes or, in one line, what is wrong with the file.
 
     `had_short_side` is the file's; `is_passed` says that its JPEG data were not coded anew; `converted` is the colour
-    profile that was applied, or ""; `told` is what a person should know of the image, a line each.
+    profile that was applied, or ""; `told` is what a person should know of the image, a line each. `size` is the
+    file's, in bytes, and `contents` their digest.
     """
 
     datum: bytes
@@ -27,6 +29,8 @@ class Stored(NamedTuple):
     is_passed: bool
     converted: str = ""
     told: tuple[str, ...] = ()
+    size: int = -1
+    contents: str = ""
 
 
 def image_datum(task: tuple[Path, int]) -> Stored:
@@ -41,8 +45,12 @@ def image_datum(task: tuple[Path, int]) -> Stored:
     stored = passed or images.encode_jpeg(image.pixels, JPEG_QUALITY)
     height, width = image.pixels.shape[:2]
     datum = caffe_messages().Datum(channels=3, height=height, width=width, encoded=True, data=stored)
-    stored_bytes = datum.SerializeToString()
-    return Stored(stored_bytes, "", image.had_short_side, passed is not None, image.converted, image.told)
+    stored_bytes, is_passed = datum.SerializeToString(), passed is not None
+    return Stored(
+        *(stored_bytes, "", image.had_short_side, is_passed, image.converted, image.told),
+        size=len(data),
+        contents=digest(data),
+    )
 
 
 def _as_it_is(data: bytes, side: int) -> bytes | None:

@@ -98,6 +98,15 @@ def short_side_of(deploy: Path) -> int:
     return (known and known.short_side) or SHORT_SIDE
 
 
+def not_said_by_net(deploy: Path) -> str:
+    """Which short side is taken where no net.json says one, in a line; nothing where one does."""
+    known = read_net_record(deploy.parent)
+    if known and known.short_side:
+        return ""
+    what = "says no short side" if known else "is missing"
+    return f"{deploy.with_name(NET_FILE)}: {what}; {SHORT_SIDE} pixels are taken, as in the paper"
+
+
 def differences_from_net(deploy: Path, short_side: int | None, mean: Sequence[float] | None) -> list[str]:
     """What the user gives otherwise than net.json beside `deploy` has it, a line each."""
     known = read_net_record(deploy.parent)

@@ -7,7 +7,7 @@ from pathlib import Path
 from caffe_files.errors import InputError
 from skinmtl.training.log_file import read_log
 from skinmtl.training.run_folder import RunFolder
-from skinmtl.training.telling import AT, BEST, TEST
+from skinmtl.training.telling import AT, BEST, NOTE, TEST
 
 
 class Training:
@@ -26,7 +26,7 @@ class Training:
         return int(rows[-1]["iteration"] or 0) if rows else 0
 
     def news(self) -> list[str]:
-        """The lines of tests, of changes of the rate, and of the best weights at the end, since the last call."""
+        """The notes, and the lines of tests, of changes of the rate and of the best weights, since the last call."""
         if self._stale is not None and self._date() == self._stale:
             return []
         self._stale = None
@@ -38,7 +38,9 @@ class Training:
             return []
         self._read += len(whole) + len(newline)
         lines = whole.decode("utf-8", "replace").splitlines()
-        return [line for line in lines if line.startswith((TEST, BEST)) or (line.startswith(AT) and " -> " in line)]
+        return [
+            line for line in lines if line.startswith((TEST, BEST, NOTE)) or (line.startswith(AT) and " -> " in line)
+        ]
 
     def first_iterations(self) -> tuple[int, float, int] | None:
         """How many iterations the first row of log.csv since then is about, the seconds that they took, and how many

@@ -15,6 +15,7 @@ from skinmtl.data import images
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.reading import read_images
+from skinmtl.data.seen import KEY, UNKNOWN
 from skinmtl.explanation.attention_file import HeadAttention, new_attention_file
 from skinmtl.explanation.attention_geometry import places
 from skinmtl.explanation.attention_net import AttentionNet
@@ -36,6 +37,7 @@ def attend_manifest(
     protocol: Protocol,
     out: Path,
     arguments: dict[str, Any],
+    trained_on: dict[str, Any] | str = UNKNOWN,
 ) -> int:
     """Attends to all images of a manifest, for their true labels or for the likeliest; returns how many there are."""
     check_manifest(manifest, deploy)
@@ -46,12 +48,18 @@ def attend_manifest(
     def refuse(faults: dict[int, str]) -> None:
         refuse_bad_images(manifest, image_folder, faults)
 
-    attend(net, of_manifest(manifest, image_folder, true_labels), names, refuse, out, arguments)
+    attend(net, of_manifest(manifest, image_folder, true_labels), names, refuse, out, arguments, trained_on)
     return len(manifest.rows)
 
 
 def attend_files(
-    deploy: Path, weights: Path, files: Sequence[Path], protocol: Protocol, out: Path, arguments: dict[str, Any]
+    deploy: Path,
+    weights: Path,
+    files: Sequence[Path],
+    protocol: Protocol,
+    out: Path,
+    arguments: dict[str, Any],
+    trained_on: dict[str, Any] | str = UNKNOWN,
 ) -> int:
     """Attends to image files, for the labels that are likeliest; returns how many there are."""
     tasks = of_files(files)
@@ -60,7 +68,7 @@ def attend_files(
     def refuse(faults: dict[int, str]) -> None:
         raise InputError("\n".join(f"{files[n]}: {fault}; mend it or leave it out" for n, fault in faults.items()))
 
-    attend(net, tasks, net_names(net.heads, deploy), refuse, out, arguments)
+    attend(net, tasks, net_names(net.heads, deploy), refuse, out, arguments, trained_on)
     return len(tasks)
 
 
@@ -71,13 +79,15 @@ def attend(
     refuse: Callable[[dict[int, str]], None],
     out: Path,
     arguments: dict[str, Any],
+    trained_on: dict[str, Any] | str = UNKNOWN,
 ) -> None:
     """Writes the new folder `out`: attention.npz, attention.json, and IMAGE.HEAD.png for each image and head.
 
-    `names` has each head's labels by index. After a bad image the rest is only read, and `refuse` is given what is
-    wrong with which. In memory are one image, its maps, and what the workers read ahead.
+    `names` has each head's labels by index, `trained_on` is what `data.seen.seen` says of the images. After a bad image
+    the rest is only read, and `refuse` is given what is wrong with which. In memory are one image, its maps, and what
+    the workers read ahead.
     """
-    how = {**net.record(), "display": DISPLAY}
+    how = {**net.record(), KEY: trained_on, "display": DISPLAY}
     described = []
     with new_folder(out) as folder:
         with new_attention_file(folder / ATTENTION_FILE) as file:

@@ -15,6 +15,7 @@ import numpy as np
 from caffe_files.errors import InputError
 from skinmtl.common.provenance import made_by
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.seen import KEY, UNKNOWN
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.explanation.features_file import Features, write_features
@@ -35,10 +36,12 @@ def extract(
     protocol: Protocol,
     out: Path,
     arguments: dict[str, Any],
+    trained_on: dict[str, Any] | str = UNKNOWN,
 ) -> Features:
     """Writes to `out`, and returns, the features (N, C) of the manifest's images, in its order, with their labels.
 
-    What a stopped run has made for the file `out` is kept beside it, and used where everything is still the same.
+    `trained_on` is what `data.seen.seen` says of the images. What a stopped run has made for the file `out` is kept
+    beside it, and used where everything is still the same.
     """
     check_manifest(manifest, deploy)
     snapshot = feature_net(deploy, weights, protocol.engine)
@@ -52,7 +55,7 @@ def extract(
             lesion_names=list(manifest.lesion_names),
             location_labels=manifest.location_labels(),
             location_names=list(manifest.location_names),
-            protocol={**made_how, **made_by(arguments)},
+            protocol={**made_how, KEY: trained_on, **made_by(arguments)},
         )
         write_features(out, features)
     return features

@@ -11,6 +11,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
+from skinmtl.data.seen import KEY, marks, n_trained, require_unseen
 from skinmtl.engines.engine import Engine
 from skinmtl.explanation.extracting import difference, feature_net, feature_record, features_of
 from skinmtl.explanation.features_file import REMEDY, Features
@@ -41,8 +42,11 @@ class Neighbours:
     shared: dict[str, np.ndarray] | None = None
 
 
-def retrieve(training: Features, queries: Features, k: int, training_path: Path, queries_path: Path) -> Neighbours:
-    """InputError where the two files cannot be compared, or have an image in common, which would find itself."""
+def retrieve(
+    training: Features, queries: Features, k: int, training_path: Path, queries_path: Path, allow_trained: bool = False
+) -> Neighbours:
+    """InputError where the two files cannot be compared, or have an image in common, which would find itself, and
+    where the net was trained on queries, unless that is allowed."""
     unlike = difference(training.protocol, queries.protocol)
     if unlike:
         raise InputError(f"{queries_path}: {unlike} ({training_path}); extract both alike")
@@ -57,6 +61,9 @@ def retrieve(training: Features, queries: Features, k: int, training_path: Path,
             f"{queries_path}: {twice[0]!r}{more}: in {training_path} too, as training images, and would find "
             "themselves; extract two subsets that have no image in common"
         )
+    record = queries.protocol.get(KEY)
+    if isinstance(record, dict) and n_trained(queries.protocol):
+        require_unseen(record, str(queries_path), allow_trained)
     found, distance = nearest(training.features, queries.features, k)
     return Neighbours(list(queries.image), found, distance, _shared(training, queries, found))
 
@@ -109,7 +116,8 @@ def write_neighbours(path: Path, training: Features, neighbours: Neighbours) -> 
 def summary(training: Features, queries: Features, neighbours: Neighbours) -> dict[str, Any]:
     """Figures for JSON. `precision`[kind][r - 1] is the share of the first r neighbours that share a label with their
     query, over all queries; `chance`[kind] is what training images drawn at random would give. `n_same` counts
-    neighbours at distance 0: a picture that is in the data twice, or features that say nothing.
+    neighbours at distance 0: a picture that is in the data twice, or features that say nothing. `seen` are the marks
+    of queries that the net has seen in its training.
     """
     ranks = np.arange(1, neighbours.neighbour.shape[1] + 1)
     return {
@@ -119,6 +127,7 @@ def summary(training: Features, queries: Features, neighbours: Neighbours) -> di
         "precision": {kind: (hits.mean(axis=0).cumsum() / ranks).tolist() for kind, hits in neighbours.shared.items()},
         "chance": _chance(training, queries),
         "n_same": int((neighbours.distance == 0).sum()),
+        "seen": marks(queries.protocol),
     }
 
 
@@ -131,7 +140,7 @@ def summary_table(figures: dict[str, Any]) -> str:
     lines = [*columns(rows), "", f"{figures['n_queries']} queries among {figures['n_training']} training images"]
     if figures["n_same"]:
         lines.append(f"{figures['n_same']} neighbours at distance 0: a picture that is there twice?")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"note: {mark}" for mark in figures["seen"])])
 
 
 def query_table(training: Features, neighbours: Neighbours) -> str:

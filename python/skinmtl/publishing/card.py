@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from skinmtl.common.markdown import plain
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.trained_on import TrainedOn
 from skinmtl.pretrained.resnet50 import caffe_shapes
 from skinmtl.publishing.metrics_files import FIGURES, Metrics
 from skinmtl.publishing.model_folder import LABELS, OUTPUTS
@@ -35,6 +36,7 @@ class Facts:
     licence: str | None
     net: Message
     files: dict[str, str]
+    trained_on: TrainedOn | None = None
 
 
 def card(facts: Facts) -> str:
@@ -55,6 +57,7 @@ def card(facts: Facts) -> str:
         outputs=OUTPUTS,
         data=None if facts.manifest is None else _data(facts.manifest),
         training=None if summary is None else _training(summary),
+        listed=_listed(facts.trained_on),
         counts=_counts(facts, summary),
         settings=facts.settings,
         metrics=[_row(one) for one in facts.metrics],
@@ -93,6 +96,13 @@ def _training(summary: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _listed(trained_on: TrainedOn | None) -> dict[str, Any] | None:
+    """How many images trained_on.json lists, and what is known of the weights that training began with."""
+    if trained_on is None:
+        return None
+    return {**{role: len(images) for role, images in trained_on.images.items()}, "start": trained_on.start}
+
+
 def _counts(facts: Facts, summary: dict[str, Any] | None) -> dict[str, list[Any]]:
     """By head, (name, number of training images); None where the number is not known."""
     of_training = summary or {}
@@ -106,7 +116,8 @@ def _row(one: Metrics) -> dict[str, Any]:
     cells = []
     for figure in FIGURES:
         cells.append(_with_interval(one.figures[figure], one.interval(figure)))
-    return {"subset": one.subset, "n_images": one.figures["n_images"], "cells": cells, "these": one.of_these_weights}
+    subset = one.subset + "".join(f"; {mark}" for mark in one.marks)
+    return {"subset": subset, "n_images": one.figures["n_images"], "cells": cells, "these": one.of_these_weights}
 
 
 def _with_interval(value: float | None, ends: Sequence[float] | None) -> str:

@@ -16,6 +16,8 @@ from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.image_size import MAX_PIXELS
 from skinmtl.data.manifest import Manifest, read_manifest
+from skinmtl.data.trained_on import FILE as TRAINED_ON
+from skinmtl.data.trained_on import TrainedOn
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.open_net import OpenNet
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot, mean_of, short_side_of
@@ -38,6 +40,7 @@ from skinmtl.publishing.onnx_file import OPSET, check_onnx, onnx_graph, onnx_mod
 from skinmtl.publishing.state_dict import is_resnet, state_dict, write_state_dict
 from skinmtl.publishing.trained_names import label_names
 from skinmtl.scores.crops import CROPS
+from skinmtl.training.trained_images import of_net
 from skinmtl.training.trained_net import TrainedNet
 
 ONNX_FILE = "model.onnx"
@@ -61,6 +64,7 @@ class Request:
     state_dict: str | None
     engine: Engine
     group_column: str | None = None
+    allow_trained: bool = False
 
 
 def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
@@ -70,7 +74,7 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         for library in _libraries(request):
             import_or_refuse(library)
         manifest = None if request.manifest is None else read_manifest(request.manifest, request.group_column)
-        metrics = read_metrics(request.metrics, source.weights)
+        metrics = read_metrics(request.metrics, source.weights, request.allow_trained)
         snapshot = checked_snapshot(source.deploy, source.weights, request.engine)
         labels = label_names(source, snapshot, manifest)
         record = _record(request, snapshot, labels, metrics)
@@ -78,15 +82,19 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         shutil.copyfile(str(source.weights), str(folder / WEIGHTS))
         for head, names in labels.items():
             write_labels(folder / LABELS[head], names)
+        trained_on = of_net(source)
+        listed = None if trained_on is None else trained_on.for_publishing()
+        if listed is not None:
+            (folder / TRAINED_ON).write_text(listed.text(), encoding="utf-8")
         told = _converted(request, snapshot, labels, record, folder) if request.onnx or request.state_dict else []
         sums = {path.name: sha256(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
         (folder / f"{WEIGHTS}.sha256").write_text(f"{sums[WEIGHTS]}  {WEIGHTS}\n", encoding="utf-8")
-        facts = _facts(request, snapshot, manifest, metrics, record, labels, sums)
+        facts = _facts(request, snapshot, manifest, metrics, record, labels, sums, listed)
         (folder / CARD).write_text(card(facts), encoding="utf-8")
         record.update(sha256=sums, inputs_sha256=_inputs(request), **made_by(_without_folders(arguments)))
         write_json(folder / RECORD, record, allow_nan=False)
     counts = ", ".join(f"{len(names)} {head}s" for head, names in labels.items())
-    return [f"{out}: {record['name']}, {counts}", *told, *_lacking(request, metrics)]
+    return [f"{out}: {record['name']}, {counts}", *told, *_lacking(request, metrics, listed)]
 
 
 def _libraries(request: Request) -> list[str]:
@@ -178,6 +186,7 @@ def _facts(
     record: dict[str, Any],
     labels: dict[str, list[str]],
     sums: dict[str, str],
+    listed: TrainedOn | None,
 ) -> Facts:
     return Facts(
         record=record,
@@ -189,6 +198,7 @@ def _facts(
         licence=request.licence,
         net=read_net(snapshot.deploy),
         files=sums,
+        trained_on=listed,
     )
 
 
@@ -211,8 +221,12 @@ def _without_folders(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: cut(value) for name, value in arguments.items()}
 
 
-def _lacking(request: Request, metrics: Sequence[Metrics]) -> list[str]:
-    lines = []
+def _lacking(request: Request, metrics: Sequence[Metrics], listed: TrainedOn | None) -> list[str]:
+    lines = [f"{CARD}: says of {one.path}: {mark}" for one in metrics for mark in one.marks]
+    if listed is None:
+        lines.append(
+            f"no {TRAINED_ON}: the contents of its training images are not recorded; predict.py cannot tell them"
+        )
     if not any(one.of_these_weights for one in metrics):
         lines.append(f"{CARD}: has no metrics of these weights; give evaluate.py's --json file as --metrics")
     if request.source.train_data is None and request.manifest is None:

@@ -9,6 +9,7 @@ from typing import Any, Sequence
 from caffe_files.errors import InputError
 from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
+from skinmtl.data.seen import marks, n_trained
 
 REMEDY = "give a file of evaluate.py --json"
 FIGURES = {
@@ -42,13 +43,19 @@ class Metrics:
             return f"fold {made['fold']}, {made['subset']}"
         return "the whole manifest" if made.get("manifest") else "not recorded"
 
+    @property
+    def marks(self) -> list[str]:
+        """What a reader must know of the images that were tested; see `data.seen.marks`."""
+        return marks(self.protocol)
+
     def interval(self, figure: str) -> Sequence[float] | None:
         """[low, high], where there are intervals."""
         return (self.figures.get("intervals") or {}).get(figure)
 
 
-def read_metrics(paths: Sequence[Path], weights: Path) -> list[Metrics]:
-    """InputError where a file is not one of `evaluate.py --json`."""
+def read_metrics(paths: Sequence[Path], weights: Path, allow_trained: bool = False) -> list[Metrics]:
+    """InputError where a file is not one of `evaluate.py --json`, and, unless that is allowed, where its figures are of
+    images that were trained on."""
     of_weights = sha256(weights) if paths else ""
     found = []
     for path in paths:
@@ -56,6 +63,11 @@ def read_metrics(paths: Sequence[Path], weights: Path) -> list[Metrics]:
         if not _is_whole(figures):
             raise InputError(f"{path}: not metrics; {REMEDY}")
         protocol = figures["protocol"] or {}
+        if n_trained(protocol) and not allow_trained:
+            raise InputError(
+                f"{path}: {'; '.join(marks(protocol))}: give the metrics of images that were left out, or "
+                "--allow-trained: the card then says it beside them"
+            )
         found.append(Metrics(path, figures, protocol.get("weights_sha256") == of_weights))
     return found
 

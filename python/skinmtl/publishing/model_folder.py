@@ -6,6 +6,7 @@ weights.caffemodel.sha256  for `sha256sum -c`
 lesions.txt                a name a line, in the order of lesion_prob; not there where the net has no such head
 locations.txt              the same for location_prob
 model.json                 how images are prepared, the sha256 of each file, what made the folder
+trained_on.json            digests of the images that it was trained on, where they are recorded
 README.md                  the model card
 """
 
@@ -23,6 +24,7 @@ from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
 from skinmtl.data.image_size import MAX_PIXELS
 from skinmtl.data.names import name_fault, spelled
+from skinmtl.data.trained_on import FILE as TRAINED_ON
 from skinmtl.engines.snapshot import Snapshot
 from skinmtl.scores.crops import CUTS
 
@@ -73,7 +75,8 @@ def read_model_folder(path: Path) -> Model:
                     f"{path / LABELS[head]}: {len(labels[head])} names for the {record['outputs'][output]} outputs of "
                     f"{output}; {REMEDY}"
                 )
-    for name in (DEPLOY, WEIGHTS, *(LABELS[head] for head in labels)):
+    listed = [TRAINED_ON] if TRAINED_ON in record["sha256"] else []  # older folders have none
+    for name in (DEPLOY, WEIGHTS, *(LABELS[head] for head in labels), *listed):
         if not (path / name).is_file():
             raise InputError(f"{path / name}: missing; {REMEDY}")
         if sha256(path / name) != record["sha256"].get(name):

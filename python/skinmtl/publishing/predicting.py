@@ -16,6 +16,7 @@ from skinmtl.common.json_file import write_json
 from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by
 from skinmtl.data import images
+from skinmtl.data.seen import KEY, UNKNOWN, Image, marks, seen
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.explanation.attending import OVERLAY_SIDE
 from skinmtl.explanation.attention_net import AttentionNet
@@ -24,6 +25,7 @@ from skinmtl.publishing.model_folder import OUTPUTS, WEIGHTS, Model, check_net
 from skinmtl.publishing.photographs import Item, check_overlay_names
 from skinmtl.scores.crops import CUTS
 from skinmtl.scores.forward import Protocol
+from skinmtl.training.trained_images import of_weights
 
 FEW = 8  # images that one process has read before others would have started: our choice
 
@@ -78,6 +80,12 @@ class Predictor:
         if not all(np.isfinite(values).all() for values in found.values()):
             raise InputError(f"{self.model.weights}: its outputs are NaN or infinite; training diverged, use another")
         return found
+
+
+def said_of_seen(model: Model, items: Sequence[Item]) -> list[str]:
+    """How many of the images the model has seen in its training, a line each, as far as its folder says."""
+    record = seen(of_weights(model.weights), [Image(item.path, item.data) for item in items])
+    return [] if record == UNKNOWN else [f"{model.path}: {mark}" for mark in marks({KEY: record})]
 
 
 def predict(

@@ -159,12 +159,25 @@ def draw_confusion(experiment: Experiment, folds: tuple[int, ...], folder: Path)
 
 
 def write_runs(found: Sequence[Run], folder: Path) -> None:
-    header = ["model", "fold", "images", "scores_sha256", "weights_sha256", "last_iteration", "last_lr", "arguments"]
+    header = [
+        "model",
+        "fold",
+        "images",
+        "scores_sha256",
+        "weights_sha256",
+        "last_iteration",
+        "last_lr",
+        "seen",
+        "arguments",
+    ]
     lines = []
     for run in found:
         arguments = None if run.arguments is None else json.dumps(run.arguments, sort_keys=True)
         lines.append(
-            [run.model, run.fold, run.n_images, run.scores_sha256, run.weights, run.iteration, run.rate, arguments]
+            [
+                *(run.model, run.fold, run.n_images, run.scores_sha256, run.weights, run.iteration, run.rate),
+                *("; ".join(run.seen), arguments),
+            ]
         )
     write_csv(folder / "runs.csv", header, lines)
 

@@ -24,6 +24,7 @@ class Parts:
     experiment: Experiment
     folds_text: Callable[[tuple[int, ...]], str]
     missing: list[str]
+    seen: list[str]
     table: Table1 | None
     table_notes: list[str]
     paper: PaperTable

@@ -13,6 +13,7 @@ from caffe_files.errors import InputError
 from caffe_files.inputs import regular_file
 from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
+from skinmtl.data.seen import marks
 from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment, scores_path
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -22,6 +23,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 class Run:
     """One model on one fold.
 
+    seen       what to know of its images: which the net has seen in its training, see `data.seen.marks`
     weights    sha256 of the snapshot, where the scores say so
     protocol   how the scores were made, from the scores file
     arguments  what args.json of the training run holds; None where there is none that can be read
@@ -35,6 +37,7 @@ class Run:
     fold: int
     n_images: int
     scores_sha256: str
+    seen: list[str]
     weights: str | None
     protocol: dict[str, Any]
     arguments: Any | None
@@ -67,6 +70,20 @@ def without(found: list[Run], part: str) -> list[str]:
     return [f"{run.model}, fold {run.fold}" for run in found if run.model != ENSEMBLE and getattr(run, part) is None]
 
 
+def seen_text(found: list[Run]) -> list[str]:
+    """What to know of the images that were scored, a line each with the models and folds that it is true of."""
+    trained = [run for run in found if run.model != ENSEMBLE] or found  # an ensemble's are those of its models
+    of_mark: dict[str, dict[str, list[str]]] = {}
+    for run in trained:
+        for mark in run.seen:
+            of_mark.setdefault(mark, {}).setdefault(run.model, []).append(str(run.fold))
+    lines = []
+    for mark, models in of_mark.items():
+        where = (f"{model}, fold{'s' * (len(folds) > 1)} {', '.join(folds)}" for model, folds in models.items())
+        lines.append(f"{mark} ({'; '.join(where)})")
+    return lines
+
+
 def flattened(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     """(name, value) of a JSON object, nested names joined by a dot; lists stand on one line."""
     if isinstance(values, dict):
@@ -88,6 +105,7 @@ def _run(experiment: Experiment, model: str, fold: int) -> Run:
         fold=fold,
         n_images=len(scores.image),
         scores_sha256=sha256(file),
+        seen=marks(scores.protocol),
         weights=weights if isinstance(weights, str) else None,
         protocol=scores.protocol,
         arguments=_json(folder / "args.json"),

@@ -32,7 +32,7 @@ from skinmtl.report.draw import (
 from skinmtl.report.experiment import LESION_MODELS, MTL, TITLES, Experiment, read_experiment
 from skinmtl.report.page import Parts, page
 from skinmtl.report.paper import PaperTable, read_paper_table
-from skinmtl.report.runs import picture, runs
+from skinmtl.report.runs import picture, runs, seen_text
 from skinmtl.report.table1 import Table1, as_text, table1, three
 
 FOLDS_LISTED = 10  # more of them are counted
@@ -68,10 +68,11 @@ def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, 
             provenance["folds_sha256"] = sha256(experiment.path / "folds.csv")
         provenance["paper_table_sha256"] = sha256(settings.paper_table)
         (folder / "index.html").write_text(page(parts, provenance), encoding="utf-8")
-        record = {"missing": missing, **provenance}
+        record = {"missing": missing, "seen": parts.seen, **provenance}
         write_json(folder / "report.json", record, allow_nan=False)
     lines = [] if parts.table is None else [as_text(parts.table), *parts.table_notes]
-    return "\n".join([*lines, *(f"missing: {line}" for line in missing)])
+    notes = [*(f"missing: {line}" for line in missing), *(f"note: {line}" for line in parts.seen)]
+    return "\n".join([*lines, *notes])
 
 
 def missing_text(experiment: Experiment) -> list[str]:
@@ -127,6 +128,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
         experiment=experiment,
         folds_text=lambda folds: _folds_text(folds, experiment.folds),
         missing=missing,
+        seen=seen_text(found),
         table=table,
         table_notes=[] if table is None else _table_notes(experiment, table),
         paper=paper,

@@ -14,6 +14,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from skinmtl.common.provenance import made_by, sha256
+from skinmtl.data.seen import marks
 from skinmtl.scores.pairing import Named, aligned, heads_of
 from skinmtl.scores.scores_file import HEADS, Scores, read_scores, write_scores
 
@@ -57,6 +58,7 @@ def combine_files(paths: Sequence[Path], rule: str, out: Path, arguments: dict[s
         without = [file for file, one in named if head not in heads_of(one)]
         if without and len(without) < len(named):
             told.append(f"{head} left out: not in {', '.join(without)}")
+    told += [f"note: {mark}" for mark in marks(scores.protocol)]
     return "\n".join(told)
 
 

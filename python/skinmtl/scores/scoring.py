@@ -10,6 +10,7 @@ import numpy as np
 from caffe_files.errors import InputError
 from skinmtl.common.provenance import made_by
 from skinmtl.data.manifest import Manifest
+from skinmtl.data.seen import KEY, UNKNOWN
 from skinmtl.engines.snapshot import MAKE_ANOTHER, Snapshot, checked_snapshot
 from skinmtl.nets.label_names import check_manifest
 from skinmtl.scores.forward import Protocol, kept_outputs, record
@@ -26,18 +27,20 @@ def score(
     protocol: Protocol,
     out: Path,
     arguments: dict[str, Any],
+    trained_on: dict[str, Any] | str = UNKNOWN,
 ) -> Scores:
     """Writes to `out`, and returns, probabilities averaged over ten crops, for the heads that the net has.
 
     lesion_scores (N, P) from `lesion_prob`, location_scores (N, Q) from `location_prob`, rows in the manifest's order.
-    What a stopped run has made for the file `out` is kept beside it, and used where everything is still the same.
+    `trained_on` is what `data.seen.seen` says of the images. What a stopped run has made for the file `out` is kept
+    beside it, and used where everything is still the same.
     """
     check_manifest(manifest, deploy)
     snapshot = checked_snapshot(deploy, weights, protocol.engine)
     heads = _heads(snapshot, manifest)
     made_how = record(snapshot, protocol)
     with kept_outputs(snapshot, heads, manifest, image_folder, protocol, made_how, out, "scoring") as outputs:
-        scores = _scores(manifest, dict(zip(heads, outputs)), {**made_how, **made_by(arguments)})
+        scores = _scores(manifest, dict(zip(heads, outputs)), {**made_how, KEY: trained_on, **made_by(arguments)})
         write_scores(out, scores)
     return scores
 

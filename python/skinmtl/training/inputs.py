@@ -40,6 +40,7 @@ class TrainingInputs:
     names       head -> its label names, for the heads that the nets have
     n_images    images to train on, each stored in `copies` records
     n_watched   images of the validation set, of `n_groups` patients or cases; None where the manifest has changed
+    n_watched_of  head -> how many of them have each label
     batch_size  images a forward pass of the training net
     cycle       passes after which every layer of the training net that reads records is at record 0 again
     test_passes forward passes of the test net that see every validation record once
@@ -55,6 +56,7 @@ class TrainingInputs:
     copies: int
     n_watched: int
     n_groups: int | None
+    n_watched_of: dict[str, list[int]]
     batch_size: int
     cycle: int
     test_passes: int
@@ -104,6 +106,7 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
         copies=training["copies"],
         n_watched=watched["n_images"],
         n_groups=_count_groups(test_data, watched),
+        n_watched_of={head: _per_label(watched, head, len(names[f"{head}_names"])) for head in heads},
         batch_size=layers[train_net][0].batch_size,
         cycle=n_train // math.gcd(n_train, layers[train_net][0].batch_size),
         test_passes=n_test // batch,
@@ -253,6 +256,14 @@ def _check_watched(train_data: Path, test_data: Path, watch_test_fold: bool) -> 
             f"{test_data}: {len(shared)} images are also in {train_data}, such as {image!r}; build both from one fold "
             "with the same --validation"
         )
+
+
+def _per_label(summary: dict[str, Any], head: str, n_labels: int) -> list[int]:
+    """How many images have each label; the same of all where an older data set does not say it."""
+    counts = summary.get(f"images_per_{head}")
+    if isinstance(counts, list) and len(counts) == n_labels and all(type(count) is int for count in counts):
+        return counts
+    return [max(1, summary["n_images"] // n_labels)] * n_labels
 
 
 def _count_groups(folder: Path, summary: dict[str, Any]) -> int | None:

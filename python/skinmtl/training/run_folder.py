@@ -25,6 +25,7 @@ WHOLE, REAL = ("max_iter", "batch_size", "iter_size", "seed"), ("base_lr",)  # o
 LARGEST = 2**53
 REMEDY = "train anew in another folder"
 OF_ENGINE = ("engine", "precision")
+KEPT_LATER = ("deploy.prototxt", "net.json")  # runs from before their sums were kept have none
 BEFORE = {"engine": "caffe", "precision": "fp32"}  # of runs from when there was no other
 
 
@@ -53,6 +54,13 @@ class RunFolder:
                 raise InputError(f"{self.path}: has files in it but no args.json of a run; name another folder")
         elif not resume:
             raise InputError(f"{self.path}: holds a run already; go on with it by --resume, or name another folder")
+
+    def is_run(self) -> bool:
+        """Whether there is an args.json that can be read as a run's."""
+        try:
+            return self.args.is_file() and bool(self.read_args())
+        except InputError:
+            return False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -103,6 +111,8 @@ class RunFolder:
         for part in ("settings", "sha256"):
             for name in {**begun[part], **record[part]}:
                 before, now = begun[part].get(name), record[part].get(name)
+                if part == "sha256" and before is None and name in KEPT_LATER:
+                    continue
                 if before != now and name not in may_differ:
                     return f"{name} was {before}, is {now}" if part == "settings" else f"{name} is another file"
         wanted = record["settings"]["max_iter"]

@@ -1,7 +1,8 @@
 """What a training says, as text. Nothing here prints.
 
 Lines that begin with TEST are the tests, those with AT say in between how far the training is, that with BEST how the
-last weights compare with the best ones: other programs may pick them out by these words.
+last weights compare with the best ones, that with NOTE what the validation set cannot tell: other programs may pick
+them out by these words.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping
 
+from skinmtl.training.watched_interval import half_width
+
 if TYPE_CHECKING:
     from skinmtl.training.inputs import TrainingInputs
     from skinmtl.training.plateau import PlateauRule
     from skinmtl.training.schedule import Schedule
 
-FEW_IMAGES, FEW_GROUPS = 30, 10  # below which a validation set is called small: our choice
-TEST, AT, BEST = "test at iteration", "at iteration", "best.caffemodel"
+TEST, AT, BEST, NOTE = "test at iteration", "at iteration", "best.caffemodel", "note:"
 FIGURES = {"map_class": "mAP-class", "map_image": "mAP-image", "location_top1": "top-1"}
 ERROR_OF = {"lesion": "map_image", "location": "location_top1"}  # a head's part in the error: validation.watched_error
 # what --watch names -> what its error is called
@@ -44,7 +46,7 @@ def opening_lines(
         f"learning rate: {schedule.base_lr:g} at first, divided by {schedule.plateau.factor:g} at each plateau of what "
         "is watched",
     ]
-    return lines + _too_few(inputs.n_watched, inputs.n_groups)
+    return lines + _chance(inputs, schedule)
 
 
 def line_of_test(
@@ -116,18 +118,19 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
-def _too_few(images: int, groups: int | None) -> list[str]:
-    """A warning where a validation set is too small to judge by."""
-    if images >= FEW_IMAGES and (groups is None or groups >= FEW_GROUPS):
+def _chance(inputs: TrainingInputs, schedule: Schedule) -> list[str]:
+    """A warning where chance moves the watched error by more than a plateau is judged by."""
+    error, half = half_width(schedule.watch, inputs.n_watched_of, inputs.n_watched, inputs.n_groups)
+    gain = schedule.plateau.threshold * error
+    if 2 * half <= gain:
         return []
-    what = (
-        f"{images} validation image{'s' * (images > 1)}"
-        if images < FEW_IMAGES
-        else f"{groups} group{'s' * (groups > 1)} of validation images"
-    )
+    of = f"{inputs.n_watched} validation image{'s' * (inputs.n_watched > 1)}"
+    if inputs.n_groups is not None and inputs.n_groups < inputs.n_watched:
+        of += f" of {inputs.n_groups} group{'s' * (inputs.n_groups > 1)}"
     return [
-        f"note: with only {what}, chance decides much of where a plateau is seen and which test is the best; set more "
-        "aside with make_lmdb.py --validation"
+        f"{NOTE} {of} tell the {WATCHED_WORDS[schedule.watch]} to about +-{half:.2g} (95 %), but gains of "
+        f"{100 * schedule.plateau.threshold:g} %, some {gain:.1g}, decide what is a plateau: chance has a part in that "
+        "and in which test is the best; set more aside with make_lmdb.py --validation"
     ]
 
 

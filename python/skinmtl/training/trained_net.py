@@ -9,6 +9,7 @@ from typing import Any
 from caffe_files.errors import InputError
 from caffe_files.inputs import is_there
 from skinmtl.common.provenance import sha256
+from skinmtl.nets.net_record import NET_FILE
 from skinmtl.training.run_folder import RunFolder, net_sha256
 
 SETTINGS = {"max_iter", "batch_size", "iter_size", "base_lr", "seed"}  # that the model card tells
@@ -17,7 +18,7 @@ SNAPSHOTS = ("final", "best")  # the last weights, or those with the best watche
 
 @dataclass(frozen=True)
 class TrainedNet:
-    """A net, its weights and, where they are known, the training data's folder and the run's settings.
+    """A net, its weights and, where they are known, the training data's folder, the run's settings and its folder.
 
     `changed` says, a line each, which file beside the net is not the one that the run was trained with.
     """
@@ -26,6 +27,7 @@ class TrainedNet:
     weights: Path
     train_data: Path | None = None
     settings: dict[str, Any] | None = None
+    run: Path | None = None
     changed: tuple[str, ...] = ()
 
 
@@ -59,10 +61,10 @@ def of_run(run: Path, snapshot: str = SNAPSHOTS[0], weights: Path | None = None)
         f"{path}: not the file that {run} was trained with; what is read beside it may be of another net"
         for path in _changed(deploy.parent, record["sha256"])
     )
-    return TrainedNet(deploy, weights, train_data, record["settings"], changed)
+    return TrainedNet(deploy, weights, train_data, record["settings"], run, changed)
 
 
 def _changed(net: Path, sums: dict[str, str]) -> list[Path]:
-    digests = {"train.prototxt": net_sha256, "test.prototxt": sha256}
+    digests = {"train.prototxt": net_sha256, **dict.fromkeys(("test.prototxt", "deploy.prototxt", NET_FILE), sha256)}
     found = ((net / name, sums.get(name), digest) for name, digest in digests.items())
     return [path for path, was, digest in found if was and not (path.is_file() and digest(path) == was)]

@@ -12,6 +12,7 @@ from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.engines.engine import Engine
+from skinmtl.nets.net_record import NET_FILE
 from skinmtl.training import snapshots
 from skinmtl.training.driver import Outcome, Training
 from skinmtl.training.inputs import TrainingInputs, check_gpu, check_inputs, check_weights
@@ -23,6 +24,7 @@ from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.solver_file import read_checked_solver
 from skinmtl.training.stopping import deferred_stops
 from skinmtl.training.telling import opening_lines
+from skinmtl.training.trained_images import gathered, going_on, record_of, write_trained_on
 from skinmtl.training.validation import check_watch
 
 # where neither the flag nor the solver says: our choice
@@ -66,6 +68,7 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
     check_watch(schedule.watch, inputs.names)
     say(*inputs.notes)
     record = _record(request, solver, inputs, schedule, arguments)
+    trained_on = gathered(inputs.train_data, inputs.test_data, request.weights)
     if request.engine.name == "torch":
         from skinmtl.training.torch_solver import check_trainable  # only here: PyTorch takes seconds to load
 
@@ -87,6 +90,7 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
             ended = _finished(folder, schedule)
             if ended:
                 return ended
+            trained_on = going_on(folder, trained_on)
         if folder.final.exists():
             folder.final.unlink()
         snapshot = _last_snapshot(folder)
@@ -94,7 +98,9 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
         record["engines"] = engines_used(before, request.engine.record(), snapshot.iteration if snapshot else 0)
         if snapshot and "best" in folder.read_args():
             record["best"] = folder.read_args()["best"]
+        record["trained_on"] = record_of(trained_on)
         folder.write_args(record)
+        write_trained_on(folder, trained_on)
         images, first = inputs.batch_size * solver.iter_size, snapshot.iteration if snapshot else 0
         say(*opening_lines(request.out, _engine_words(request.engine), inputs, images, schedule, first))
         engine = _solver(request, solver, inputs, folder, schedule.max_iter)
@@ -161,11 +167,13 @@ def _record(
     plateau = settings.pop("plateau")
     for by_choice in ("rate_change", "resume_data"):
         settings.pop(by_choice)
+    beside = inputs.train_net.parent
     files = {
         "solver": request.solver,
         "test.prototxt": inputs.test_net,
         "training dataset.json": inputs.train_data / "dataset.json",
         "validation dataset.json": inputs.test_data / "dataset.json",
+        **{path.name: path for path in (beside / "deploy.prototxt", beside / NET_FILE) if path.is_file()},
         **{f"weights {number}": path for number, path in enumerate(request.weights)},
     }
     return {

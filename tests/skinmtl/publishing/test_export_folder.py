@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 from made_model import NAMES, write_small_net
+from worked_example import UNSEEN
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
@@ -170,6 +171,7 @@ def metrics_file(tmp_path, folder):
     def write(name, **protocol):
         made = {"fold": 2, "subset": "test", "manifest": "m"}
         of_weights = {"weights_sha256": sha256(folder / "weights.caffemodel"), "short_side": 40, "arguments": made}
+        of_weights["trained_on"] = UNSEEN
         figures = {
             "n_images": 120,
             **{"map_class": 0.51234, "map_image": 0.6, "location_top1": None, "location_top3": None},
@@ -211,6 +213,21 @@ def test_a_card_has_the_figures_with_their_intervals(folder, metrics_file):
     assert "not a medical device" in text
     assert "CC BY 4.0" in text and "Not stated" not in text
     assert "How well these weights do is not recorded" not in text
+
+
+def test_metrics_of_images_that_were_trained_on_are_refused_or_marked(folder, metrics_file):
+    weights = folder / "weights.caffemodel"
+    trained = metrics_file("a.json", trained_on={**UNSEEN, "trained": 3})
+    with pytest.raises(
+        InputError, match="3 of the 4 images were trained on: give the metrics of images that were left"
+    ):
+        read_metrics([trained], weights)
+    watched = metrics_file("b.json", trained_on={**UNSEEN, "watched": 4})
+    unknown = metrics_file("c.json", trained_on="unknown")
+    text = card(facts(folder, read_metrics([trained, watched, unknown], weights, allow_trained=True)))
+    assert "| fold 2, test; 3 of the 4 images were trained on | 120 |" in text
+    assert "| fold 2, test; 4 of the 4 images were watched in training, for validation | 120 |" in text
+    assert "| fold 2, test; whether these images were trained on is not recorded | 120 |" in text
 
 
 def test_a_card_says_what_it_does_not_know(folder):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worked_example import UNSEEN
 
 from caffe_files.errors import InputError
 from skinmtl.scores.ensemble import combine
@@ -21,13 +22,13 @@ LESIONS = {"lesion_labels": np.array([[1, 0], [1, 0], [0, 0]], np.uint8), "lesio
 LOCATIONS = {"location_labels": np.array([0, 1, 0]), "location_names": ["face", "trunk"]}
 ONE = Scores(
     image=IMAGES,
-    protocol={"net": "resnet50_lesion", "crop": 224},
+    protocol={"net": "resnet50_lesion", "crop": 224, "trained_on": UNSEEN},
     lesion_scores=np.array([[0.5, 0.25], [0.125, 1], [0.75, 0]], np.float32),
     **LESIONS,
 )
 TWO = Scores(
     image=IMAGES[::-1],
-    protocol={"net": "alexnet_lesion", "crop": 227},
+    protocol={"net": "alexnet_lesion", "crop": 227, "trained_on": UNSEEN},
     lesion_scores=np.array([[0.25, 0.5], [0.625, 0], [0.25, 0.75]], np.float32),
     lesion_labels=LESIONS["lesion_labels"][::-1],
     lesion_names=LESIONS["lesion_names"],

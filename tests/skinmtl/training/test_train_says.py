@@ -21,7 +21,7 @@ def test_a_run_says_what_it_trains_each_test_and_each_fall_of_the_rate(toy, undi
     said = undisturbed.done.stdout.splitlines()
     assert said[0].startswith(f"training in {undisturbed.out} with caffe 1.")
     assert said[0].endswith(" on the CPU")
-    assert said[5].startswith("note: with only 6 validation images, chance decides much of")
+    assert said[5].startswith("note: 6 validation images tell the error to about +-0.3")
     assert said[1:5] + said[6:7] == [
         "images: 18 to train on, 6 for validation",
         "iterations: 0 to 40, 8 images each, a test every 10; a plateau may end training earlier",

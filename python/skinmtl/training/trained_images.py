@@ -1,0 +1,146 @@
+"""The list of images that a run trains on and watches: made when it begins, found again beside its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Sequence
+
+from caffe_files.errors import InputError
+from caffe_files.outputs import new_file
+from skinmtl.common.provenance import sha256
+from skinmtl.data.trained_on import FILE, REMEDY, ROLES, TrainedOn, images_of, read_trained_on
+from skinmtl.training.run_folder import RunFolder
+from skinmtl.training.trained_net import TrainedNet
+
+MODEL_RECORD = "model.json"  # of a model folder
+
+
+def gathered(train_data: Path, test_data: Path, weights: Sequence[Path]) -> TrainedOn:
+    """What a run will have been trained on, with what the weights were trained on that it begins with."""
+    training, groups = images_of(train_data)
+    validation, _ = images_of(test_data)
+    earlier, of_earlier, starts = set(), set(groups), []
+    for path in weights:
+        known = of_weights(path)
+        starts.append("not recorded" if known is None or known.start == "not recorded" else "recorded")
+        if known is not None:
+            earlier.update(known.images["training"], known.images["earlier"])
+            of_earlier.update(known.groups)
+    start = "none" if not starts else "not recorded" if "not recorded" in starts else "recorded"
+    images = {"training": training, "validation": validation, "earlier": sorted(earlier - set(training))}
+    return TrainedOn(images, sorted(of_earlier), start)
+
+
+def going_on(folder: RunFolder, now: TrainedOn) -> TrainedOn:
+    """The list of a run that goes on: as it was begun. InputError where its data sets list other images `now`.
+
+    What its first weights were trained on is no longer asked: they may have moved.
+    """
+    said = folder.read_args().get("trained_on")
+    if not isinstance(said, dict) or said == record_of(now):  # from before there were lists, or killed before it was
+        return now
+    begun = _checked(folder.path / FILE, said.get("sha256"))
+    for role in ("training", "validation"):
+        if begun.images[role] != now.images[role]:
+            raise InputError(
+                f"{folder.path}: was begun with other {role} images than its data have now; restore the data, or train "
+                "in another folder"
+            )
+    return begun
+
+
+def record_of(trained_on: TrainedOn) -> dict[str, Any]:
+    """What args.json says of the list."""
+    counts = {role: len(trained_on.images[role]) for role in ROLES}
+    text = trained_on.text().encode("utf-8")
+    return {**counts, "starting_weights": trained_on.start, "sha256": hashlib.sha256(text).hexdigest()}
+
+
+def write_trained_on(folder: RunFolder, trained_on: TrainedOn) -> None:
+    """Writes the list into a run's folder."""
+    with new_file(folder.path / FILE) as partial:
+        partial.write_text(trained_on.text(), encoding="utf-8")
+
+
+def of_net(net: TrainedNet) -> TrainedOn | None:
+    """What a net was trained on; None where nothing says it.
+
+    That says the folder of its weights, else its run, else for a copy of weights a run beside the folder of the net.
+    """
+    found = of_weights(net.weights)
+    if found is not None:
+        return found
+    run = _run_with(net.weights, net.deploy.absolute().parent.parent) if net.run is None else net.run
+    return None if run is None else of_run(run)
+
+
+def _run_with(weights: Path, folder: Path) -> Path | None:
+    """The run in a folder that has the same weights."""
+    wanted = None
+    for args in sorted(folder.glob("*/args.json")):
+        run = RunFolder(args.parent)
+        if not run.is_run():
+            continue
+        for path in (run.final, run.best, *sorted(run.snapshots.glob("*.caffemodel"))):
+            if path.is_file() and weights.is_file() and path.stat().st_size == weights.stat().st_size:
+                wanted = wanted or sha256(weights)
+                if sha256(path) == wanted:
+                    return run.path
+    return None
+
+
+def of_weights(weights: Path) -> TrainedOn | None:
+    """What weights were trained on, as the run or the model folder says that they lie in; None where none does.
+
+    InputError where that folder's list is missing or is not the one that it was made with.
+    """
+    for path in dict.fromkeys((weights, Path(weights).resolve())):  # a link's folder, and that of what it leads to
+        places = [path.parent, *([path.parent.parent] if path.parent.name == "snapshots" else [])]
+        for folder in places:
+            if RunFolder(folder).is_run():
+                return of_run(folder)
+            if (folder / MODEL_RECORD).is_file():
+                return _of_model_folder(folder)
+    return None
+
+
+def of_run(folder: Path) -> TrainedOn | None:
+    """What a run was trained on; None of one from before this was recorded whose data are gone or changed."""
+    record = RunFolder(folder).read_args()
+    said = record.get("trained_on")
+    if isinstance(said, dict):
+        return _checked(folder / FILE, said.get("sha256"))
+    data, sums = record.get("data"), record["sha256"]
+    if not isinstance(data, dict):
+        return None
+    folders = [Path(str(data.get(name))) for name in ("training", "validation")]
+    for name, at in zip(("training", "validation"), folders):
+        if not (at / "records.csv").is_file() or _sum_of(at / "dataset.json") != sums.get(f"{name} dataset.json"):
+            return None
+    given = (record.get("arguments") or {}).get("weights") or []
+    return gathered(*folders, [Path(str(path)) for path in given])
+
+
+def _of_model_folder(folder: Path) -> TrainedOn | None:
+    try:
+        sums = json.loads((folder / MODEL_RECORD).read_text(encoding="utf-8"))["sha256"]
+        said = sums.get(FILE)
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None  # no model folder of ours
+    return None if said is None else _checked(folder / FILE, said)
+
+
+def _checked(path: Path, said: Any) -> TrainedOn:
+    found = read_trained_on(path)
+    if _sum_of(path) != said:
+        raise InputError(f"{path}: changed since it was made; {REMEDY}")
+    return found
+
+
+def _sum_of(path: Path) -> str | None:
+    try:
+        return sha256(path)
+    except OSError:
+        return None
