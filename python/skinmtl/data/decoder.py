@@ -16,6 +16,7 @@ DAMAGE = re.compile(
     "premature end|bad huffman code|bad arithmetic code|instead of rst|extraneous bytes before marker 0x(d[0-7]|c4|da)",
     re.IGNORECASE,
 )
+NO_MEMORY = -4  # the code of OpenCV's errors, StsNoMem; early versions give none
 MESSAGES = 1 << 16  # bytes: a pipe's room, so one reading takes them all
 
 
@@ -32,7 +33,7 @@ def imdecode(data: bytes, flags: int) -> tuple[np.ndarray, str]:
         with _heard(said):
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        if getattr(error, "code", 0) == cv2.Error.StsNoMem:
+        if getattr(error, "code", 0) == NO_MEMORY:
             raise MemoryError(one_line(error)) from None  # no fault of the file
         raise ImageError(f"OpenCV cannot read it ({one_line(error)})") from None
     if image is None:

@@ -160,7 +160,7 @@ def _check_size(data: bytes) -> tuple[Format, tuple[int, int]]:
         raise ImageError(f"says that it is {size[0]} x {size[1]} pixels; at most {MAX_PIXELS} are read")
     unread = formats.unread_here(form) if form is not None else ""
     if unread:
-        raise ImageError(unread)
+        raise ImageError(f"it is {form.name}; {unread}")
     if form is None or size is None:
         raise _cut_jpeg(data) if form is formats.JPEG else ImageError(_no_image(data))
     return form, size

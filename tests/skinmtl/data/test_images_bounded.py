@@ -92,7 +92,7 @@ def test_what_is_no_image_is_called_what_it_is(data, problem):
 def test_too_little_memory_is_no_fault_of_the_file(monkeypatch):
     def imdecode(*_):
         error = cv2.error("Failed to allocate 3145728 bytes")
-        error.code = cv2.Error.StsNoMem
+        error.code = decoder.NO_MEMORY
         raise error
 
     monkeypatch.setattr(decoder.cv2, "imdecode", imdecode)

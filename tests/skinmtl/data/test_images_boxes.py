@@ -113,7 +113,7 @@ def test_heic():
     assert boxes.size(HEIC) == (96, 64)
     if formats.unread_here(formats.HEIC):
         with pytest.raises(
-            ImageError, match="HEIC is read where pillow-heif is installed: pip install pillow-heif, or"
+            ImageError, match="it is HEIC; HEIC is read where pillow-heif is installed: pip install pillow-heif, or"
         ):
             decode(HEIC)
         return

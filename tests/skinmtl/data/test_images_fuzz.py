@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import cv2
+import made_tiff
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_icc import icc
 from made_photos import exif, jpeg, photograph, with_segment
 
 from skinmtl.data import jpeg as jpeg_file
@@ -29,6 +31,9 @@ FILES = [
     jpeg(PIXELS, rst_interval=1),
     encode(".png"),
     encode(".png", ALPHA),
+    with_segment(jpeg(PIXELS), b"ICC_PROFILE\0\1\1" + icc(), 0xE2),
+    made_tiff.tiff(PIXELS, more=[(274, 6)]),
+    made_tiff.tiff(ALPHA, extra=[2], separate=True),
     encode(".tiff"),
     encode(".tiff", PIXELS.astype(np.uint16)),
     encode(".bmp"),

@@ -33,4 +33,4 @@ def test_a_format_that_is_not_read_here_is_no_damage(tmp_path, monkeypatch):
         monkeypatch.setattr(module, lambda form: "GIF is not read here" if form is formats.GIF else "")
     (tmp_path / "a.gif").write_bytes(b"GIF89a\x40\0\x40\0" + bytes(40))
     facts = look((tmp_path / "a.gif", False))
-    assert (facts.kind, facts.problem, facts.header.format) == (NOT_READ, "GIF is not read here", "GIF")
+    assert (facts.kind, facts.problem, facts.header.format) == (NOT_READ, "it is GIF; GIF is not read here", "GIF")
