@@ -106,6 +106,19 @@ class Stopped(KeyboardInterrupt):
 def _stop(number: int, frame: Optional[FrameType]) -> NoReturn:
     for each in STOPS:
         signal.signal(each, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the cleaning
+    # a module of C that is just being imported may drop the exception, and the tool would go on
+    signal.signal(signal.SIGALRM, lambda *_: _stop_again(number))
+    signal.setitimer(signal.ITIMER_REAL, 1, 1)
+    raise Stopped(signal.Signals(number))
+
+
+def _stop_again(number: int) -> None:
+    """Raises it once more unless the tool is cleaning because of it."""
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, Stopped):
+            return
+        error = error.__context__
     raise Stopped(signal.Signals(number))
 
 
@@ -155,6 +168,7 @@ def run(main: Callable[[], Optional[int]]) -> NoReturn:
     except InputError as error:
         status = _fail(str(error))
     except Stopped as stop:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         number = stop.args[0]
         _fail(f"stopped by {number.name}")
         status = 128 + number

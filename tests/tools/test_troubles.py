@@ -112,6 +112,36 @@ def test_ctrl_c_while_a_tool_is_starting_is_no_traceback(tmp_path):
     assert (process.communicate(timeout=60)[1], process.returncode) == ("", 128 + signal.SIGINT)
 
 
+DROPPED = """
+import cli, os, signal, sys, time
+
+class Dropping:
+    def __del__(self):  # as a module of C does: what is raised here is dropped
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+
+def main():
+    try:
+        Dropping()
+        while True:
+            time.sleep(0.01)
+    finally:
+        for _ in range(250):  # cleaning takes longer than the stop is waited for
+            time.sleep(0.01)
+        print("cleaned")
+
+cli.run(main)
+"""
+
+
+def test_a_stop_that_is_dropped_comes_again_and_none_disturbs_the_cleaning():
+    environment = dict(os.environ, PYTHONPATH=str(TOOLS))
+    command = [sys.executable, "-c", DROPPED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "cleaned\n")
+    assert done.stderr.splitlines()[-1] == "-c: stopped by SIGTERM"
+
+
 def lmdb_error(words):
     lmdb = pytest.importorskip("lmdb")
     return lmdb.Error(words)
