@@ -65,11 +65,11 @@ def read_csv(
     refuse_what_is_no_text(path)
     try:
         with open(str(regular_file(path)), encoding=codec, newline="") as file:
-            line, rows = _rows(path, file, delimiter)
-            oddities.sep_line, before = line > 0, line
+            line, rows = _rows(path, file, delimiter, oddities)
+            before = line
             reader = csv.reader(rows, strict=True, delimiter=delimiter)
             header = [name.strip() for name in next(reader, [])]
-            _check_header(path, header, columns, delimiter)
+            _check_header(f"{path}:{line + 1}", header, columns, delimiter)
             if check_header is not None:
                 check_header(header)
             line = before + reader.line_num
@@ -128,7 +128,7 @@ def read_header(path: Path, encoding: str = "utf-8", delimiter: str = ",") -> li
     try:
         refuse_what_is_no_text(path)
         with open(str(path), encoding=text_codec(encoding), newline="") as file:
-            _, rows = _rows(path, file, delimiter)
+            _, rows = _rows(path, file, delimiter, Oddities())
             return [name.strip() for name in next(csv.reader(rows, delimiter=delimiter), [])]
     except (InputError, OSError, UnicodeError, LookupError, csv.Error):
         return []
@@ -142,15 +142,19 @@ def refuse_what_is_no_text(path: Path) -> None:
         raise InputError(f"{path}: is {kind.name}, no CSV table; {remedy}")
 
 
-def _rows(path: Path, file: TextIO, delimiter: str) -> tuple[int, Iterator[str]]:
+def _rows(path: Path, file: TextIO, delimiter: str, oddities: Oddities) -> tuple[int, Iterator[str]]:
     """(lines before the header, the lines from there): Excel takes a first line `sep=;` for itself."""
-    first = file.readline()
+    before, first = 0, file.readline()
     said = re.fullmatch('"?sep=(.)"?[,;\t ]*\\s*', first, re.IGNORECASE)
-    if said is None:
-        return 0, chain([first] if first else [], file)
-    if said.group(1) != delimiter:
-        raise InputError(f"{path}:1: says that {said.group(1)!r} parts the fields; save it parted by {delimiter!r}")
-    return 1, file
+    if said is not None:
+        if said.group(1) != delimiter:
+            raise InputError(f"{path}:1: says that {said.group(1)!r} parts the fields; save it parted by {delimiter!r}")
+        oddities.sep_line = True
+        before, first = 1, file.readline()
+    while first and not first.strip(f" \t\r\n{delimiter}"):
+        oddities.empty_lines += 1
+        before, first = before + 1, file.readline()
+    return before, chain([first] if first else [], file)
 
 
 def _fit(path: Path, line: int, record: list[str], header: Sequence[str], delimiter: str, oddities: Oddities) -> str:
@@ -193,14 +197,24 @@ def write_csv(path: Path, header: Sequence[str], records: Iterable[Sequence[Any]
             (quoting if "\r" in "".join(texts) else plain).writerow(texts)
 
 
-def _check_header(path: Path, header: Sequence[str], columns: Sequence[str], delimiter: str) -> None:
-    for name in (*columns, *filter(None, header)):
+def _check_header(where: str, header: Sequence[str], columns: Sequence[str], delimiter: str) -> None:
+    """InputError with a line for each column that is missing or there twice; one line where no column is there."""
+    wanted = f"the header must have {','.join(columns)}"
+    faults = []
+    for name in dict.fromkeys((*columns, *filter(None, header))):
         if name not in header:
-            near = difflib.get_close_matches(name.lower(), [other.lower() for other in header], 1)
-            hint = next(f" ({other!r} is near)" for other in header if other.lower() == near[0]) if near else ""
-            other = next((each for each in (";", "\t", ",", "|") if len(header) == 1 and each in header[0]), "")
-            if other and other != delimiter:
-                hint = f" (the header is parted by {other!r})"
-            raise InputError(f"{path}:1: no column {name!r}{hint}; the header must have {','.join(columns)}")
-        if header.count(name) != 1:
-            raise InputError(f"{path}:1: more than one column {name!r}; the header must have {','.join(columns)}")
+            faults.append(f"{where}: no column {name!r}{_hint(name, header, delimiter)}; {wanted}")
+        elif header.count(name) != 1:
+            faults.append(f"{where}: more than one column {name!r}; {wanted}")
+    if not set(columns) & set(header):
+        del faults[1:]
+    if faults:
+        raise InputError("\n".join(faults))
+
+
+def _hint(name: str, header: Sequence[str], delimiter: str) -> str:
+    other = next((each for each in (";", "\t", ",", "|") if len(header) == 1 and each in header[0]), "")
+    if other and other != delimiter:
+        return f" (the header is parted by {other!r})"
+    near = difflib.get_close_matches(name.lower(), [each.lower() for each in header], 1)
+    return next((f" ({each!r} is near)" for each in header if near and each.lower() == near[0]), "")

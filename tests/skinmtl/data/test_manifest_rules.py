@@ -24,14 +24,23 @@ def write(tmp_path):
 
 
 def test_what_spreadsheets_write_is_passed_over_and_told(write):
-    text = (
-        "sep=,\nimage,lesions,location,group,\n1.jpg,a,x,p,\n,,,,\n   \n2.jpg,a,x,p,,,\n3.jpg,a,x,p\n4.jpg,a,x,p,note\n"
-    )
+    text = "sep=,\n  \nimage,lesions,location,group,\n1.jpg,a,x,p,\n,,,,\n   \n"
+    text += "2.jpg,a,x,p,,,\n3.jpg,a,x,p\n4.jpg,a,x,p,note\n"
     manifest = read_manifest(write(text))
-    assert [(row.line, row.image) for row in manifest.rows] == [(3, "1.jpg"), (6, "2.jpg"), (7, "3.jpg"), (8, "4.jpg")]
+    assert [(row.line, row.image) for row in manifest.rows] == [(4, "1.jpg"), (7, "2.jpg"), (8, "3.jpg"), (9, "4.jpg")]
     notes = "\n".join(manifest.notes)
-    for words in ("no header", "2 lines of commas", "1 lines end in more commas", "1 values stand in columns without"):
+    for words in ("no header", "3 lines of commas", "1 lines end in more commas", "1 values stand in columns without"):
         assert words in notes
+
+
+def test_all_missing_columns_are_told_where_the_header_stands(write):
+    with pytest.raises(InputError) as error:
+        read_manifest(write("sep=,\nimage,Lesion,Location\n1.jpg,a,x\n"))
+    told = str(error.value).splitlines()
+    assert [line.partition("manifest.csv")[2] for line in told] == [
+        ":2: no column 'lesions' ('Lesion' is near); the header must have image,lesions,location",
+        ":2: no column 'location' ('Location' is near); the header must have image,lesions,location",
+    ]
 
 
 OTHER_FILES = {

@@ -152,7 +152,7 @@ def check(importer, root, options, metadata_only=True):
     try:
         imported = import_dataset(importer, root, options, metadata_only=metadata_only)
     except InputError as error:
-        assert "\n" not in str(error)
+        assert all(line.startswith(str(root.parent)) for line in str(error).split("\n"))
         return None
     write_import(imported, out, {})
     manifest = read_manifest(out / "manifest.csv")
