@@ -102,6 +102,7 @@ class _Reader:
         self.oddities = Oddities()
         self.groups = Nothings()
         self.first_lines: dict[str, int] = {}
+        self.sound: set[str] = set()  # names without a fault, looked at once
 
     def read(self) -> Manifest:
         rows = []
@@ -158,10 +159,13 @@ class _Reader:
             yield "an empty location label; name the body location"
         if ";" in row.location:
             yield f"location {row.location!r} names more than one; name one"
-        for name in dict.fromkeys((*row.lesions, row.location, *([row.group] if row.group != row.image else []))):
+        names = {*row.lesions, row.location} if row.group == row.image else {*row.lesions, row.location, row.group}
+        for name in sorted(names - self.sound):
             fault = name_fault(name)
             if fault:
                 yield f"{fault} in {name!r}; correct it"
+            else:
+                self.sound.add(name)
 
     def _names(self, kind: str, used: Iterable[tuple[str, Row]]) -> tuple[str, ...]:
         """The names of one kind of label; a fault for each that the label file does not list, or that is none."""

@@ -9,7 +9,12 @@ from typing import Iterable
 
 def folded(image: str) -> str:
     """Equal for names that Windows, macOS or a spreadsheet takes for one: in case, NFC or NFD, `\\` or `/`, `./`."""
-    return unicodedata.normalize("NFC", str(PurePosixPath(image.replace("\\", "/")))).casefold()
+    return without_case(str(PurePosixPath(image.replace("\\", "/"))))
+
+
+def without_case(name: str) -> str:
+    """In lower case, and one spelling of accented letters (macOS writes them as letter and accent)."""
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def near_image(image: str, names: Iterable[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import filecmp
 import operator
 import os
-import unicodedata
 from collections import defaultdict
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from typing import Callable, Iterable, Iterator
 from caffe_files.errors import InputError
 from skinmtl.data import formats
 from skinmtl.data.manifest import image_name_fault
+from skinmtl.data.near_images import without_case
 
 
 class Files:
@@ -60,15 +60,15 @@ class Images:
         for name in files.names:
             path = PurePosixPath(name)
             if not formats.is_read(name):
-                self._unread[_folded(path.name)].append(name)
+                self._unread[without_case(path.name)].append(name)
                 if formats.has_image_ending(name):
-                    self._unread[_folded(path.stem)].append(name)
+                    self._unread[without_case(path.stem)].append(name)
                 continue
             if image_name_fault(name) or name != name.strip() or _not_utf8(name):
                 self.unusable.append(ascii(name))
                 continue
-            self._by_name[_folded(path.name)].append(name)
-            self._by_stem[_folded(path.stem)].append(name)
+            self._by_name[without_case(path.name)].append(name)
+            self._by_stem[without_case(path.stem)].append(name)
 
     def __len__(self) -> int:
         return sum(map(len, self._by_name.values()))
@@ -80,7 +80,7 @@ class Images:
         with the same name, those win whose folders agree most, then those that agree in case, then those with the data
         set's own ending. Files with the same bytes count as one.
         """
-        path = PurePosixPath(_folded(asked))
+        path = PurePosixPath(without_case(asked))
         has_ending = formats.has_image_ending(path.name)
         same_name = self._by_name.get(path.name, [])
         same_stem = self._by_stem.get(path.stem if has_ending else path.name, [])
@@ -90,7 +90,7 @@ class Images:
             self.other_ending += bool(found and has_ending)
             if not found and same_stem:
                 self.in_other_folders[asked] = same_stem
-        found = _best(found, lambda name: _agreeing(_folded(name), _folded(asked)))
+        found = _best(found, lambda name: _agreeing(without_case(name), without_case(asked)))
         found = _best(found, lambda name: _agreeing(name, asked))
         found = _best(found, lambda name: name.lower().endswith(self._ending))
         if len(found) > 1 and _same_bytes([self.root / name for name in found]):
@@ -100,7 +100,7 @@ class Images:
 
     def why_unread(self, asked: str) -> str:
         """Of what `find` does not find: that a file is there, and why it is not read; "" where none is."""
-        path = PurePosixPath(_folded(asked))
+        path = PurePosixPath(without_case(asked))
         stem = path.stem if formats.has_image_ending(path.name) else path.name
         for name in _in_folders([*self._unread.get(path.name, []), *self._unread.get(stem, [])], path):
             return f"{name} is there; {formats.why_unread(name) or 'its ending is none of an image'}"
@@ -142,7 +142,7 @@ def _in_folders(names: list[str], asked: PurePosixPath) -> list[str]:
     folders = asked.parts[-2::-1]
     if not folders:
         return names
-    return [name for name in names if all(map(operator.eq, PurePosixPath(_folded(name)).parts[-2::-1], folders))]
+    return [name for name in names if all(map(operator.eq, PurePosixPath(without_case(name)).parts[-2::-1], folders))]
 
 
 def _agreeing(name: str, asked: str) -> int:
@@ -161,11 +161,6 @@ def _same_bytes(paths: Iterable[Path]) -> bool:
         return all(filecmp.cmp(first, other, shallow=False) for other in others)
     except OSError:
         return False
-
-
-def _folded(name: str) -> str:
-    """Without case, and one spelling of accented letters (macOS writes them as letter and accent)."""
-    return unicodedata.normalize("NFC", name).lower()
 
 
 def _not_utf8(name: str) -> bool:
