@@ -14,6 +14,7 @@ import numpy as np
 from caffe_files.errors import InputError
 from caffe_files.inputs import regular_file
 from skinmtl.common.json_file import json_value
+from skinmtl.common.memory import require_memory
 
 
 class ArraysFile:
@@ -34,6 +35,8 @@ class ArraysFile:
         """An array. InputError where it is missing or cannot be read."""
         if name not in self.names:
             raise InputError(f"{self._path}: array {name} is missing; {self._remedy}")
+        # twice: as it is unpacked, and as an array; a small file can say that it holds any number
+        require_memory(f"{self._path}: array {name}", 2 * self._archive.getinfo(f"{name}.npy").file_size)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what numpy has to say of an odd head is of no use here

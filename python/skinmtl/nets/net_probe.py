@@ -6,7 +6,6 @@ Caffe ends the process where a net is wrong. Here that process is a child, and w
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import signal
@@ -14,7 +13,7 @@ import subprocess
 import sys
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, Sequence
+from typing import Any, Iterable, NamedTuple, Sequence
 
 from google.protobuf import text_format
 
@@ -45,7 +44,12 @@ class NetShapes(NamedTuple):
     @property
     def bytes(self) -> int:
         """What Caffe takes for the numbers of all its blobs: 4 bytes each."""
-        return 4 * sum(math.prod(shape) for shape in (*self.tops.values(), *chain(*self.params.values())))
+        return 4 * (_numbers(self.tops.values()) + _numbers(chain(*self.params.values())))
+
+    def bytes_of_training(self, batch_size: int) -> int:
+        """The least that a training on the CPU takes, for shapes of one image: the weights with their gradients and
+        their history, and half of the outputs, all of which Caffe keeps, and caffe_torch those that gradients need."""
+        return 4 * (3 * _numbers(chain(*self.params.values())) + batch_size * _numbers(self.tops.values()) // 2)
 
 
 def net_shapes(prototxt: Path, gpu: int | None = None, allowed: Sequence[str] = ()) -> NetShapes:
@@ -80,6 +84,17 @@ def net_shapes(prototxt: Path, gpu: int | None = None, allowed: Sequence[str] = 
     if done.returncode == NOT_LOADED:  # no fault of the net
         raise InputError(f"Caffe cannot be loaded here: {reason}; mend that, or add --engine torch")
     raise InputError(f"{prototxt}: Caffe cannot build this net: {reason.strip()}; correct the prototxt or the settings")
+
+
+def _numbers(shapes: Iterable[Sequence[int]]) -> int:
+    return sum(_product(shape) for shape in shapes)
+
+
+def _product(sides: Sequence[int]) -> int:
+    product = 1  # math.prod is of Python 3.8
+    for side in sides:
+        product *= side
+    return product
 
 
 def without_data(net: Any, path: Path) -> None:

@@ -19,6 +19,7 @@ from caffe_files.errors import InputError
 from caffe_files.inputs import own_file
 from caffe_files.lmdb_open import open_lmdb
 from caffe_files.prototxt import read_net
+from skinmtl.common.memory import require_memory
 from skinmtl.common.provenance import sha256
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.lmdb_digest import check_lmdbs
@@ -125,6 +126,9 @@ def check_weights(inputs: TrainingInputs, weights: list[Path], engine: Engine) -
         shapes, test_shapes = both.map(engine.shapes, (inputs.train_net, inputs.test_net))
     if test_shapes.params != shapes.params:
         raise InputError(f"{inputs.test_net}: other layers than in {inputs.train_net}; make both with make_prototxt.py")
+    if engine.gpu is None:
+        needed = shapes.bytes_of_training(inputs.batch_size)
+        require_memory(f"{inputs.train_net}: a training in batches of {inputs.batch_size}", needed)
     filled: set[str] = set()
     unused: set[str] = set()
     for caffemodel in weights:

@@ -6,7 +6,9 @@ import importlib.util
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from made_model import ENGINE
@@ -15,7 +17,9 @@ from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
 from skinmtl.common import memory
 from skinmtl.common.memory import memory_there, require_memory
+from skinmtl.common.npz_file import read_arrays
 from skinmtl.nets.text_of_net import without_drawing
+from skinmtl.training.inputs import check_weights
 
 INPUT = "layer { name: 'data' type: 'Input' top: 'data' input_param { shape { dim: [%s] } } }"
 WEIGHTS = """layer { name: 'fc%d' type: 'InnerProduct' bottom: 'data' top: 'fc%d'
@@ -55,6 +59,27 @@ def test_every_engine_counts(monkeypatch):
     monkeypatch.setattr(memory, "memory_there", lambda: 1000)
     with pytest.raises(InputError, match=r"deploy.prototxt: would take 0\.\d GB of memory"):
         ENGINE.shapes(ROOT / "prototxt" / "tiny_mtl" / "deploy.prototxt")
+
+
+@pytest.mark.skipif(
+    not any(map(importlib.util.find_spec, ("caffe", "torch"))), reason="needs an engine: Caffe or PyTorch"
+)
+def test_the_batch_of_a_training_counts(monkeypatch):
+    net = ROOT / "prototxt" / "tiny_mtl"
+    needed = ENGINE.shapes(net / "train.prototxt").bytes_of_training(20)
+    monkeypatch.setattr(memory, "memory_there", lambda: needed)
+    given = SimpleNamespace(train_net=net / "train.prototxt", test_net=net / "test.prototxt", batch_size=20)
+    assert check_weights(given, [], ENGINE).initial
+    given.batch_size = 2000
+    with pytest.raises(InputError, match=r"train.prototxt: a training in batches of 2000: would take [\d.]+ GB"):
+        check_weights(given, [], ENGINE)
+
+
+def test_an_array_that_says_it_is_larger_than_memory_is_not_unpacked(tmp_path, monkeypatch):
+    np.savez_compressed(str(tmp_path / "scores.npz"), image=np.zeros(1_000_000))
+    monkeypatch.setattr(memory, "memory_there", lambda: 10_000_000)
+    with pytest.raises(InputError, match=r"scores.npz: array image: would take 0.0 GB of memory"):
+        read_arrays(tmp_path / "scores.npz", ("image",), "make it again")
 
 
 @pytest.mark.caffe
