@@ -7,6 +7,7 @@ from pathlib import Path
 import lmdb
 
 from caffe_files.errors import InputError
+from caffe_files.lmdb_pages import pages_fault
 
 REMEDY = "copy it again, or build it with make_lmdb.py"
 
@@ -14,19 +15,16 @@ REMEDY = "copy it again, or build it with make_lmdb.py"
 def open_lmdb(folder: Path) -> lmdb.Environment:
     """The LMDB in a folder, without a lock: what is read is never written again, and the disk may be read-only.
 
-    InputError where there is none, or where its file has been cut: LMDB maps it, and reading behind its end would kill
-    the process with SIGBUS.
+    InputError where there is none, or where its file has been cut or damaged: LMDB maps it, and reading behind its end
+    would kill the process with SIGBUS.
     """
     file = folder / "data.mdb"
     if not file.is_file():
         raise InputError(f"{folder}: no LMDB (data.mdb) there; {REMEDY}")
     try:
-        environment = lmdb.open(str(folder), readonly=True, lock=False, create=False)
+        fault = pages_fault(file)
+        if not fault:
+            return lmdb.open(str(folder), readonly=True, lock=False, create=False)
     except (lmdb.Error, OSError) as error:
-        raise InputError(f"{folder}: not an LMDB ({error}); {REMEDY}") from None
-    whole = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    size = file.stat().st_size
-    if size < whole:
-        environment.close()
-        raise InputError(f"{folder}: data.mdb has {size} bytes of {whole}; {REMEDY}")
-    return environment
+        fault = f"not an LMDB ({error})"
+    raise InputError(f"{folder}: {fault}; {REMEDY}")

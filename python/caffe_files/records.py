@@ -38,7 +38,10 @@ class Records:
 
     def datum(self, visit: int) -> Message:
         """The Datum of a visit's record. InputError where it is none."""
-        value = bytes(self._transaction.get(self._keys[visit % len(self._keys)]))
+        try:
+            value = bytes(self._transaction.get(self._keys[visit % len(self._keys)]))
+        except lmdb.Error as error:
+            raise self.fault(visit, f"damaged ({error}); {REMEDY}") from None
         try:
             datum = self._datum.FromString(value)
         except DecodeError:
