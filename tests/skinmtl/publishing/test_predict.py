@@ -77,7 +77,7 @@ def test_a_folder_as_json_with_what_made_it(tool, model, photographs, expected, 
     )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        f"{folder}: 1 file has another ending and is left out",
+        f"predict.py: {folder}: 1 file has another ending and is left out",
         f"predict.py: {folder}/broken.png: not an image that OpenCV reads, or a truncated one; mend it or leave it out",
         "predict.py: no such.jpg: cannot be read (No such file or directory); mend it or leave it out",
     ]
@@ -107,7 +107,10 @@ def test_json_lines_in_a_file_beside_the_text(tool, model, photographs, tmp_path
     assert told.stdout == tool("predict.py", *words).stdout
     assert lines.read_text() == tool("predict.py", *words, tmp_path / "no such.jpg", "--json-lines", "-").stdout
     assert len(lines.read_text().splitlines()) == 2
-    assert tool("predict.py", *words, "--json-lines", words[-1]).returncode == 2
+    photograph = words[-1].read_bytes()
+    for overwrite in ((), ("--overwrite",)):
+        assert tool("predict.py", *words, "--json-lines", words[-1], *overwrite).returncode != 0
+        assert words[-1].read_bytes() == photograph, "what is read is never written over"
 
 
 @pytest.mark.caffe
