@@ -13,7 +13,10 @@ from fuzzing import mutated_bytes, mutated_json, mutated_lines, mutated_value
 
 from caffe_files.errors import InputError
 from caffe_files.made_folder import MADE, check_made
+from skinmtl.common.json_file import json_value
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
+from skinmtl.data.seen import Image, marks, n_trained, seen
+from skinmtl.data.trained_on import ROLES, Known, TrainedOn, read_trained_on
 from skinmtl.experiment import configuration
 from skinmtl.experiment.presets import read_preset
 from skinmtl.experiment.results import figures_table
@@ -27,6 +30,7 @@ from skinmtl.report.runs import _json, flattened
 from skinmtl.scores.resumable import resumable_rows
 from skinmtl.training import snapshots, trained_net
 from skinmtl.training.run_folder import RunFolder
+from skinmtl.training.trained_images import of_run
 
 DIGEST = {"records": 3, "sha256": "a", "sample_sha256": "b", "bytes": 8192, "pages": 2, "last_transaction": 1}
 DATASET = {
@@ -106,6 +110,35 @@ def test_args_json(fuzzer):
         list(flattened(_json(path)))
 
     fuzzer.run("args.json", read, encoded(seed), mutated_json)
+
+
+def test_what_a_net_was_trained_on(fuzzer):
+    seed = TrainedOn({role: [Known("a", 3, "b"), Known("c", -1, "")] for role in ROLES}, ["g"], "none")
+
+    def read(path):
+        found = read_trained_on(path)
+        found.text(), found.for_publishing(), seen(found, [Image(None, b"x", "a.jpg", "p")])
+
+    fuzzer.run("trained_on.json", read, [seed.text().encode()], mutated_json)
+
+
+def test_the_record_of_a_run_that_says_where_its_data_are(fuzzer):
+    (fuzzer.folder / "train").mkdir()
+    (fuzzer.folder / "train" / "records.csv").write_text("key,image\n0,a.jpg\n")
+    seed = {**ARGS, "data": dict.fromkeys(("training", "validation"), str(fuzzer.folder / "train"))}
+    seed["arguments"] = {"weights": ["w.caffemodel"]}
+    fuzzer.run("args.json", lambda path: of_run(path.parent), encoded(seed), mutated_json, named=("trained_on.json",))
+
+
+def test_the_record_of_what_was_seen(fuzzer):
+    seen_images = {"images": 3, "trained": 1, "watched": 0, "same_name": 0, "same_group": 1, "compared": "names"}
+    one = {"file": "s.npz", "protocol": {"trained_on": seen_images}}
+
+    def read(path):
+        said = json_value(path.read_bytes().decode("utf-8", "replace"))
+        marks(said), n_trained(said)
+
+    fuzzer.run("protocol.json", read, encoded({"sources": [one, one]}, one["protocol"]), mutated_json)
 
 
 def test_the_record_of_a_snapshot(fuzzer):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
 from caffe_files.errors import InputError
+from skinmtl.common.json_file import read_json
 from skinmtl.data.table import read_csv
 
 FILE = "trained_on.json"
@@ -98,13 +99,10 @@ def images_of(data: Path) -> tuple[list[Known], list[str]]:
 
 def read_trained_on(path: Path) -> TrainedOn:
     """InputError where the file is missing, or is not as `TrainedOn.text` makes it."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: missing, though the net was trained with one; {REMEDY}") from None
-    except (OSError, ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("starting_weights") not in STARTS:
+    if not path.exists():
+        raise InputError(f"{path}: missing, though the net was trained with one; {REMEDY}")
+    record = read_json(path, REMEDY)
+    if record.get("format") != FORMAT or record.get("starting_weights") not in STARTS:
         raise InputError(f"{path}: not the list of what a net was trained on; {REMEDY}")
     images = {role: [_known(path, each) for each in _list(path, record, role)] for role in ROLES}
     groups = _list(path, record, "groups")

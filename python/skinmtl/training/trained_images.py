@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Sequence
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import is_there
 from caffe_files.outputs import new_file
+from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
 from skinmtl.data.trained_on import FILE, REMEDY, ROLES, TrainedOn, images_of, read_trained_on
 from skinmtl.training.run_folder import RunFolder
@@ -96,7 +97,11 @@ def of_weights(weights: Path) -> TrainedOn | None:
 
     InputError where that folder's list is missing or is not the one that it was made with.
     """
-    for path in dict.fromkeys((weights, Path(weights).resolve())):  # a link's folder, and that of what it leads to
+    try:
+        resolved = Path(weights).resolve()
+    except (OSError, ValueError):  # a name, from args.json, that no file can have
+        return None
+    for path in dict.fromkeys((weights, resolved)):  # a link's folder, and that of what it leads to
         places = [path.parent, *([path.parent.parent] if path.parent.name == "snapshots" else [])]
         for folder in places:
             if RunFolder(folder).is_run():
@@ -117,17 +122,16 @@ def of_run(folder: Path) -> TrainedOn | None:
         return None
     folders = [Path(str(data.get(name))) for name in ("training", "validation")]
     for name, at in zip(("training", "validation"), folders):
-        if not (at / "records.csv").is_file() or _sum_of(at / "dataset.json") != sums.get(f"{name} dataset.json"):
+        if not is_there(at / "records.csv") or _sum_of(at / "dataset.json") != sums.get(f"{name} dataset.json"):
             return None
-    given = (record.get("arguments") or {}).get("weights") or []
-    return gathered(*folders, [Path(str(path)) for path in given])
+    given = record.get("arguments", {}).get("weights")
+    return gathered(*folders, [Path(str(path)) for path in given] if isinstance(given, list) else [])
 
 
 def _of_model_folder(folder: Path) -> TrainedOn | None:
     try:
-        sums = json.loads((folder / MODEL_RECORD).read_text(encoding="utf-8"))["sha256"]
-        said = sums.get(FILE)
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        said = read_json(folder / MODEL_RECORD, REMEDY)["sha256"].get(FILE)
+    except (InputError, KeyError, AttributeError):
         return None  # no model folder of ours
     return None if said is None else _checked(folder / FILE, said)
 
