@@ -24,6 +24,7 @@ from net_arguments import (
     check_net_arguments,
     net_of,
     say_differences,
+    say_short_side,
 )
 from skinmtl.engines.engine import NAMES, Engine
 from skinmtl.publishing.exporting import Request, export
@@ -87,7 +88,7 @@ def main() -> None:
     source = net_of(args)
     if args.train_data is not None:
         source = replace(source, train_data=args.train_data)
-    say_differences(args, source.deploy, tested=bool(args.metrics))
+    say_differences(args, source.deploy)
     request = Request(
         source=source,
         name=args.name,
@@ -102,7 +103,10 @@ def main() -> None:
         allow_trained=args.allow_trained,
         engine=Engine(args.engine or usual_engine(), allowed=tuple(args.allow_layer)),
     )
-    for line in export(request, args.out, vars(args)):
+    told = export(request, args.out, vars(args))
+    if not args.metrics:  # which have been tested with one
+        say_short_side(args, source.deploy)
+    for line in told:
         print(line)
 
 

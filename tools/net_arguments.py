@@ -116,17 +116,21 @@ def add_net_json_arguments(parser: argparse._ActionsContainer, first: str = "") 
 def protocol_of(args: argparse.Namespace, deploy: Path, crops: int = CROPS) -> Protocol:
     """How the net is run: by the flags, else as it was made for. A flag that differs from that is said."""
     say_differences(args, deploy)
+    say_short_side(args, deploy)
     mean = tuple(args.mean) if args.mean else mean_of(deploy)
     return Protocol(
         args.short_side or short_side_of(deploy), mean, args.batch_size, engine_of(args), args.workers, crops
     )
 
 
-def say_differences(args: argparse.Namespace, deploy: Path, tested: bool = False) -> None:
-    """A line on standard error for each flag that differs from what the net was made for, and for the short
-    side where nothing says it: the net does not, and it was not `tested` before."""
-    lines = differences_from_net(deploy, args.short_side, args.mean)
-    if args.short_side is None and not tested and not_said_by_net(deploy):
-        lines.append(not_said_by_net(deploy))
-    for line in lines:
+def say_differences(args: argparse.Namespace, deploy: Path) -> None:
+    """A line on standard error for each flag that differs from what the net was made for."""
+    for line in differences_from_net(deploy, args.short_side, args.mean):
+        print(f"{program()}: {line}", file=sys.stderr)
+
+
+def say_short_side(args: argparse.Namespace, deploy: Path) -> None:
+    """A line on standard error where neither a flag nor the net says the short side."""
+    line = "" if args.short_side else not_said_by_net(deploy)
+    if line:
         print(f"{program()}: {line}", file=sys.stderr)

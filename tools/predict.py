@@ -146,9 +146,10 @@ def main() -> None:
     model = run_model(net_of(args)) if args.run else read_model_folder(args.model_folder)
     items, told = gather(args.images, sys.stdin and sys.stdin.buffer)
     protocol = Protocol(model.short_side, model.mean, args.batch_size, engine_of(args), args.workers, args.crops)
-    if args.run:
-        told += filter(None, [not_said_by_net(model.deploy)])
-    for line in [*told, *said_of_seen(model, items)]:
+    for line in told:
+        print(line, file=sys.stderr)
+    of_run = filter(None, [not_said_by_net(model.deploy)]) if args.run else ()
+    for line in [*of_run, *said_of_seen(model, items)]:
         print(f"{program()}: {line}", file=sys.stderr)
     predictor = Predictor(model, protocol, attends=args.attention is not None)
     made, bad = predictor.record(), []

@@ -223,14 +223,14 @@ def _without_folders(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _lacking(request: Request, metrics: Sequence[Metrics], listed: TrainedOn | None) -> list[str]:
     lines = [f"{CARD}: says of {one.path}: {mark}" for one in metrics for mark in one.marks]
-    if listed is None:
-        lines.append(
-            f"no {TRAINED_ON}: the contents of its training images are not recorded; predict.py cannot tell them"
-        )
     if not any(one.of_these_weights for one in metrics):
         lines.append(f"{CARD}: has no metrics of these weights; give evaluate.py's --json file as --metrics")
     if request.source.train_data is None and request.manifest is None:
         lines.append(f"{CARD}: does not say what data it was trained on; give --train-data or --manifest")
+    if listed is None:
+        lines.append(
+            f"no {TRAINED_ON}: the contents of its training images are not recorded; predict.py cannot tell them"
+        )
     if request.licence is None:
         lines.append(f"{CARD}: names no licence; give --licence")
     return lines
