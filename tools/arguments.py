@@ -9,6 +9,7 @@ from typing import Optional
 from cli import finite, not_negative, positive, program, share, usable_cores
 from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.engines.engine import NAMES, PRECISIONS, Engine, slow, unusable
+from skinmtl.splits.group_notes import notes_on_groups
 
 
 def add_manifest_argument(parser: argparse.ArgumentParser) -> argparse.Action:
@@ -30,10 +31,13 @@ def add_group_column_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def manifest_of(args: argparse.Namespace) -> Manifest:
-    """The manifest that is asked for, whole; what was read otherwise than it is written is told on stderr."""
+def manifest_of(args: argparse.Namespace, without_groups: str = "") -> Manifest:
+    """The manifest that is asked for, whole; what was read otherwise than it is written is told on stderr.
+
+    So is what its groups leave open, for a tool that needs them: `without_groups` says what follows.
+    """
     manifest = read_manifest(args.manifest, args.group_column)
-    for note in manifest.notes:
+    for note in (*manifest.notes, *(notes_on_groups(manifest, without_groups) if without_groups else ())):
         print(f"{program()}: note: {note}", file=sys.stderr)
     return manifest
 

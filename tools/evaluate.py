@@ -140,7 +140,9 @@ def main() -> None:
     figures = evaluate(scores)
     seen = marks(scores.protocol)
     if arguments.bootstrap:
-        groups = groups_to_draw(arguments.scores, scores, manifest_of(arguments) if arguments.manifest else None)
+        so = "where patients have several images, the intervals are too narrow"
+        manifest = manifest_of(arguments, so) if arguments.manifest else None
+        groups = groups_to_draw(arguments.scores, scores, manifest)
         figures.update(intervals(scores, groups, arguments.bootstrap, arguments.seed, arguments.level))
     if arguments.json is not None:
         source = {"seen": seen, "scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}

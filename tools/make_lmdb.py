@@ -48,7 +48,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation)
+    so = "where patients have several images, some are trained on and others watched" if args.validation else ""
+    manifest = select(manifest_of(args, so), args.folds, args.fold, args.subset, args.validation)
     smallest, largest = args.jitter or (args.short_side, args.short_side)
     sizes = Sizes(smallest, largest, args.copies)
     summary = write_lmdbs(manifest, args.images, args.out, sizes, args.seed, args.workers, vars(args))

@@ -49,6 +49,7 @@ def page(parts: Parts, provenance: dict[str, Any]) -> str:
         titles=TITLES,
         n_images=len(manifest.rows),
         n_groups=len({row.group for row in manifest.rows}),
+        without_group=manifest.without_group,
         n_lesions=len(manifest.lesion_names),
         n_locations=len(manifest.location_names),
         n_folds=len(parts.experiment.folds),

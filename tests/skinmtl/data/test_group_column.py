@@ -103,3 +103,16 @@ def test_patients_that_may_be_one_are_told(tool, manifest, tmp_path):
     said = "2 sets of group names that may be one group: 'P1', 'p1'; '12', '12.0'"
     assert said in tool("make_folds.py", "--manifest", path, "--n-folds", 2, "--out", tmp_path / "new.csv").stdout
     assert said in tool("describe.py", "--manifest", path, "--out", tmp_path / "described").stdout
+
+
+def test_what_is_set_aside_without_groups_is_told(tool, make_dataset):
+    made = make_dataset(6)
+    lines = [line.rpartition(",")[0] for line in made.manifest.read_text(encoding="utf-8").splitlines()]
+    made.manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    folds = ["image,fold", *(f"image {n}.jpg,{n % 2}" for n in range(6))]
+    (made.folder / "folds.csv").write_text("\n".join(folds) + "\n", encoding="utf-8")
+    command = ["make_lmdb.py", "--manifest", made.manifest, "--images", made.images, "--short-side", 40]
+    command += ["--folds", made.folder / "folds.csv", "--fold", 0, "--subset", "train"]
+    assert "group" not in tool(*command, "--out", made.folder / "all").stderr
+    told = tool(*command, "--validation", 0.3, "--out", made.folder / "less").stderr
+    assert "no image has a group, so each is taken to be of another patient: where patients have several" in told
