@@ -73,7 +73,7 @@ class TestBootstrap:
         flags = ("--bootstrap", 200, "--seed", 5, "--level", 0.9, "--manifest", manifest, "--json", tmp_path / "m.json")
         contents = []
         for _ in range(2):
-            assert tool("evaluate.py", file, *flags).returncode == 0
+            assert tool("evaluate.py", file, *flags, "--overwrite").returncode == 0
             contents.append((tmp_path / "m.json").read_bytes())
         assert contents[0] == contents[1], "the same command gives the same bytes"
         report = json.loads(contents[0])
