@@ -139,9 +139,13 @@ def held(name: str, case: Case, chance: random.Random) -> bool:
     remove(case.out)
     faults: list[str] = []
     killed = finished = 0
+    said = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the program ends)
     while killed < case.kills and not faults:
         again = case.again if case.out.exists() else ()
-        process = subprocess.Popen(words([*case.command, *again]), start_new_session=True, **QUIET)
+        said.truncate(0)
+        process = subprocess.Popen(
+            words([*case.command, *again]), start_new_session=True, stdout=subprocess.DEVNULL, stderr=said
+        )
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=chance.uniform(0, length))
         if process.poll() is None:
@@ -154,7 +158,9 @@ def held(name: str, case: Case, chance: random.Random) -> bool:
             faults += differences(case, expected, beside)
             remove(case.out)
         else:
-            faults.append(f"after kill {killed}: ended with status {process.returncode}")
+            said.seek(0)
+            words_of_it = said.read().decode(errors="replace").strip()[-500:]
+            faults.append(f"after kill {killed}: ended with status {process.returncode}: {words_of_it}")
         faults += [f"kill {killed}: process {pid} is left" for pid in left_of(process.pid)]
     if not faults:
         done = run_whole([*case.command, *(case.again if case.out.exists() else ())])
@@ -166,9 +172,6 @@ def held(name: str, case: Case, chance: random.Random) -> bool:
     print(f"{name}: {killed} kills, {finished + 1} times to its end; ", end="")
     print("; ".join(faults) if faults else "each the same as undisturbed", flush=True)
     return not faults
-
-
-QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def differences(case: Case, expected: object, beside: set[str]) -> list[str]:

@@ -90,6 +90,8 @@ def new_folder(target: Path, replaceable: bool = True) -> Iterator[Path]:
             partial.chmod(0o777 & ~_umask())
             _put_in_place(partial, target)
             (target / LOCK_NAME).unlink()  # after the rename, so that a kill in between leaves a folder that has a name
+        except InputError as error:  # of a file in it: the user knows the folder by its name
+            raise InputError(str(error).replace(str(partial), str(target))) from error
         finally:
             lock.close()
             shutil.rmtree(str(partial), ignore_errors=True)

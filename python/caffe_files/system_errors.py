@@ -36,6 +36,10 @@ IN_WORDS = {
 }
 
 
+# what an error of another kind may have hidden: zipfile, closing a file that a full disk has cut, raises its own
+HIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE)
+
+
 def of_output(error: Exception, target: Path) -> str | None:
     """What kept `target` from being written, as a line; None where the system has refused nothing."""
     code = _code(error)
@@ -77,7 +81,11 @@ def _code(error: Exception) -> int | None:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     said = str(error)
-    return next((code for words, code in IN_WORDS.items() if words in said), None)
+    code = next((code for words, code in IN_WORDS.items() if words in said), None)
+    if code is None and isinstance(error.__context__, Exception):
+        before = _code(error.__context__)
+        return before if before in HIDDEN else None
+    return code
 
 
 def _of_short_write(code: int, target: Path) -> int:

@@ -172,6 +172,24 @@ def test_lmdbs_short_write_is_a_full_disk_or_a_limit(mount):
         assert "the disk is full" in of_output(lmdb_error(words), at / "out")
 
 
+def test_what_another_error_has_hidden_is_found(tmp_path):
+    try:
+        try:
+            raise OSError(28, "No space left on device")
+        finally:
+            raise ValueError("seek of closed file")  # zipfile, when it is closed
+    except ValueError as error:
+        assert "the disk is full" in of_output(error, tmp_path / "x")
+
+
+def test_a_full_disk_names_the_folder_that_is_made(tool, refused, data, mount):
+    at = mount("size=16k")
+    refused(
+        tool("correlate.py", "--manifest", data.manifest, "--out", at / "out"), f"{at / 'out' / 'heat_map.png'}: the"
+    )
+    assert entries(at) == []
+
+
 def test_a_fault_of_the_program_is_no_fault_of_the_machine(tmp_path):
     for error in (KeyError("x"), ValueError("no"), OSError("no errno")):
         assert of_output(error, tmp_path) is None and of_anything(error) is None

@@ -132,7 +132,7 @@ class TestTool:
     def test_the_same_files_give_the_same_bytes(self, tool, files, tmp_path):
         contents = []
         for _ in range(2):
-            assert tool("ensemble.py", *files, "--out", tmp_path / "e.npz").returncode == 0
+            assert tool("ensemble.py", *files, "--overwrite", "--out", tmp_path / "e.npz").returncode == 0
             contents.append((tmp_path / "e.npz").read_bytes())
         assert contents[0] == contents[1]
 
@@ -150,7 +150,7 @@ class TestTool:
     ):
         write_scores(files[1], replace(ONE, **change))
         (tmp_path / "e.npz").write_text("the old ensemble")
-        refused(tool("ensemble.py", *files, "--out", tmp_path / "e.npz"), files[1], *words)
+        refused(tool("ensemble.py", *files, "--overwrite", "--out", tmp_path / "e.npz"), files[1], *words)
         assert (tmp_path / "e.npz").read_text() == "the old ensemble"
 
     def test_a_file_that_is_not_there_or_no_scores(self, tool, refused, files, tmp_path):

@@ -70,7 +70,7 @@ def test_the_json_has_the_figures_and_where_they_come_from(tool, file, tmp_path)
 def test_the_same_scores_give_the_same_json(tool, file, tmp_path):
     contents = []
     for _ in range(2):
-        assert tool("evaluate.py", file, "--json", tmp_path / "m.json").returncode == 0
+        assert tool("evaluate.py", file, "--overwrite", "--json", tmp_path / "m.json").returncode == 0
         contents.append((tmp_path / "m.json").read_bytes())
     assert contents[0] == contents[1]
 
@@ -151,7 +151,7 @@ class TestBadInput:
         report = path.parent / "m.json"
         report.write_text("the old report")
         before = sorted(path.parent.iterdir())
-        done = tool("evaluate.py", path, "--json", report)
+        done = tool("evaluate.py", path, "--overwrite", "--json", report)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(f"evaluate.py: {path}: ") and done.stderr.count("\n") == 1
         assert [word for word in words if word not in done.stderr] == []

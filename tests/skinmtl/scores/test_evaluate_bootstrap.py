@@ -70,7 +70,8 @@ class TestBootstrap:
         assert done.stdout == EXPECTED_INTERVALS
 
     def test_the_json(self, tool, file, manifest, tmp_path):
-        flags = ("--bootstrap", 200, "--seed", 5, "--level", 0.9, "--manifest", manifest, "--json", tmp_path / "m.json")
+        flags = ("--bootstrap", 200, "--seed", 5, "--level", 0.9, "--manifest", manifest)
+        flags += ("--overwrite", "--json", tmp_path / "m.json")
         contents = []
         for _ in range(2):
             assert tool("evaluate.py", file, *flags, "--overwrite").returncode == 0
