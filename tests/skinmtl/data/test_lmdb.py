@@ -77,7 +77,7 @@ def test_keys_are_equal_and_every_image_is_there_once(build, make_dataset, read_
 
 def test_only_these_files_are_made(build, make_dataset):
     out = build(make_dataset(2))
-    expected = ["dataset.json", *(f"{name}/data.mdb" for name in LMDB_NAMES), "records.csv"]
+    expected = [".made.json", "dataset.json", *(f"{name}/data.mdb" for name in LMDB_NAMES), "records.csv"]
     assert sorted(str(path) for path in bytes_of(out)) == sorted(expected)
 
 
@@ -211,7 +211,8 @@ def test_missing_images_are_named_before_any_work(build, make_dataset):
         build(data)
     lines = str(error.value).splitlines()
     assert len(lines) == 21
-    assert lines[0].startswith(f"{data.manifest}:4: image {data.images / 'image 2.jpg'}: the file is missing")
+    assert lines[0].startswith(f"{data.manifest}:4: image {data.images / 'image 2.jpg'}: it is a folder, no file")
+    assert lines[1].startswith(f"{data.manifest}:5: image {data.images / 'image 3.jpg'}: the file is missing")
     assert lines[-1] == f"{data.manifest}: 10 more images cannot be used"
 
 
