@@ -46,12 +46,20 @@ class RecordsDigest:
         return self._sha256.hexdigest()
 
 
-def described(environment: lmdb.Environment, file: Path, sha256: str) -> dict[str, Any]:
-    """What dataset.json says of an LMDB that has just been written to `file`; `sha256` is of its RecordsDigest."""
+def sampled(entries: int) -> list[int]:
+    """The numbers of the SAMPLE records, evenly spread."""
+    return np.unique(np.linspace(0, max(0, entries - 1), SAMPLE).astype(int)).tolist()
+
+
+def described(
+    environment: lmdb.Environment, file: Path, sha256: str, sample_sha256: str | None = None
+) -> dict[str, Any]:
+    """What dataset.json says of an LMDB that has just been written to `file`; `sha256` is of its RecordsDigest, and
+    `sample_sha256` of that of the records that are `sampled`, read here where it is not given."""
     return {
         "records": environment.stat()["entries"],
         "sha256": sha256,
-        "sample_sha256": _sample(environment),
+        "sample_sha256": sample_sha256 or _sample(environment),
         **_of_file(environment, file),
     }
 
@@ -113,8 +121,6 @@ def _whole(environment: lmdb.Environment) -> str:
 
 def _sample(environment: lmdb.Environment) -> str:
     """Of the records under the keys that make_lmdb.py gives them; one that is not there counts as empty."""
-    entries = environment.stat()["entries"]
-    places = np.unique(np.linspace(0, max(0, entries - 1), SAMPLE).astype(int)).tolist()
     with environment.begin(buffers=True) as transaction:
-        keys = [b"%08d" % place for place in places]
+        keys = [b"%08d" % place for place in sampled(environment.stat()["entries"])]
         return RecordsDigest((key, transaction.get(key, b"")) for key in keys).hexdigest()

@@ -21,7 +21,7 @@ from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.dataset import LMDB_NAMES
-from skinmtl.data.lmdb_digest import RecordsDigest, described
+from skinmtl.data.lmdb_digest import RecordsDigest, described, sampled
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.stored_image import JPEG_QUALITY, Stored, image_datum
 from skinmtl.data.told import Told
@@ -132,7 +132,7 @@ def _write_images(
                     yield stored.datum
 
     with closing(datums()) as stream:
-        digest = _write_lmdb(folder / LMDB_NAMES[0], stream)
+        digest = _write_lmdb(folder / LMDB_NAMES[0], stream, len(records))
     refuse_bad_images(manifest, image_folder, faults)
     return seen, digest
 
@@ -141,7 +141,10 @@ def _write_labels(folder: Path, manifest: Manifest, records: list[Record]) -> li
     """Returns the digests of both LMDBs."""
     rows = [record.row for record in records]
     labels = (manifest.lesion_labels()[rows], manifest.location_labels()[rows, np.newaxis])
-    return [_write_lmdb(folder / name, map(_label_datum, values)) for name, values in zip(LMDB_NAMES[1:], labels)]
+    return [
+        _write_lmdb(folder / name, map(_label_datum, values), len(records))
+        for name, values in zip(LMDB_NAMES[1:], labels)
+    ]
 
 
 def _label_datum(values: np.ndarray) -> bytes:
@@ -149,28 +152,31 @@ def _label_datum(values: np.ndarray) -> bytes:
     return datum.SerializeToString()
 
 
-def _write_lmdb(folder: Path, datums: Iterable[bytes]) -> dict[str, Any]:
-    """Writes records under the keys 00000000, 00000001, ...; returns what dataset.json says of them.
+def _write_lmdb(folder: Path, datums: Iterable[bytes], n_records: int) -> dict[str, Any]:
+    """Writes `n_records` under the keys 00000000, 00000001, ...; returns what dataset.json says of them. The sample's
+    digest is made on the way: read back from the map, its pages would count as memory.
 
     Until the last record is on disk the file has another name than LMDB and Caffe look for, so that what a killed
     build leaves is never taken for a whole one.
     """
     unfinished = folder.with_name(folder.name + ".unfinished")
     options = {"subdir": False, "map_size": MAP_SIZE, "mode": 0o666, "sync": False, "lock": False}
-    digest = RecordsDigest()
+    digest, sample, in_sample = RecordsDigest(), RecordsDigest(), set(sampled(n_records))
     with lmdb.open(str(unfinished), **options) as environment:
         batch: list[tuple[bytes, bytes]] = []
         waiting = 0  # bytes
         for number, datum in enumerate(datums):
             batch.append((b"%08d" % number, datum))
             digest.add(*batch[-1])
+            if number in in_sample:
+                sample.add(*batch[-1])
             waiting += len(datum)
             if len(batch) == RECORDS_PER_COMMIT or waiting >= BYTES_PER_COMMIT:
                 _commit(environment, batch)
                 batch, waiting = [], 0
         _commit(environment, batch)
         environment.sync(True)
-        made = described(environment, unfinished, digest.hexdigest())
+        made = described(environment, unfinished, digest.hexdigest(), sample.hexdigest())
     folder.mkdir()
     unfinished.rename(folder / "data.mdb")
     return made
