@@ -167,7 +167,7 @@ def test_what_is_wrong_is_one_line_and_leaves_no_folder(tool, refused, small_net
     with pytest.raises(InputError, match="cannot be written"):
         export(request(small_net), tmp_path / "file" / "out", {})
     (tmp_path / "not.json").write_text("[]")
-    with pytest.raises(InputError, match=r"not\.json: not metrics"):
+    with pytest.raises(InputError, match=r"not\.json: no JSON object; give a file of evaluate"):
         export(request(small_net, metrics=[tmp_path / "not.json"]), out, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.caffemodel", "file", "not.json"]
 
