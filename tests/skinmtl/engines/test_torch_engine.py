@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 from types import SimpleNamespace
@@ -91,7 +92,8 @@ def test_scores_are_caffes_and_so_is_the_map(model, by_caffe, tool, tmp_path):
     words = ["--deploy", model.deploy, "--weights", model.snapshot, "--manifest", data.manifest, "--short-side", 72]
     words += ["--images", data.images, "--folds", data.folds, "--fold", 0, "--subset", "test", "--workers", 2]
     done = tool("score.py", *words, "--engine", "torch", "--out", out)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"score.py: .*: 8 of the 8 images were watched in training, for validation\n", done.stderr)
     ours, caffes = read_scores(out), read_scores(by_caffe("score.py"))
     for head in ("lesion_scores", "location_scores"):
         np.testing.assert_allclose(getattr(ours, head), getattr(caffes, head), atol=1e-4)
