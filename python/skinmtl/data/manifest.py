@@ -182,7 +182,7 @@ class _Reader:
             if name in known:
                 continue
             where = f"{self.path}:{row.line}: {kind} {name!r}"
-            more = f" (on {times[name] - 1} more lines too)" if times[name] > 1 else ""
+            more = f" (and {times[name] - 1} more such)" if times[name] > 1 else ""
             if nothing.is_one(name):
                 instead = f"name the {kind}, or take the line out; where it is a name, list it in {path.name}"
                 self.faults.add(f"{where} means that nothing is known{more}; {instead}")

@@ -78,9 +78,10 @@ class Spellings:
         if not self.changed:
             return []
         written, read = next(iter(self.changed))
+        count = sum(self.changed.values())
+        read_as = "names are read" if count > 1 else "name is read"
         return [
-            f"{path}: {sum(self.changed.values())} names are read with single plain spaces and composed letters, such "
-            f"as {written!a} as {read!r}"
+            f"{path}: {count} {read_as} with single plain spaces and composed letters, such as {written!a} as {read!r}"
         ]
 
 

@@ -33,11 +33,18 @@ class Oddities:
         """What to tell of them, a line each."""
         said = (
             (self.sep_line, "the first line says what parts the fields, and is no header: passed over"),
-            (self.empty_lines, f"{self.empty_lines} lines of commas or spaces alone: passed over"),
-            (self.longer_records, f"{self.longer_records} lines end in more commas than the header: passed over"),
-            (self.unnamed, f"{self.unnamed} values stand in columns without a name: they are not read"),
+            (self.empty_lines, f"{_lines(self.empty_lines)} of commas or spaces alone: passed over"),
+            (
+                self.longer_records,
+                f"{_lines(self.longer_records)} with more commas at the end than the header: passed over",
+            ),
+            (self.unnamed, f"{_lines(self.unnamed)} with a value in a column without a name, which is not read"),
         )
         return [f"{path}: {text}" for there, text in said if there]
+
+
+def _lines(count: int) -> str:
+    return f"{count} line{'s' if count > 1 else ''}"
 
 
 def read_csv(

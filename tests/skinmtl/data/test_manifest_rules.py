@@ -29,7 +29,12 @@ def test_what_spreadsheets_write_is_passed_over_and_told(write):
     manifest = read_manifest(write(text))
     assert [(row.line, row.image) for row in manifest.rows] == [(4, "1.jpg"), (7, "2.jpg"), (8, "3.jpg"), (9, "4.jpg")]
     notes = "\n".join(manifest.notes)
-    for words in ("no header", "3 lines of commas", "1 lines end in more commas", "1 values stand in columns without"):
+    for words in (
+        "no header",
+        "3 lines of commas",
+        "1 line with more commas",
+        "1 line with a value in a column without",
+    ):
         assert words in notes
 
 
@@ -70,7 +75,7 @@ def test_all_faults_are_told_in_one_run(write):
     for start in (":2: an empty", ":3: 2 fields", ":4: image", ":7: image '1.jpg' is on line 2", "lesions.txt:2: 'a'"):
         assert any(start in line for line in told), start
     assert any(":5: lesion 'nan' means that nothing is known; " in line for line in told)
-    assert any(":6: lesion 'b' is not in lesions.txt (on 1 more lines too)" in line for line in told)
+    assert any(":6: lesion 'b' is not in lesions.txt (and 1 more such)" in line for line in told)
 
 
 def test_of_many_faults_the_first_are_told_and_the_others_counted(tool, write, tmp_path):

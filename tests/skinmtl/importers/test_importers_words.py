@@ -100,7 +100,7 @@ def test_what_excel_writes_is_passed_over_and_told(table):
     assert [row.image for row in imported.manifest.rows] == ["1.jpg", "2.jpg"]
     assert imported.reasons() == {"unknown lesion": 1}
     noticed = " ".join(summary(imported)["noticed"]["lines_and_columns_passed_over"])
-    assert all(words in noticed for words in ("no header", "2 lines of commas", "1 lines end in more commas"))
+    assert all(words in noticed for words in ("no header", "2 lines of commas", "1 line with more commas"))
 
 
 def test_a_table_with_patients_says_whose_the_images_are(table):
