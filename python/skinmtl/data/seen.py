@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Iterable, NamedTuple
 
 from caffe_files.errors import InputError
+from caffe_files.shown import shown
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.trained_on import TrainedOn, digest, group_digest, name_digest
 
@@ -114,7 +115,7 @@ def marks(protocol: Any, prefix: str = "") -> list[str]:
         protocol = {}
     sources = _sources(protocol)
     if sources:
-        of_sources = ((source.get("protocol"), f"{source.get('file')}: ") for source in sources)
+        of_sources = ((source.get("protocol"), f"{_file(source)}: ") for source in sources)
         return list(dict.fromkeys(mark for each, file in of_sources for mark in marks(each, file)))
     record = protocol.get(KEY, UNKNOWN)
     if not _is_whole(record):
@@ -150,6 +151,10 @@ def _sources(protocol: dict[str, Any]) -> list[dict[str, Any]]:
     """Those of an ensemble's or a pooled file's protocol."""
     sources = protocol.get("sources") or protocol.get("pooled")
     return [source for source in sources if isinstance(source, dict)] if isinstance(sources, list) else []
+
+
+def _file(source: dict[str, Any]) -> str:
+    return shown(str(source.get("file"))).replace("\n", " ")
 
 
 def _is_whole(record: Any) -> bool:

@@ -13,6 +13,7 @@ from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
 from skinmtl.data.trained_on import FILE, REMEDY, ROLES, TrainedOn, images_of, read_trained_on
 from skinmtl.training.run_folder import RunFolder
+from skinmtl.training.telling import NOTE
 from skinmtl.training.trained_net import TrainedNet
 
 MODEL_RECORD = "model.json"  # of a model folder
@@ -57,6 +58,20 @@ def record_of(trained_on: TrainedOn) -> dict[str, Any]:
     counts = {role: len(trained_on.images[role]) for role in ROLES}
     text = trained_on.text().encode("utf-8")
     return {**counts, "starting_weights": trained_on.start, "sha256": hashlib.sha256(text).hexdigest()}
+
+
+def watched_before(trained_on: TrainedOn) -> list[str]:
+    """A line where the weights that a run begins with were trained on images that it is to be watched on."""
+    earlier = {value for known in trained_on.images["earlier"] for value in (known.name, known.contents) if value}
+    watched = trained_on.images["validation"]
+    count = sum(known.name in earlier or known.contents in earlier for known in watched)
+    if not count:
+        return []
+    were = "was" if count == 1 else "were"
+    return [
+        f"{NOTE} {count} of the {len(watched)} validation images {were} trained on by the weights that it begins with: "
+        "what is watched is too good"
+    ]
 
 
 def write_trained_on(folder: RunFolder, trained_on: TrainedOn) -> None:

@@ -18,6 +18,7 @@ from skinmtl.training.trained_images import (
     of_run,
     of_weights,
     record_of,
+    watched_before,
     write_trained_on,
 )
 from skinmtl.training.trained_net import TrainedNet
@@ -75,6 +76,12 @@ def test_a_run_that_begins_with_weights_of_a_run_has_seen_its_images_too(new_run
     found = gathered(small_set.test, small_set.test, [second.final])
     assert len(found.images["earlier"]) == 16
     assert found.start == "recorded"
+    assert watched_before(found) == []
+    swapped = gathered(small_set.test, small_set.train, [second.final])
+    assert watched_before(swapped) == [
+        "note: 16 of the 16 validation images were trained on by the weights that it begins with: what is watched is "
+        "too good"
+    ]
     foreign = tmp_path / "imagenet.caffemodel"
     foreign.write_bytes(b"")
     assert gathered(small_set.test, small_set.test, [second.final, foreign]).start == "not recorded"
