@@ -184,6 +184,7 @@ def run(main: Callable[[], Optional[int]]) -> NoReturn:
 
 def _fail(lines: str) -> int:
     """Says what is wrong, a line each, and returns the status for it."""
+    sys.unraisablehook = lambda _: None  # a zip file that could not be written complains once more when it is forgotten
     for line in lines.split("\n"):
         print(f"{program()}: {shown(line)}", file=sys.stderr)
     return 1

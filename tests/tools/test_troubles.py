@@ -11,10 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
 from caffe_files.system_errors import of_anything, of_output
+from skinmtl.scores.scores_file import Scores, write_scores
 
 TOOLS = ROOT / "tools"
 
@@ -188,6 +190,17 @@ def test_a_full_disk_names_the_folder_that_is_made(tool, refused, data, mount):
         tool("correlate.py", "--manifest", data.manifest, "--out", at / "out"), f"{at / 'out' / 'heat_map.png'}: the"
     )
     assert entries(at) == []
+
+
+def test_a_zip_file_that_could_not_be_written_adds_nothing(tool, mount, tmp_path):
+    at = mount("size=8k")
+    for name in ("a.npz", "b.npz"):
+        scores = np.random.RandomState(1).rand(400, 3).astype(np.float32)
+        labels, names = np.ones((400, 3), np.uint8), [f"{n}.jpg" for n in range(400)]
+        write_scores(tmp_path / name, Scores(names, {}, scores, labels, ["a", "b", "c"]))
+    done = tool("ensemble.py", tmp_path / "a.npz", tmp_path / "b.npz", "--out", at / "e.npz")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "e.npz: the disk is full" in done.stderr and entries(at) == []
 
 
 def test_a_fault_of_the_program_is_no_fault_of_the_machine(tmp_path):
