@@ -50,7 +50,7 @@ STORE = ("--short-side", 40, "--workers", 1)
     [
         ("ulimit -f 40;", 1, "is larger than a file may be here; raise the limit (ulimit -f)"),
         ("ulimit -n 12;", 4, "too many files are open; raise the limit (ulimit -n)"),
-        ("ulimit -v 1400000;", 1, "there is not enough memory"),  # LMDB's map alone is 1 GiB
+        ("ulimit -v 1100000;", 1, "there is not enough memory"),  # LMDB's map alone takes 1048576
     ],
     ids=["size of files", "open files", "memory"],
 )
