@@ -195,8 +195,8 @@ def test_a_full_disk_names_the_folder_that_is_made(tool, refused, data, mount):
 def test_a_zip_file_that_could_not_be_written_adds_nothing(tool, mount, tmp_path):
     at = mount("size=8k")
     for name in ("a.npz", "b.npz"):
-        scores = np.random.RandomState(1).rand(400, 3).astype(np.float32)
-        labels, names = np.ones((400, 3), np.uint8), [f"{n}.jpg" for n in range(400)]
+        scores = np.random.RandomState(1).rand(4000, 3).astype(np.float32)
+        labels, names = np.ones((4000, 3), np.uint8), [f"{n}.jpg" for n in range(4000)]
         write_scores(tmp_path / name, Scores(names, {}, scores, labels, ["a", "b", "c"]))
     done = tool("ensemble.py", tmp_path / "a.npz", tmp_path / "b.npz", "--out", at / "e.npz")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
