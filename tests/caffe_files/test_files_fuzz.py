@@ -8,7 +8,8 @@ import lmdb
 import numpy as np
 import pytest
 from conftest import ROOT
-from fuzzing import mutated_bytes, mutated_lines, mutated_message
+from fuzzing import mutated_bytes, mutated_lines
+from fuzzing_formats import mutated_message
 
 from caffe_files import prototxt
 from caffe_files.blobs import blob_shape, blob_values, store_blob

@@ -6,7 +6,8 @@ import io
 import json
 
 import numpy as np
-from fuzzing import mutated_arrays, mutated_bytes, mutated_value
+from fuzzing import mutated_bytes, mutated_value
+from fuzzing_formats import mutated_arrays
 
 from skinmtl.explanation.attention_file import AttentionFile
 from skinmtl.explanation.features_file import read_features

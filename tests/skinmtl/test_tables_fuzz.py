@@ -6,7 +6,8 @@ import csv
 import io
 
 import pytest
-from fuzzing import NUMBERS, PIECES, STRINGS, mutated_bytes, mutated_lines
+from fuzzing import mutated_bytes, mutated_lines
+from fuzzing_values import NUMBERS, PIECES, STRINGS
 
 from caffe_files.errors import InputError
 from skinmtl.data.folds import read_folds
