@@ -275,7 +275,7 @@ def test_without_merging_the_tool_only_reports(tool, album):
     manifest = read_manifest(album.folder / "manifest.csv")
     folds = read_folds(album.folder / "folds.csv", manifest)
     np.testing.assert_array_equal(folds, make_folds(manifest, 3, 1, "group", "labels"))
-    again = tool(*album.command, cwd=album.folder)
+    again = tool(*album.command, "--overwrite", cwd=album.folder)
     assert "folds_near_duplicates.csv: is of earlier folds" in again.stdout
 
 
