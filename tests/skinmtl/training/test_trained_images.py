@@ -128,3 +128,12 @@ def test_a_run_killed_before_its_list_was_written_has_it_made_again(new_run, sma
     (folder.path / FILE).unlink()
     now = gathered(small_set.train, small_set.test, [])
     assert going_on(folder, now) == now
+
+
+@pytest.mark.parametrize("name", ["net.json", "deploy.prototxt"])
+def test_a_changed_file_of_the_net_is_told_but_not_of_a_run_from_before_its_sum_was_kept(new_run, name):
+    now = {"settings": {"max_iter": 1, "engine": "caffe", "precision": "fp32"}, "sha256": {name: "now"}}
+    old = new_run("older", settings=now["settings"])
+    assert old.difference(now) == ""
+    begun = new_run("begun", settings=now["settings"], sha256={name: "then"})
+    assert begun.difference(now) == f"{name} is another file"
