@@ -163,7 +163,7 @@ def _open(request: urllib.request.Request, timeout: float, file: IO[bytes]) -> h
         raise _TryAgainError(f"cannot be reached ({words})") from None
     except (http.client.InvalidURL, ValueError, UnicodeError):
         raise DownloadError("is no address of a file") from None
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, OverflowError) as error:  # the last: a length beyond all memory
         raise _TryAgainError(_words(error)) from None
 
 
@@ -171,7 +171,7 @@ def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
     while True:
         try:
             block = response.read1(BLOCK)  # what has come: a whole block would be lost where the rest never comes
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, OverflowError) as error:  # the last: a length beyond all memory
             raise _TryAgainError(_words(error)) from None
         if not block:
             return
