@@ -36,10 +36,10 @@ from watched import Run, run_command
 
 from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
-from skinmtl.data import images
-from skinmtl.data.image_size import size_of
 from skinmtl.data.stored_image import image_datum
 from skinmtl.data.table import read_csv
+from skinmtl.images import image_file
+from skinmtl.images.image_size import size_of
 
 ROOT = Path(__file__).resolve().parents[1]
 CLAIM = 3.0  # times as many images a second, on two cores
@@ -103,12 +103,12 @@ def compare(
     }
     for name in names:
         path = folder / "images" / name
-        full = images.decode(path.read_bytes())
-        exact = images.resize_short_side(full, SIDE)
-        ours_seen, theirs_seen = images.decode(by_us[name]), images.decode(by_them[name])
-        found["before JPEG coding"].append(psnr(images.load((path, SIDE)).pixels, exact))
+        full = image_file.decode(path.read_bytes())
+        exact = image_file.resize_short_side(full, SIDE)
+        ours_seen, theirs_seen = image_file.decode(by_us[name]), image_file.decode(by_them[name])
+        found["before JPEG coding"].append(psnr(image_file.load((path, SIDE)).pixels, exact))
         found["as stored"].append(psnr(ours_seen, exact))
-        found["exact, coded"].append(psnr(images.decode(images.encode_jpeg(exact, 95)), exact))
+        found["exact, coded"].append(psnr(image_file.decode(image_file.encode_jpeg(exact, 95)), exact))
         exact_stretched = cv2.resize(full, stretched, interpolation=cv2.INTER_AREA)
         found["convert_imageset"].append(psnr(theirs_seen, exact_stretched))
         means = [
@@ -127,12 +127,12 @@ def stages(folder: Path, names: List[str]) -> Dict[str, float]:
         path = folder / "images" / name
         data = path.read_bytes()
         bytes_of, short = np.frombuffer(data, np.uint8), min(size_of(data))
-        by = max([by for by in images.REDUCED if images.KEPT_LARGER * by * SIDE <= short], default=1)
-        flags = images.REDUCED.get(by, cv2.IMREAD_COLOR)
+        by = max([by for by in image_file.REDUCED if image_file.KEPT_LARGER * by * SIDE <= short], default=1)
+        flags = image_file.REDUCED.get(by, cv2.IMREAD_COLOR)
         ways: List[Tuple[str, Callable[[], object]]] = [
             ("decoding in full", lambda at=bytes_of: cv2.imdecode(at, cv2.IMREAD_COLOR)),
             ("decoding as make_lmdb.py does", lambda at=bytes_of, how=flags: cv2.imdecode(at, how)),
-            ("decoded and resized", lambda at=data: images.resized(at, SIDE)),
+            ("decoded and resized", lambda at=data: image_file.resized(at, SIDE)),
             ("all", lambda at=path: image_datum((at, SIDE))),
         ]
         for way, do in ways:

@@ -8,7 +8,7 @@ from arguments import add_data_arguments, add_fold_arguments, add_workers_argume
 from cli import new_parser, positive, run, seed
 from skinmtl.data.folds import select
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
-from skinmtl.data.told import counted_lines
+from skinmtl.images.told import counted_lines
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -19,13 +19,13 @@ from caffe_files.errors import InputError
 from caffe_files.lmdb_open import open_lmdb
 from caffe_files.schema import caffe_messages
 from skinmtl.common.provenance import sha256
-from skinmtl.data import images
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
 from skinmtl.data.group_column import NO_GROUPS
 from skinmtl.data.lmdb_digest import RecordsDigest, another
 from skinmtl.data.manifest import Manifest, Row, read_manifest
 from skinmtl.data.near_images import hint, near_image
 from skinmtl.data.table import read_csv
+from skinmtl.images import image_file
 
 # The stored JPEG differs from its source by 1 to 3 grey levels on average, two photographs by tens.
 LARGEST_MEAN_DIFFERENCE = 8.0
@@ -140,8 +140,8 @@ def _open(folder: Path, expected: int) -> Iterator[Iterator[tuple[bytes, bytes]]
 
 def _check_image(where: str, datum: Message, crop: int) -> np.ndarray:
     try:
-        pixels = images.decode(datum.data)
-    except images.ImageError as error:
+        pixels = image_file.decode(datum.data)
+    except image_file.ImageError as error:
         raise InputError(f"{where}: the image does not decode: {error}; build the LMDBs again") from None
     height, width = pixels.shape[:2]
     if (datum.channels, datum.height, datum.width, datum.encoded) != (3, height, width, True):
@@ -178,8 +178,8 @@ def _check_labels(where: str, lesions: Message, location: Message, row: Row, man
 
 def _compare(where: str, stored: np.ndarray, source: Path, short_side: int) -> None:
     try:
-        pixels = images.resized(images.read(source), short_side).pixels
-    except images.ImageError as error:
+        pixels = image_file.resized(image_file.read(source), short_side).pixels
+    except image_file.ImageError as error:
         raise InputError(f"{where}: its source {source} cannot be compared ({error}); give --images") from None
     if pixels.shape != stored.shape:
         raise InputError(f"{where}: stored as {stored.shape}, {source} gives {pixels.shape}; build the LMDBs again")

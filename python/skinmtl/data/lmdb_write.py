@@ -24,7 +24,7 @@ from skinmtl.data.dataset import LMDB_NAMES
 from skinmtl.data.lmdb_digest import RecordsDigest, described, sampled
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.stored_image import JPEG_QUALITY, Stored, image_datum
-from skinmtl.data.told import Told
+from skinmtl.images.told import Told
 
 MAP_SIZE = 1 << 30
 RECORDS_PER_COMMIT = 256

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from caffe_files.schema import caffe_messages
-from skinmtl.data import images, jpeg
-from skinmtl.data.exif import UPRIGHT
 from skinmtl.data.trained_on import digest
+from skinmtl.images import image_file, jpeg
+from skinmtl.images.exif import UPRIGHT
 
 JPEG_QUALITY = 95  # our choice: hardly visible loss at about a tenth of PNG's size
 # Our choice: above it, a JPEG takes two to three times the room of one of JPEG_QUALITY for what few would see.
@@ -37,12 +37,12 @@ def image_datum(task: tuple[Path, int]) -> Stored:
     """Reads, resizes and encodes one image, given with the shorter side to store. Never raises for a bad file."""
     path, side = task
     try:
-        data = images.read(path)
-        image = images.resized(data, side)
-    except images.ImageError as error:
+        data = image_file.read(path)
+        image = image_file.resized(data, side)
+    except image_file.ImageError as error:
         return Stored(b"", str(error), 0, False)
     passed = _as_it_is(data, side) if image.is_clean and image.had_short_side == side else None
-    stored = passed or images.encode_jpeg(image.pixels, JPEG_QUALITY)
+    stored = passed or image_file.encode_jpeg(image.pixels, JPEG_QUALITY)
     height, width = image.pixels.shape[:2]
     datum = caffe_messages().Datum(channels=3, height=height, width=width, encoded=True, data=stored)
     stored_bytes, is_passed = datum.SerializeToString(), passed is not None

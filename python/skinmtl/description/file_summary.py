@@ -8,9 +8,9 @@ from typing import Sequence
 
 import numpy as np
 
-from skinmtl.data import formats
 from skinmtl.data.manifest import Manifest
 from skinmtl.description.files import FileFacts
+from skinmtl.images import formats
 
 SIDES = (224, 256, 480)  # the net's crop, and the ends of the paper's scale jittering
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)

@@ -14,11 +14,11 @@ from tqdm import tqdm
 from caffe_files.errors import InputError
 from caffe_files.inputs import no_file
 from skinmtl.common.parallel import ordered_map
-from skinmtl.data.formats import format_of, unread_here
-from skinmtl.data.images import LONGEST_SIDE, ImageError, encode_jpeg, read, resized
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.near_images import hint, near_file
 from skinmtl.description.headers import Header, read_header
+from skinmtl.images.formats import format_of, unread_here
+from skinmtl.images.image_file import LONGEST_SIDE, ImageError, encode_jpeg, read, resized
 
 TILE = 200  # pixels, the longer side of a thumbnail
 QUALITY = 92  # of a thumbnail, which is decoded and encoded once more for its sheet

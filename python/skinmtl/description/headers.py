@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from skinmtl.data import bmp, boxes, formats, jpeg, netpbm, tiff
-from skinmtl.data.exif import UPRIGHT
-from skinmtl.data.image_size import size_of
-from skinmtl.data.pixels import orientation_of
+from skinmtl.images import bmp, boxes, formats, jpeg, netpbm, tiff
+from skinmtl.images.exif import UPRIGHT
+from skinmtl.images.image_size import size_of
+from skinmtl.images.pixels import orientation_of
 
 GREY, COLOUR, PALETTE, CMYK, TRANSPARENT = "grey", "colour", "palette", "CMYK", "with transparency"
 UNKNOWN = "unknown"

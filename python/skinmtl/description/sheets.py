@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from skinmtl.data.images import encode_jpeg
 from skinmtl.data.manifest import Manifest
 from skinmtl.description.charts import unknown_signs_pass
 from skinmtl.description.files import TILE, FileFacts
 from skinmtl.figures.labels import label
 from skinmtl.figures.style import new_figure
+from skinmtl.images.image_file import encode_jpeg
 
 COLUMNS = 6
 MOST_TILES = 300  # 50 rows, 11,600 pixels: most viewers show no more than some 16,000

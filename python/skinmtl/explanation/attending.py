@@ -11,16 +11,16 @@ from caffe_files.errors import InputError
 from caffe_files.outputs import new_folder
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by
-from skinmtl.data import images
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.manifest import Manifest
-from skinmtl.data.reading import read_images
 from skinmtl.data.seen import KEY, UNKNOWN
 from skinmtl.explanation.attention_file import HeadAttention, new_attention_file
 from skinmtl.explanation.attention_geometry import places
 from skinmtl.explanation.attention_net import AttentionNet
 from skinmtl.explanation.attention_tasks import Task, manifest_names, net_names, of_files, of_manifest
 from skinmtl.figures.overlay import DISPLAY, overlay, png_bytes
+from skinmtl.images import image_file
+from skinmtl.images.reading import read_images
 from skinmtl.nets.label_names import check_manifest
 from skinmtl.scores.forward import Protocol
 
@@ -123,7 +123,7 @@ def _read(
 
 def _write_overlays(folder: Path, task: Task, heads: dict[str, HeadAttention], protocol: Protocol) -> dict[str, str]:
     """Writes IMAGE.HEAD.png, a name that no other image's can be. Returns the names by head."""
-    image = images.load((task.path, max(OVERLAY_SIDE, protocol.short_side)))
+    image = image_file.load((task.path, max(OVERLAY_SIDE, protocol.short_side)))
     if image.problem:
         raise InputError(f"{task.path}: {image.problem}; an overlay cannot be drawn")
     files = {}

@@ -13,7 +13,6 @@ from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
-from skinmtl.data import images
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.manifest import Manifest, Row
 from skinmtl.data.near_images import hint, near_image
@@ -23,6 +22,7 @@ from skinmtl.explanation.retrieving import COLUMNS
 from skinmtl.figures.overlay import overlay
 from skinmtl.figures.retrieval_rows import THUMBNAIL, Picture, PictureRow, retrieval_rows
 from skinmtl.figures.style import save_figure
+from skinmtl.images import image_file
 
 MOST_SAID = 4  # labels below an attention map
 AGAIN = "make it again with tools/retrieve.py"
@@ -170,7 +170,7 @@ class FigureInputs:
         return PictureRow(query, of_query, neighbours)
 
     def _load(self, row: Row) -> np.ndarray:
-        loaded = images.load((self._image_folder / row.image, THUMBNAIL))
+        loaded = image_file.load((self._image_folder / row.image, THUMBNAIL))
         if loaded.problem:
             refuse_bad_images(replace(self._manifest, rows=(row,)), self._image_folder, {0: loaded.problem})
         return loaded.pixels
@@ -195,7 +195,7 @@ def draw(inputs: FigureInputs, queries: Sequence[str], outs: Sequence[Path], arg
 
 
 def _load_file(path: Path) -> np.ndarray:
-    loaded = images.load((path, THUMBNAIL))
+    loaded = image_file.load((path, THUMBNAIL))
     if loaded.problem:
         raise InputError(f"{path}: {loaded.problem}; the query's file must be where it was")
     return loaded.pixels

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Callable, Iterable, Iterator
 
 from caffe_files.errors import InputError
-from skinmtl.data import formats
 from skinmtl.data.manifest import image_name_fault
 from skinmtl.data.near_images import without_case
+from skinmtl.images import formats
 
 
 class Files:

@@ -10,9 +10,9 @@ from typing import Any, Iterable, Mapping
 from tqdm import tqdm
 
 from caffe_files.errors import InputError
-from skinmtl.data.formats import has_image_ending
 from skinmtl.data.manifest import KNOWN_COLUMNS, Manifest, Row, image_name_fault
 from skinmtl.data.nothing import Nothings
+from skinmtl.images.formats import has_image_ending
 from skinmtl.importers.files import Files, Images
 from skinmtl.importers.importer import Found, Importer
 from skinmtl.importers.labels import Labels, SiteMap

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Iterable, Mapping
 
-from skinmtl.data.formats import has_image_ending
+from skinmtl.images.formats import has_image_ending
 
 SET = frozenset({"1", "1.0", "yes", "true"})
 NOT_SET = frozenset({"0", "0.0", "no", "false", ""})

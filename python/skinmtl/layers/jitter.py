@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from caffe_files.errors import InputError
-from skinmtl.data import jpeg
+from skinmtl.images import jpeg
 
 REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 

@@ -14,13 +14,13 @@ from caffe_files.outputs import new_folder
 from caffe_files.prototxt import read_net
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
-from skinmtl.data.image_size import MAX_PIXELS
 from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.data.trained_on import FILE as TRAINED_ON
 from skinmtl.data.trained_on import TrainedOn
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.open_net import OpenNet
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot, mean_of, short_side_of
+from skinmtl.images.image_size import MAX_PIXELS
 from skinmtl.nets.net_record import read_net_record
 from skinmtl.publishing.card import Facts, card
 from skinmtl.publishing.libraries import import_or_refuse

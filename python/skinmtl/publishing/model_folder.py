@@ -22,10 +22,10 @@ from caffe_files.inputs import regular_file
 from caffe_files.prototxt import read_net
 from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
-from skinmtl.data.image_size import MAX_PIXELS
 from skinmtl.data.names import name_fault, spelled
 from skinmtl.data.trained_on import FILE as TRAINED_ON
 from skinmtl.engines.snapshot import Snapshot
+from skinmtl.images.image_size import MAX_PIXELS
 from skinmtl.scores.crops import CUTS
 
 FORMAT = "skinmtl model folder, version 1"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Iterator, Sequence
 
 from caffe_files.errors import InputError
-from skinmtl.data import formats, images
+from skinmtl.images import formats, image_file
 from skinmtl.importers.files import Files
 
 STANDARD_INPUT = "-"
@@ -23,9 +23,9 @@ class Item:
     overlays: str
     data: bytes = b""
 
-    def load(self, short_side: int) -> images.Loaded:
+    def load(self, short_side: int) -> image_file.Loaded:
         """The pixels, resized, of an image that came as bytes."""
-        return images.loaded(self.data, short_side)
+        return image_file.loaded(self.data, short_side)
 
 
 def gather(given: Sequence[str], standard_input: IO[bytes] | None) -> tuple[list[Item], list[str]]:
@@ -71,7 +71,7 @@ def check_overlay_names(items: Sequence[Item]) -> None:
 def _all_of(standard_input: IO[bytes] | None) -> bytes:
     try:
         if standard_input is not None:
-            return standard_input.read(images.LARGEST_FILE + 1)
+            return standard_input.read(image_file.LARGEST_FILE + 1)
         reason = "closed"
     except OSError as error:
         reason = error.strerror

@@ -15,12 +15,12 @@ from caffe_files.outputs import new_folder
 from skinmtl.common.json_file import write_json
 from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by
-from skinmtl.data import images
 from skinmtl.data.seen import KEY, UNKNOWN, Image, marks, seen
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.explanation.attending import OVERLAY_SIDE
 from skinmtl.explanation.attention_net import AttentionNet
 from skinmtl.figures.overlay import DISPLAY, overlay, png_bytes
+from skinmtl.images import image_file
 from skinmtl.publishing.model_folder import OUTPUTS, WEIGHTS, Model, check_net
 from skinmtl.publishing.photographs import Item, check_overlay_names
 from skinmtl.scores.crops import CUTS
@@ -124,11 +124,11 @@ class _NothingDrawnError(Exception):
     """So that no empty folder appears."""
 
 
-def _loaded(items: Sequence[Item], protocol: Protocol) -> Iterator[tuple[Item, images.Loaded]]:
+def _loaded(items: Sequence[Item], protocol: Protocol) -> Iterator[tuple[Item, image_file.Loaded]]:
     """Yields each image's pixels, resized, or what is wrong with it."""
     workers = protocol.workers if len(items) > FEW else 1
     tasks = ((item.path, protocol.short_side) for item in items if item.path is not None)
-    files = ordered_map(images.load, tasks, workers)
+    files = ordered_map(image_file.load, tasks, workers)
     for item in tqdm(items, "predicting", unit="image", disable=None if len(items) > 1 else True):
         yield item, next(files) if item.path is not None else item.load(protocol.short_side)
 
@@ -139,7 +139,7 @@ def _attend(
     """Draws the overlays; returns each head's probabilities, and which overlay shows which label."""
     assert predictor.attention is not None
     side = max(OVERLAY_SIDE, predictor.protocol.short_side)
-    large = item.load(side) if item.path is None else images.load((item.path, side))
+    large = item.load(side) if item.path is None else image_file.load((item.path, side))
     if large.problem:
         raise InputError(f"{item.name}: {large.problem}; an overlay cannot be drawn")
     probabilities, drawn = {}, {}

@@ -15,9 +15,9 @@ import skinmtl
 from caffe_files.errors import InputError
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.manifest import Manifest
-from skinmtl.data.reading import read_images
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import Snapshot
+from skinmtl.images.reading import read_images
 from skinmtl.scores.crops import CROPS, CUTS
 from skinmtl.scores.resumable import resumable_rows
 

@@ -21,8 +21,8 @@ from tqdm import tqdm
 from caffe_files.errors import InputError
 from skinmtl.common.parallel import ordered_map
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
-from skinmtl.data.images import load
 from skinmtl.data.manifest import Manifest
+from skinmtl.images.image_file import load
 
 SIDE, BITS = 32, 64  # of the picture that is hashed, and of the hash
 FREQUENCIES = slice(1, 9)

@@ -17,10 +17,10 @@ from caffe_files.errors import InputError
 from skinmtl.data import lmdb_write
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
 from skinmtl.data.folds import select, write_folds
-from skinmtl.data.images import decode, load
 from skinmtl.data.lmdb_check import check_lmdbs
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
+from skinmtl.images.image_file import decode, load
 from skinmtl.splits.dealing import make_folds
 
 

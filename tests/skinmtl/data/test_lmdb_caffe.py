@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from skinmtl.data.dataset import LMDB_NAMES
-from skinmtl.data.images import load
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
 from skinmtl.data.table import read_csv
+from skinmtl.images.image_file import load
 
 pytestmark = pytest.mark.caffe
 SIDE = 48  # of the stored images and of the crop

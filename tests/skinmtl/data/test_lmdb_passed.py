@@ -11,13 +11,13 @@ import pytest
 from made_photos import exif, jpeg, photograph, with_segment
 
 from caffe_files.schema import caffe_messages
-from skinmtl.data import jpeg as jpeg_file
-from skinmtl.data.images import decode
 from skinmtl.data.lmdb_check import check_lmdbs
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
 from skinmtl.data.stored_image import image_datum
 from skinmtl.data.table import read_csv
+from skinmtl.images import jpeg as jpeg_file
+from skinmtl.images.image_file import decode
 
 SIDE = 48
 PIXELS = photograph(60, SIDE)

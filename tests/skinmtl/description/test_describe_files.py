@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from caffe_files.errors import InputError
-from skinmtl.data.images import ImageError, decode, resized
 from skinmtl.data.manifest import read_manifest
 from skinmtl.description.file_summary import PERCENTILES, summarise
 from skinmtl.description.files import TILE, FileFacts, look, look_at_files
 from skinmtl.description.headers import read_header
 from skinmtl.description.sheets import COLUMNS, contact_sheet
+from skinmtl.images.image_file import ImageError, decode, resized
 
 RANDOM = np.random.RandomState(1)
 

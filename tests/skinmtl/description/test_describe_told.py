@@ -7,8 +7,8 @@ import json
 import cv2
 import numpy as np
 
-from skinmtl.data import formats
 from skinmtl.description.files import NOT_READ, look
+from skinmtl.images import formats
 
 DARK = "16 bits whose brightest value is below an eighth of white: of 12 bits or so, save it with 8 bits a channel"
 
@@ -29,7 +29,7 @@ def test_a_finding_with_the_images(tool, make_dataset, tmp_path):
 
 
 def test_a_format_that_is_not_read_here_is_no_damage(tmp_path, monkeypatch):
-    for module in ("skinmtl.data.formats.unread_here", "skinmtl.description.files.unread_here"):
+    for module in ("skinmtl.images.formats.unread_here", "skinmtl.description.files.unread_here"):
         monkeypatch.setattr(module, lambda form: "GIF is not read here" if form is formats.GIF else "")
     (tmp_path / "a.gif").write_bytes(b"GIF89a\x40\0\x40\0" + bytes(40))
     facts = look((tmp_path / "a.gif", False))

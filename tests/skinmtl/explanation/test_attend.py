@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caffe_files.errors import InputError
-from skinmtl.data import images
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.engine import Engine
 from skinmtl.explanation.attention_file import AttentionFile, HeadAttention
 from skinmtl.explanation.attention_net import AttentionNet
 from skinmtl.explanation.attention_tasks import chosen, net_names
 from skinmtl.figures.overlay import overlay, scaled
+from skinmtl.images import image_file
 from skinmtl.scores.forward import Protocol
 
 MEAN = np.array([103.0626, 115.9029, 123.1516])
@@ -44,7 +44,7 @@ def test_the_folder_has_overlays_maps_of_the_true_labels_and_what_made_them(atte
     assert file.read(1, "location").labels == ("hands",)
     net = AttentionNet(tiny_model.deploy, tiny_model.snapshot, Protocol(72, tuple(MEAN), 10, Engine(), 1))
     for row, name in enumerate(file.images):
-        pixels = images.load((tiny_model.data.images / name, 72)).pixels
+        pixels = image_file.load((tiny_model.data.images / name, 72)).pixels
         found = net.crop_maps(pixels)
         for head, names in LABELS.items():
             attention = file.read(row, head)
@@ -52,7 +52,7 @@ def test_the_folder_has_overlays_maps_of_the_true_labels_and_what_made_them(atte
             assert np.allclose(attention.maps, of_labels, atol=1e-5)
             assert np.allclose(attention.probabilities, found[head].probabilities, atol=1e-6)
             drawn = cv2.imread(str(tmp_path / "out" / f"{name}.{head}.png"))
-            large = images.load((tiny_model.data.images / name, 256)).pixels
+            large = image_file.load((tiny_model.data.images / name, 256)).pixels
             assert np.array_equal(drawn, overlay(large, attention.shown))
     said = json.loads((tmp_path / "out" / "attention.json").read_text())
     assert [one["image"] for one in said["images"]] == file.images

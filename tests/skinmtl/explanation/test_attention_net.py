@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from skinmtl.data import images
 from skinmtl.engines.engine import Engine
 from skinmtl.explanation.attention_geometry import Cells, Place, places
 from skinmtl.explanation.attention_net import AttentionNet, class_maps, merge
+from skinmtl.images import image_file
 from skinmtl.scores.crops import ten_crops
 from skinmtl.scores.forward import Protocol
 
@@ -114,7 +114,7 @@ def test_probabilities_are_those_of_the_ten_crops_however_many_there_are(known_n
 def test_a_crops_map_averages_to_its_logit_less_the_bias(tiny_model):
     import caffe
 
-    image = images.load((tiny_model.data.images / "3.jpg", 72)).pixels
+    image = image_file.load((tiny_model.data.images / "3.jpg", 72)).pixels
     found = AttentionNet(tiny_model.deploy, tiny_model.snapshot, Protocol(72, tuple(MEAN), 4, Engine(), 1)).crop_maps(
         image
     )

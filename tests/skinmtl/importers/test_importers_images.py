@@ -6,7 +6,7 @@ import pytest
 from made_importer import importer_of
 
 from caffe_files.errors import InputError
-from skinmtl.data import formats
+from skinmtl.images import formats
 from skinmtl.importers.importing import UNREAD_IMAGE, import_dataset
 from skinmtl.importers.report import summary
 

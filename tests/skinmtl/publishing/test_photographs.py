@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from caffe_files.errors import InputError
-from skinmtl.data import formats
+from skinmtl.images import formats
 from skinmtl.publishing.photographs import Item, gather
 from skinmtl.publishing.predicting import Prediction
 from skinmtl.publishing.wording import as_json

@@ -1,0 +1,1 @@
+"""Image files: their formats, and their pixels as they are meant. This room knows nothing of manifests."""
