@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 NETS = sorted(path.parent.name for path in (ROOT / "prototxt").glob("*/train.prototxt"))
-OUT = "--out prototxt/evil"
+OUT = "--out prototxt/tiny_mtl"
 
 
 def make(folder, *words):
@@ -53,7 +53,7 @@ def test_what_was_edited_is_named_and_made_anew(copied):
         f"# made by: touch harmed; tools/make_prototxt.py {OUT}",
         f"# made by: tools/train.py {OUT}",
         f"# made by: ../tools/make_prototxt.py {OUT}",
-        "# made by: tools/make_prototxt.py --out prototxt/tiny_mtl",
+        "# made by: tools/make_prototxt.py --out prototxt/tiny_lesion",
         f"# made by: tools/make_prototxt.py --out /tmp/elsewhere {OUT}",
         f"# made by: tools/make_prototxt.py $(touch harmed) {OUT}",
         "# another first line",
@@ -61,11 +61,23 @@ def test_what_was_edited_is_named_and_made_anew(copied):
     ],
 )
 def test_a_first_line_that_is_something_else_is_refused(copied, line):
-    (copied / "evil").mkdir()
-    (copied / "evil" / "train.prototxt").write_text(f"{line}\n")
+    (copied / "tiny_mtl").mkdir()
+    (copied / "tiny_mtl" / "train.prototxt").write_text(f"{line}\n")
     for words in ([], ["--check"]):
         done = make(copied, *words)
         assert done.returncode == 1
-        assert "prototxt/evil: " in done.stdout + done.stderr
+        assert "prototxt/tiny_mtl: " in done.stdout + done.stderr
     assert not list(copied.parent.glob("**/harmed"))
-    assert [path.name for path in (copied / "evil").iterdir()] == ["train.prototxt"]
+    assert [path.name for path in (copied / "tiny_mtl").iterdir()] == ["train.prototxt"]
+
+
+def test_a_folder_that_is_none_of_the_projects_nets_is_left(copied):
+    shutil.copytree(str(ROOT / "prototxt" / "tiny_mtl"), str(copied / "somebodys"))
+    shutil.copytree(str(ROOT / "prototxt" / "tiny_lesion"), str(copied / "tiny_lesion"))
+    before = (copied / "somebodys" / "train.prototxt").read_bytes()
+    done = make(copied)
+    assert done.stdout.splitlines() == [
+        "prototxt/somebodys: not one of the project's nets, left as it is",
+        "prototxt/tiny_lesion: as generated",
+    ]
+    assert (done.returncode, (copied / "somebodys" / "train.prototxt").read_bytes()) == (0, before)
