@@ -52,10 +52,13 @@ _STARTS = (
     (b"\xff\x0a", Kind("a JPEG XL image", CONVERT, True)),
     (b"\0\0\0\x0cJXL ", Kind("a JPEG XL image", CONVERT, True)),
 )
+AVIF_BRANDS = frozenset({b"avif", b"avis"})
+HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+VIDEO_BRANDS = frozenset({b"qt  ", b"isom", b"mp41", b"mp42", b"M4V "})
 _BRANDS = (  # of the box `ftyp`: the first that is there
-    ((b"avif", b"avis"), Kind("an AVIF image", CONVERT, True)),
-    ((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), HEIC),
-    ((b"qt  ", b"isom", b"mp41", b"mp42", b"M4V "), Kind("a video", "save a frame of it as JPEG or PNG")),
+    (AVIF_BRANDS, Kind("an AVIF image", CONVERT, True)),
+    (HEIC_BRANDS, HEIC),
+    (VIDEO_BRANDS, Kind("a video", "save a frame of it as JPEG or PNG")),
 )
 
 
@@ -65,8 +68,8 @@ def kind_of(data: bytes) -> Kind | None:
         if data.startswith(start):
             return kind
     if data[4:8] == b"ftyp":
-        brands = {data[at : at + 4] for at in (8, *range(16, min(len(data), int.from_bytes(data[:4], "big")), 4))}
-        return next((kind for names, kind in _BRANDS if brands & set(names)), None)
+        found = brands(data)
+        return next((kind for names, kind in _BRANDS if found & names), None)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return Kind("a WebP image", CONVERT, True)
     if data[:3] == b"BZh" and data[4:10] == b"1AY&SY":
@@ -79,6 +82,14 @@ def kind_of(data: bytes) -> Kind | None:
     if text.startswith((b"<!doctype html", b"<html", b"<head")) or (text.startswith(b"<?xml") and b"<html" in text):
         return HTML
     return XML if text.startswith(b"<?xml") else None
+
+
+def brands(data: bytes) -> frozenset[bytes]:
+    """The brands of the box `ftyp`, the major one and those that it is compatible with; empty for other files."""
+    if data[4:8] != b"ftyp":
+        return frozenset()
+    end = min(len(data), int.from_bytes(data[:4], "big"), ENOUGH)
+    return frozenset(data[at : at + 4] for at in (8, *range(16, end, 4)))
 
 
 def kind_of_file(path: Path) -> Kind | None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 
 LOCK_NAME = ".building"
 MADE = ".made.json"
@@ -25,7 +26,7 @@ def check_made(folder: Path) -> None:
     if folder.is_symlink() or not folder.is_dir():
         raise InputError(f"{folder}: is there and is no folder; {REMEDY}")
     try:
-        made = set(json.loads((folder / MADE).read_text(encoding="utf-8"))["files"])
+        made = set(json.loads(regular_file(folder / MADE).read_text(encoding="utf-8"))["files"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(
             f"{folder}: --overwrite replaces only what a tool has made, and nothing here says so; {REMEDY}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 
 import pytest
 
@@ -96,6 +97,12 @@ class TestOverwriting:
         with pytest.raises(InputError, match="out: --overwrite replaces only what a tool has made"):
             make_anew(tmp_path / "out")
         assert (tmp_path / "out").exists()
+
+    def test_a_pipe_in_place_of_the_list_keeps_nobody_waiting(self, tmp_path):
+        (tmp_path / "out").mkdir()
+        os.mkfifo(str(tmp_path / "out" / MADE))
+        with pytest.raises(InputError, match="is a pipe"):
+            make_anew(tmp_path / "out")
 
     def test_a_file_and_a_link_are_no_folder(self, tmp_path, made):
         (tmp_path / "link").symlink_to(made)

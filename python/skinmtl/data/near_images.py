@@ -7,14 +7,23 @@ from pathlib import Path, PurePosixPath
 from typing import Iterable
 
 
+def one_path(image: str) -> str:
+    """The same for `a/b.jpg`, `./a/b.jpg` and `a\\b.jpg`, and for both Unicode forms of a letter."""
+    return str(PurePosixPath(_composed(image).replace("\\", "/")))
+
+
 def folded(image: str) -> str:
-    """Equal for names that Windows, macOS or a spreadsheet takes for one: in case, NFC or NFD, `\\` or `/`, `./`."""
-    return without_case(str(PurePosixPath(image.replace("\\", "/"))))
+    """`one_path` without case: equal for names that Windows, macOS or a spreadsheet takes for one."""
+    return one_path(image).lower()
 
 
 def without_case(name: str) -> str:
     """In lower case, and one spelling of accented letters (macOS writes them as letter and accent)."""
-    return unicodedata.normalize("NFC", name).lower()
+    return _composed(name).lower()
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def near_image(image: str, names: Iterable[str]) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import posixpath
-import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
 from caffe_files.errors import InputError
 from skinmtl.common.json_file import read_json
+from skinmtl.data.names import spelled
+from skinmtl.data.near_images import one_path
 from skinmtl.data.table import read_csv
 
 FILE = "trained_on.json"
@@ -66,14 +66,13 @@ def _lines(values: Sequence[Any]) -> str:
 
 
 def name_digest(image: str) -> str:
-    """Of an image's id: the same for `a/b.jpg`, `./a/b.jpg` and `a\\b.jpg`, and for both Unicode forms of a letter."""
-    plain = posixpath.normpath(unicodedata.normalize("NFC", image).replace("\\", "/"))
-    return digest(plain.encode("utf-8", "surrogatepass"))
+    """Of an image's id, however it is spelt: see `near_images.one_path`."""
+    return digest(one_path(image).encode("utf-8", "surrogatepass"))
 
 
 def group_digest(group: str) -> str:
-    """Of a patient's, case's or lesion's id."""
-    return digest(unicodedata.normalize("NFC", group.strip()).encode("utf-8", "surrogatepass"))
+    """Of a patient's, case's or lesion's id, in its one spelling."""
+    return digest(spelled(group).encode("utf-8", "surrogatepass"))
 
 
 def digest(data: bytes) -> str:

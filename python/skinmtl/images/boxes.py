@@ -1,4 +1,4 @@
-"""Boxes of AVIF, HEIC and JP2 files (ISO 14496-12, 23008-12): what a file is, how it is turned, its depth, its colours.
+"""Boxes of AVIF, HEIC and JP2 files (ISO 14496-12, 23008-12): how a picture is turned, its depth, its colours.
 
 Of the properties those count that belong to the primary item. Bytes that make no sense tell nothing; none raises.
 """
@@ -10,8 +10,6 @@ from typing import Iterator, NamedTuple
 
 from skinmtl.images.exif import UPRIGHT
 
-AVIF_BRANDS = frozenset({b"avif", b"avis"})
-HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}  # bytes before the first box inside
 MOST = 1 << 12  # boxes in one, items and their properties that are looked at: of a grid there may be hundreds
 # after (the rotation's quarters against the clock, what is mirrored then): EXIF's number
@@ -28,14 +26,6 @@ class Colours(NamedTuple):
     profile: bytes = b""
     primaries: int = 2
     transfer: int = 2
-
-
-def brands(data: bytes) -> frozenset[bytes]:
-    """The brands of the box `ftyp`, the major one and those that it is compatible with; empty for other files."""
-    if data[4:8] != b"ftyp":
-        return frozenset()
-    end = min(len(data), int.from_bytes(data[:4], "big"), 256)
-    return frozenset(data[at : at + 4] for at in (8, *range(16, end, 4)))
 
 
 def size(data: bytes) -> tuple[int, int] | None:

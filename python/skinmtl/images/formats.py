@@ -14,9 +14,7 @@ from typing import NamedTuple
 
 import cv2
 
-from skinmtl.images import boxes
-
-CONVERT = "convert it to JPEG or PNG"
+from caffe_files.first_bytes import AVIF_BRANDS, CONVERT, HEIC_BRANDS, brands
 
 
 class Format(NamedTuple):
@@ -104,10 +102,10 @@ def format_of(data: bytes) -> Format | None:
             return form
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return WEBP
-    brands = boxes.brands(data)
-    if brands & boxes.AVIF_BRANDS:
+    found = brands(data)
+    if found & AVIF_BRANDS:
         return AVIF
-    return HEIC if brands & boxes.HEIC_BRANDS else None
+    return HEIC if found & HEIC_BRANDS else None
 
 
 def has_image_ending(name: str) -> bool:

@@ -16,10 +16,6 @@ SRGB_GAMMA, SRGB_PRIMARIES = 45455, (31270, 32900, 64000, 33000, 30000, 60000, 1
 NEAR = 0.03  # our choice: of gamma as a part, of chromaticities as they are
 
 
-def is_png(data: bytes) -> bool:
-    return data.startswith(PNG_START)
-
-
 def problem(data: bytes) -> str:
     """Why a PNG is not to be given to OpenCV, or "".
 

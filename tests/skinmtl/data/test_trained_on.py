@@ -12,7 +12,7 @@ from caffe_files.errors import InputError
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
 from skinmtl.data.seen import UNKNOWN, Image, images_of, limits, marks, n_trained, require_unseen, seen
-from skinmtl.data.trained_on import TrainedOn, name_digest, read_trained_on
+from skinmtl.data.trained_on import TrainedOn, group_digest, name_digest, read_trained_on
 from skinmtl.data.trained_on import images_of as listed
 
 COUNTS = ("trained", "watched", "same_name", "same_group")
@@ -71,6 +71,7 @@ def test_an_image_saved_anew_is_known_by_its_name_however_spelt(data, trained_on
 def test_both_unicode_forms_are_one_name():
     assert name_digest(unicodedata.normalize("NFD", "Hände/ü.jpg")) == name_digest("Hände/ü.jpg")
     assert name_digest("a.jpg") != name_digest("A.jpg")
+    assert group_digest("Patient\u00a0 A\u0308") == group_digest("Patient \u00c4")
 
 
 def test_of_data_from_before_contents_were_kept_names_decide(data, tmp_path):
