@@ -15,11 +15,13 @@ from typing import Any
 
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
+from caffe_files.prototxt import read_net
 from skinmtl.common.json_file import read_json, write_json
 from skinmtl.common.provenance import sha256
 
 MODEL, STATE, RECORD = ".caffemodel", ".solverstate", ".json"
 NAME = re.compile(r".*_iter_(\d+)\.(?:caffemodel|solverstate|json)")
+LONGEST = 200  # bytes of a net's name: a file's has 255
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,18 @@ class Snapshot:
     def state(self) -> Path:
         """The solverstate."""
         return _with(self.stem, STATE)
+
+
+def prefix_of(net: Path, folder: Path) -> Path:
+    """What the paths of a net's snapshots in `folder` begin with: Caffe adds _iter_N and the suffixes.
+
+    InputError where the net's name would lead out of the folder, or is no name of a file.
+    """
+    name = read_net(net).name
+    is_name = name.isprintable() and len(name.encode("utf-8")) <= LONGEST
+    if not is_name or "/" in name or name in ("", ".", ".."):
+        raise InputError(f"{net}: its name is {name!r}, by which no snapshot can be called; give it another")
+    return folder / name
 
 
 def write_record(stem: Path, iteration: int, record: dict[str, Any]) -> Snapshot:

@@ -9,7 +9,6 @@ from typing import Any
 from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
-from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.engines.engine import Engine
 from skinmtl.nets.net_record import NET_FILE
@@ -66,6 +65,7 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
     schedule = _schedule(request, solver)
     inputs = check_inputs(request.net, request.watch_test_fold, request.engine)
     check_watch(schedule.watch, inputs.names)
+    prefix = snapshots.prefix_of(inputs.train_net, folder.snapshots)
     say(*inputs.notes)
     record = _record(request, solver, inputs, schedule, arguments)
     trained_on = gathered(inputs.train_data, inputs.test_data, request.weights)
@@ -103,7 +103,7 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
         write_trained_on(folder, trained_on)
         images, first = inputs.batch_size * solver.iter_size, snapshot.iteration if snapshot else 0
         say(*opening_lines(request.out, _engine_words(request.engine), inputs, images, schedule, first))
-        engine = _solver(request, solver, inputs, folder, schedule.max_iter)
+        engine = _solver(request, solver, inputs, folder, prefix, schedule.max_iter)
         training = Training(engine, folder, inputs, schedule)
         if snapshot:
             training.go_on(snapshot)
@@ -119,10 +119,9 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
 
 
 def _solver(
-    request: Request, solver: Message, inputs: TrainingInputs, folder: RunFolder, max_iter: int
+    request: Request, solver: Message, inputs: TrainingInputs, folder: RunFolder, prefix: Path, max_iter: int
 ) -> TrainingSolver:
     """What trains, of the engine that is asked for: it alone is imported."""
-    prefix = folder.snapshots / read_net(inputs.train_net).name
     if request.engine.name == "caffe":
         from skinmtl.training.caffe_solver import CaffeSolver
 

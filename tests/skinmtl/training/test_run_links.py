@@ -1,4 +1,5 @@
-"""A run's folder and a data set may be somebody else's: through a link in them no file of the user's is written."""
+"""A run's folder, a net and a data set may be somebody else's: through a link in them, or a name, no file of the user's
+is written."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import pytest
 
 from caffe_files.errors import InputError
 from skinmtl.scores.resumable import resumable_rows
-from skinmtl.training import inputs
+from skinmtl.training import inputs, snapshots
 from skinmtl.training.run_folder import LOCK, RunFolder
 
 MINE = "mine\n"
@@ -45,3 +46,14 @@ def test_what_a_stopped_run_has_left_is_no_link(victim, tmp_path):
     with pytest.raises(InputError, match=r"is a link"), resumable_rows(tmp_path / "s.npz", {}, ["a"], 1):
         pass
     assert victim.read_text() == MINE
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/home/mine", "../../mine", "a\\nb", "a\\000b", "a" * 300])
+def test_a_nets_name_leads_to_no_other_folder(name, tmp_path):
+    """Snapshots are called by it, and what is there is overwritten."""
+    net = tmp_path / "train.prototxt"
+    net.write_text(f'name: "{name}"')
+    with pytest.raises(InputError, match="by which no snapshot can be called"):
+        snapshots.prefix_of(net, tmp_path)
+    net.write_text('name: "tiny net"')
+    assert snapshots.prefix_of(net, tmp_path) == tmp_path / "tiny net"

@@ -26,7 +26,8 @@ from skinmtl.training.schedule import Schedule
 NAMES = {"lesion": ["a", "b"], "location": ["x", "y", "z"]}
 INPUTS = TrainingInputs(
     *(Path("t"), Path("v"), Path("t"), Path("v"), NAMES),
-    **{"n_images": 9, "copies": 4, "n_watched": 8, "n_groups": 8, "batch_size": 4, "cycle": 9, "test_passes": 2},
+    **{"n_images": 9, "copies": 4, "n_watched": 8, "n_groups": 8, "n_watched_of": {}},
+    **{"batch_size": 4, "cycle": 9, "test_passes": 2},
 )
 SCHEDULE = Schedule(
     max_iter=30,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,15 @@ def test_a_run_with_other_arguments_is_set_aside_where_that_is_asked(toy, undist
     assert (tmp_path / "run.before-3").exists()
     finished = tool("train.py", *toy.command(out, "--set-aside")[2:])
     assert (finished.returncode, "goes with --resume" in finished.stderr) == (2, True)
+
+
+def test_snapshots_stay_in_the_run_whatever_the_net_is_called(toy, tmp_path):
+    net = shutil.copytree(str(toy.net()), str(tmp_path / "net"))
+    for path in (tmp_path / "net").glob("*.prototxt"):
+        path.write_text(re.sub("^name: .*", f'name: "{tmp_path}/mine"', path.read_text(), flags=re.MULTILINE))
+    with pytest.raises(InputError, match="mine', by which no snapshot can be called"):
+        train(toy.request(tmp_path / "run", net=Path(net)), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
 
 
 def test_two_processes_cannot_train_in_one_folder(toy, undisturbed, tmp_path):
