@@ -95,7 +95,7 @@ class Parser(argparse.ArgumentParser):
             if path is None:
                 continue
             given = _real(path)
-            if given == place:
+            if given == place or _same_file(given, place):
                 self.error(
                     f"{out}: is an input of this command; name another {'folder' if folder else 'file'} to write"
                 )
@@ -172,6 +172,14 @@ def _paths(value: Any) -> Iterator[Path]:
 def _real(path: Path) -> Path:
     """Without links; a circle of links is left as it is, for whoever opens it to say so."""
     return Path(os.path.realpath(str(path)))
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Whether two names are of one file: by a hard link, or where the disk makes no difference of case."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def renamed(

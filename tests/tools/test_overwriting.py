@@ -90,11 +90,14 @@ def test_a_folder_is_replaced_only_where_a_tool_has_made_it(data, tool, refused)
     [
         ("make_folds.py", ["--out", "manifest.csv"], "manifest.csv: is an input of this command"),
         ("make_folds.py", ["--out", "./x/../manifest.csv"], "manifest.csv: is an input of this command"),
+        ("make_folds.py", ["--out", "other_name.csv"], "other_name.csv: is an input of this command"),
         ("leakage.py", ["--folds", "folds.csv", "--json", "folds.csv"], "folds.csv: is an input of this command"),
     ],
 )
 def test_an_input_is_never_overwritten(data, tool, name, arguments, words):
     before = data.manifest.read_bytes()
+    if not (data.folder / "other_name.csv").exists():
+        os.link(str(data.manifest), str(data.folder / "other_name.csv"))
     done = tool(name, "--manifest", "manifest.csv", *arguments, "--overwrite", cwd=data.folder)
     assert done.returncode == 2
     assert words in done.stderr.splitlines()[-1]
