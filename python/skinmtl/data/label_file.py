@@ -1,18 +1,18 @@
-"""Files of label names beside a manifest: a name a line, the line's number is the label index."""
+"""Files of label names: a name a line, whose number is the label index; beside a manifest, and in a model folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator, Sequence
 
 from caffe_files.errors import InputError
+from skinmtl.data import names
 from skinmtl.data.faults import Faults
-from skinmtl.data.names import name_fault
 from skinmtl.data.table import refuse_what_is_no_text, undecodable_line
 
 
 def read_names(path: Path, spelled: Callable[[str], str], faults: Faults) -> list[str]:
-    """The names of a file in their one spelling; `faults` takes what is wrong with it."""
+    """The names of the file beside a manifest in their one spelling; `faults` takes what is wrong with it."""
     try:
         refuse_what_is_no_text(path)
         text = path.read_text(encoding="utf-8-sig")
@@ -25,25 +25,31 @@ def read_names(path: Path, spelled: Callable[[str], str], faults: Faults) -> lis
     except InputError as fault:
         faults.add(str(fault))
         return []
-    names = [spelled(name.strip()) for name in text.split("\n")]  # splitlines() would split at rarer characters too
-    if not names[-1]:
-        names.pop()
-    first_lines: dict[str, int] = {}
-    for line, name in enumerate(names, 1):
-        fault = _fault(name)
-        if not fault and first_lines.setdefault(name, line) != line:
-            fault = f"{name!r} stands on line {first_lines[name]} too; keep one"
-        if fault:
-            faults.add(f"{path}:{line}: {fault}")
-    if not names:
+    listed = names_of(text, spelled)
+    for line, name in enumerate(listed, 1):
+        if ";" in name:
+            faults.add(f"{path}:{line}: ';' in the name {name!r}, which joins names in the manifest; rename it")
+    for line, fault in line_faults(listed):
+        faults.add(f"{path}:{line}: {fault}; write each name once, one per line: its number is the label index")
+    if not listed:
         faults.add(f"{path}: empty; write one name per line, or remove the file")
-    return names
+    return listed
 
 
-def _fault(name: str) -> str:
-    if not name:
-        return "an empty line; write one name per line: its number is the label index"
-    if ";" in name:
-        return f"';' in the name {name!r}, which joins names in the manifest; rename it"
-    fault = name_fault(name)
-    return f"{fault} in {name!r}; correct it" if fault else ""
+def names_of(text: str, spelled: Callable[[str], str] = names.spelled) -> list[str]:
+    """The names in a file's text, in their one spelling."""
+    listed = [spelled(name.strip()) for name in text.split("\n")]  # splitlines() would split at rarer characters too
+    return listed if listed[-1] else listed[:-1]
+
+
+def line_faults(listed: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yields (line, what is wrong) for each name that is empty, that is none, or that is there before it."""
+    first_lines: dict[str, int] = {}
+    for line, name in enumerate(listed, 1):
+        fault = names.name_fault(name)
+        if not name:
+            yield line, "an empty line"
+        elif fault:
+            yield line, f"{fault} in {name!r}"
+        elif first_lines.setdefault(name, line) != line:
+            yield line, f"{name!r} stands on line {first_lines[name]} too"

@@ -12,7 +12,6 @@ README.md                  the model card
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
@@ -22,7 +21,8 @@ from caffe_files.inputs import regular_file
 from caffe_files.prototxt import read_net
 from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
-from skinmtl.data.names import name_fault, spelled
+from skinmtl.data.label_file import line_faults, names_of
+from skinmtl.data.names import spelled
 from skinmtl.data.trained_on import FILE as TRAINED_ON
 from skinmtl.engines.snapshot import Snapshot
 from skinmtl.images.image_size import MAX_PIXELS
@@ -117,33 +117,22 @@ def check_widths(snapshot: Snapshot, labels: dict[str, list[str]], sources: dict
 def read_labels(path: Path) -> list[str]:
     """Names, one a line, in their one spelling. InputError where a line is empty, there twice or no name."""
     try:
-        names = regular_file(path).read_text(encoding="utf-8").split("\n")
+        names = names_of(regular_file(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: missing; {REMEDY}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8; {REMEDY}") from None
-    if names[-1] == "":  # after the last line's end
-        names.pop()
-    names = list(map(spelled, names))
-    first_lines: dict[str, int] = {}
-    for line, name in enumerate(names, 1):
-        fault = name_fault(name) if name else "an empty name"
-        if fault:
-            raise InputError(f"{path}:{line}: {fault}; {REMEDY}")
-        if name in first_lines:
-            raise InputError(f"{path}:{line}: {name!r} stands on line {first_lines[name]} too; {REMEDY}")
-        first_lines[name] = line
+    for line, fault in line_faults(names):
+        raise InputError(f"{path}:{line}: {fault}; {REMEDY}")
     return names
 
 
 def write_labels(path: Path, names: Sequence[str]) -> None:
     """Names, one a line. InputError where `read_labels` would not find the same ones."""
-    counted = Counter(names)
-    for name in names:
-        if not spelled(name) or name_fault(name) or counted[name] > 1:
-            raise InputError(f"{path.name}: {name!r} cannot be a line of it, or stands there twice; name it otherwise")
+    for line, fault in line_faults(list(map(spelled, names))):
+        raise InputError(f"{path.name}:{line}: {fault}; give each label a name of its own")
     path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 

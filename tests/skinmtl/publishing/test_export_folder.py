@@ -79,7 +79,7 @@ def test_a_changed_file_is_named(folder, name):
     [
         ("a\nb\n", "2 names for the 3 outputs of lesion_prob"),
         ("a\nb\nc\nd\n", "4 names for the 3 outputs of lesion_prob"),
-        ("a\n\nc\n", "lesions.txt:2: an empty name"),
+        ("a\n\nc\n", "lesions.txt:2: an empty line"),
         ("a\nb\na\n", "lesions.txt:3: 'a' stands on line 1 too"),
         ("a\n\x1b[2J\nc\n", "lesions.txt:2: a line break or control character"),
         ("a\nb\u00ad\nc\n", "lesions.txt:2: an invisible character"),
@@ -93,9 +93,9 @@ def test_a_wrong_list_is_said_even_where_its_sum_is_right(folder, text, words):
         read_model_folder(folder)
 
 
-@pytest.mark.parametrize("names", [["a", "b\nc"], ["a", "\ud800"], ["a", " "], ["a", "a"]])
+@pytest.mark.parametrize("names", [["a", "b\nc"], ["a", "\ud800"], ["a", " "], ["a", "a"], ["a", "a "]])
 def test_names_that_could_not_be_read_again_are_not_written(names, tmp_path):
-    with pytest.raises(InputError, match=r"lesions\.txt: .* cannot be a line of it"):
+    with pytest.raises(InputError, match=r"lesions\.txt:2: .*; give each label a name of its own"):
         write_labels(tmp_path / "lesions.txt", names)
     assert not (tmp_path / "lesions.txt").exists()
 
