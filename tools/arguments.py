@@ -26,13 +26,13 @@ def add_group_column_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--group-column",
         metavar="NAME",
-        help="the manifest's column that says which images are of one patient (default: group, where it has one; "
-        "image: each is of somebody else)",
+        help="the manifest's column that says which images are of one patient (default: group, if there is one; "
+        "image: every image is of another patient)",
     )
 
 
 def manifest_of(args: argparse.Namespace, without_groups: str = "") -> Manifest:
-    """The manifest that is asked for, whole; what was read otherwise than it is written is told on stderr.
+    """The manifest that is asked for, whole; how it was read is told on stderr where that is not as it is written.
 
     So is what its groups leave open, for a tool that needs them: `without_groups` says what follows.
     """

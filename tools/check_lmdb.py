@@ -42,7 +42,8 @@ def main() -> None:
         f"{checked.n_compared} images equal to their sources"
     )
     if not checked.has_digests:
-        print(f"{args.out}: dataset.json, of an older make_lmdb.py, has no digests of the records to hold them against")
+        older = "dataset.json was written by an older make_lmdb.py, without digests"
+        print(f"{args.out}: {older}: the records were not checked against them")
 
 
 if __name__ == "__main__":

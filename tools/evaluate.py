@@ -56,9 +56,9 @@ def make_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help=f"exit with status 1 where a figure is below VALUE or missing, or of images that were trained on; NAME is "
-        f"one of {', '.join(FIGURES)}, VALUE "
-        "in [0, 1]; may repeat (default: no check; example: --fail-if-below map_class=0.6)",
+        help="exit with status 1 where a figure is below VALUE or missing, or of images that were trained on; NAME is "
+        f"one of {', '.join(FIGURES)}, VALUE in [0, 1]; may repeat (default: no check; example: --fail-if-below "
+        "map_class=0.6)",
     )
     renamed(parser, "--at-least", "--fail-if-below")
     parser.add_argument(

@@ -27,7 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fail-if-leak",
         action="store_true",
-        help="exit with status 1 where an image leaks, with 3 where none is found to but some have no group",
+        help="exit with status 1 where an image leaks, with 3 where none is known to leak but some have no group",
     )
     renamed(parser, "--fail-on-leak", "--fail-if-leak")
     return parser

@@ -43,7 +43,7 @@ def regular_file(path: str | Path) -> Path:
     path = Path(path)
     name = no_file(path)
     if name not in ("", FOLDER):
-        raise InputError(f"{path}: is {name}, which has no end that is known; copy what it gives to a file first")
+        raise InputError(f"{path}: is {name}, whose length is unknown; copy its contents to a file first")
     return path
 
 

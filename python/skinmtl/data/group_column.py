@@ -1,4 +1,4 @@
-"""Which column of a table says whom an image belongs to, so that a misspelt one is not taken for none."""
+"""Which column of a table says whom an image belongs to, so that a misspelt one is not overlooked."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class GroupColumn:
             meant = group_like(header)
             if meant:
                 raise InputError(
-                    f"{path}:1: no column {GROUP!r}, but {meant[0]!r}, which may say what must not be parted; give "
-                    f"--group-column {shlex.quote(meant[0])}, or --group-column {NO_GROUPS} where each image is of "
-                    "somebody else"
+                    f"{path}:1: no column {GROUP!r}, but {meant[0]!r}, which may hold the groups; give "
+                    f"--group-column {shlex.quote(meant[0])}, or --group-column {NO_GROUPS} if every image is of "
+                    "another patient"
                 )
 
         return check

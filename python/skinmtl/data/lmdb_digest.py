@@ -64,7 +64,7 @@ def described(
     }
 
 
-def check_lmdbs(folders: Sequence[Path], summary: dict[str, Any]) -> list[str]:
+def check_unchanged(folders: Sequence[Path], summary: dict[str, Any]) -> list[str]:
     """Holds LMDBs against what dataset.json beside them, `summary`, says of them; returns what is to be told, a line
     each.
 
@@ -76,8 +76,8 @@ def check_lmdbs(folders: Sequence[Path], summary: dict[str, Any]) -> list[str]:
     if unknown:
         names = " and ".join(folder.name for folder in unknown)
         return [
-            f"{unknown[0].parent}: not checked whether {names} are as they were written: dataset.json has no digests, "
-            "as of an older make_lmdb.py"
+            f"{unknown[0].parent}: not checked whether {names} are as they were written: dataset.json was written by "
+            "an older make_lmdb.py, without digests"
         ]
     same_file = [_is_same_file(folder, said[folder.name]) for folder in folders]
     return [

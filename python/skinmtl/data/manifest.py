@@ -185,7 +185,7 @@ class _Reader:
             more = f" (and {times[name] - 1} more such)" if times[name] > 1 else ""
             if nothing.is_one(name):
                 instead = f"name the {kind}, or take the line out; where it is a name, list it in {path.name}"
-                self.faults.add(f"{where} means that nothing is known{more}; {instead}")
+                self.faults.add(f"{where} stands for no value{more}; {instead}")
             elif listed is not None:
                 self.faults.add(f"{where} is not in {path.name}{more}; correct it or add it there")
         return tuple(sorted(first)) if listed is None else tuple(listed)
@@ -198,7 +198,7 @@ def image_name_fault(image: str) -> str:
     if CONTROL.search(image):
         return f"a line break or control character in image {image!r}; rename it"
     if TURNING.search(image):
-        return f"a character that turns the direction of writing in image {image!r}; rename it"
+        return f"a character that changes the direction of writing in image {image!r}; rename it"
     if image.startswith("/") or (any(mark in image for mark in ":\\") and PureWindowsPath(image).is_absolute()):
         return f"image {image!r} is an absolute path; give it relative to the image folder"
     if ".." in image and ".." in PurePosixPath(image).parts:

@@ -25,7 +25,7 @@ _JOINED = "\u0590-\u1fff\u2070-\U0010ffff"
 LOOSE_JOINER = re.compile(f"(?<![{_JOINED}])[\u200c\u200d]|[\u200c\u200d](?![{_JOINED}])")
 FAULTS = (
     (CONTROL, "a line break or control character"),
-    (TURNING, "a character that turns the direction of writing"),
+    (TURNING, "a character that changes the direction of writing"),
     (INVISIBLE, "an invisible character"),
     (LOOSE_JOINER, "a joiner that joins nothing"),
 )

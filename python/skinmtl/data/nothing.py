@@ -59,4 +59,4 @@ class Nothings:
             return []
         words = ", ".join(f"{word!r} ({count})" for word, count in counted.most_common(5))
         more = f" and {len(counted) - 5} more words" if len(counted) > 5 else ""
-        return [f"{path}: {column}: {words}{more} mean{'s' * (len(counted) == 1)} nothing: {so}"]
+        return [f"{path}: {column}: {words}{more} stand{'s' * (len(counted) == 1)} for no value: {so}"]

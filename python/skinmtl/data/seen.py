@@ -101,7 +101,7 @@ def require_unseen(record: dict[str, Any] | str, what: str, allowed: bool) -> No
     if not allowed:
         raise InputError(
             f"{what}: {'; '.join(_phrases(record))}: figures of them say nothing about new images; take images that "
-            "were left out, or give --allow-trained: it is then written beside every figure"
+            "were left out of the training, or give --allow-trained, which is then noted beside every figure"
         )
     record["allowed"] = True
 
@@ -126,12 +126,12 @@ def marks(protocol: Any, prefix: str = "") -> list[str]:
 def limits(record: dict[str, Any] | str) -> list[str]:
     """What such a record cannot vouch for, a line each."""
     if not _is_whole(record):
-        return ["whether the images were trained on cannot be told: nothing beside the weights says what was"]
+        return ["whether the images were trained on cannot be told: no record beside the weights says what was"]
     lines = []
     if record.get("compared") == "names":
-        lines.append("images are held against those of the training by their names alone: it recorded no contents")
+        lines.append("images are compared with those of the training by name alone: their contents were not recorded")
     if record.get("starting_weights") == "not recorded":
-        lines.append("what the weights were trained on that this training began with is not recorded")
+        lines.append("what the initial weights of this training were trained on is not recorded")
     return lines
 
 
@@ -166,12 +166,12 @@ def _phrases(record: dict[str, Any]) -> list[str]:
         TRAINED: ("was trained on", "were trained on"),
         WATCHED: ("was watched in training, for validation", "were watched in training, for validation"),
         SAME_NAME: (
-            "has the name of a training's image, with other contents (resized, or saved anew?)",
-            "have names of a training's images, with other contents (resized, or saved anew?)",
+            "has the name of a training image, but other contents (resized, or saved anew?)",
+            "have the names of training images, but other contents (resized, or saved anew?)",
         ),
         SAME_GROUP: (
-            "is another one of a patient, case or lesion that was trained on",
-            "are other ones of patients, cases or lesions that were trained on",
+            "is new, but of a patient, case or lesion that was trained on",
+            "are new, but of patients, cases or lesions that were trained on",
         ),
     }
     return [

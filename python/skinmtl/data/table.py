@@ -32,11 +32,11 @@ class Oddities:
     def notes(self, path: Path) -> list[str]:
         """What to tell of them, a line each."""
         said = (
-            (self.sep_line, "the first line says what parts the fields, and is no header: passed over"),
-            (self.empty_lines, f"{_lines(self.empty_lines)} of commas or spaces alone: passed over"),
+            (self.sep_line, "the first line names the separator and is no header: skipped"),
+            (self.empty_lines, f"{_lines(self.empty_lines)} of commas or spaces alone: skipped"),
             (
                 self.longer_records,
-                f"{_lines(self.longer_records)} with more commas at the end than the header: passed over",
+                f"{_lines(self.longer_records)} with more commas at the end than the header has: ignored",
             ),
             (self.unnamed, f"{_lines(self.unnamed)} with a value in a column without a name, which is not read"),
         )
@@ -155,7 +155,7 @@ def _rows(path: Path, file: TextIO, delimiter: str, oddities: Oddities) -> tuple
     said = re.fullmatch('"?sep=(.)"?[,;\t ]*\\s*', first, re.IGNORECASE)
     if said is not None:
         if said.group(1) != delimiter:
-            raise InputError(f"{path}:1: says that {said.group(1)!r} parts the fields; save it parted by {delimiter!r}")
+            raise InputError(f"{path}:1: says that the separator is {said.group(1)!r}; save it with {delimiter!r}")
         oddities.sep_line = True
         before, first = 1, file.readline()
     while first and not first.strip(f" \t\r\n{delimiter}"):
@@ -222,6 +222,6 @@ def _check_header(where: str, header: Sequence[str], columns: Sequence[str], del
 def _hint(name: str, header: Sequence[str], delimiter: str) -> str:
     other = next((each for each in (";", "\t", ",", "|") if len(header) == 1 and each in header[0]), "")
     if other and other != delimiter:
-        return f" (the header is parted by {other!r})"
+        return f" (the header's separator is {other!r})"
     near = difflib.get_close_matches(name.lower(), [each.lower() for each in header], 1)
     return next((f" ({each!r} is near)" for each in header if near and each.lower() == near[0]), "")

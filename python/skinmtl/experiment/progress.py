@@ -132,7 +132,7 @@ def _where(job: Job) -> str:
 def _leaks(path: Path) -> str:
     found = json.loads(path.read_text(encoding="utf-8"))
     alone = found.get("without_group", 0)
-    unknown = f"; {alone} images have no group, so that nobody knows of theirs" if alone else ""
+    unknown = f"; {alone} images have no group, so siblings of theirs are unknown" if alone else ""
     return f"{found['leaking']} of {found['images']} test images have a sibling in training{unknown}"
 
 

@@ -14,8 +14,8 @@ from skinmtl.images.formats import Format
 
 ROWS_AT_ONCE = 256  # laid on white: the floating-point copies stay small
 DARK = 8  # our choice: an eighth, or 13 of 16 bits; what 12 bits leave is a sixteenth
-TOLD_DARK = "16 bits whose brightest value is below an eighth of white: of 12 bits or so, save it with 8 bits a channel"
-CROPPED = "a part of it is to be shown alone (`clap`), all is"
+TOLD_DARK = "16-bit values, the brightest below an eighth of white: probably 12 bits; save it with 8 bits a channel"
+CROPPED = "its crop (`clap`) is not applied: the whole picture is used"
 
 
 class Decoded(NamedTuple):

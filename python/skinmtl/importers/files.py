@@ -103,7 +103,7 @@ class Images:
         path = PurePosixPath(without_case(asked))
         stem = path.stem if formats.has_image_ending(path.name) else path.name
         for name in _in_folders([*self._unread.get(path.name, []), *self._unread.get(stem, [])], path):
-            return f"{name} is there; {formats.why_unread(name) or 'its ending is none of an image'}"
+            return f"{name} is there; {formats.why_unread(name) or 'its ending is not that of an image'}"
         return ""
 
 

@@ -229,7 +229,7 @@ def _lacking(request: Request, metrics: Sequence[Metrics], listed: TrainedOn | N
         lines.append(f"{CARD}: does not say what data it was trained on; give --train-data or --manifest")
     if listed is None:
         lines.append(
-            f"no {TRAINED_ON}: the contents of its training images are not recorded; predict.py cannot tell them"
+            f"no {TRAINED_ON}: the contents of its training images are not recorded, so predict.py cannot know them"
         )
     if request.licence is None:
         lines.append(f"{CARD}: names no licence; give --licence")

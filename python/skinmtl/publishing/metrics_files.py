@@ -65,8 +65,8 @@ def read_metrics(paths: Sequence[Path], weights: Path, allow_trained: bool = Fal
         protocol = figures["protocol"] or {}
         if n_trained(protocol) and not allow_trained:
             raise InputError(
-                f"{path}: {'; '.join(marks(protocol))}: give the metrics of images that were left out, or "
-                "--allow-trained: the card then says it beside them"
+                f"{path}: {'; '.join(marks(protocol))}: give the metrics of images that were left out of the "
+                "training, or --allow-trained, which the card then notes beside them"
             )
         found.append(Metrics(path, figures, protocol.get("weights_sha256") == of_weights))
     return found

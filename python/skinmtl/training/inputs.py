@@ -22,7 +22,7 @@ from caffe_files.prototxt import read_net
 from skinmtl.common.memory import require_memory
 from skinmtl.common.provenance import sha256
 from skinmtl.data.dataset import read_summary
-from skinmtl.data.lmdb_digest import check_lmdbs
+from skinmtl.data.lmdb_digest import check_unchanged
 from skinmtl.data.table import read_csv
 from skinmtl.engines.engine import Engine
 from skinmtl.nets.allowed_layers import read_given_net
@@ -214,7 +214,7 @@ def _check_data(net: Path, layers: list[DataLayer], folder: Path, locks: bool) -
             raise InputError(
                 f"{layer.source}: {entries} records, dataset.json says {summary['n_records']}; build the LMDBs again"
             )
-    return check_lmdbs([layer.source for layer in layers], summary)
+    return check_unchanged([layer.source for layer in layers], summary)
 
 
 def _entries(folder: Path, locks: bool) -> int:

@@ -128,9 +128,9 @@ def _chance(inputs: TrainingInputs, schedule: Schedule) -> list[str]:
     if inputs.n_groups is not None and inputs.n_groups < inputs.n_watched:
         of += f" of {inputs.n_groups} group{'s' * (inputs.n_groups > 1)}"
     return [
-        f"{NOTE} {of} tell the {WATCHED_WORDS[schedule.watch]} to about +-{half:.2g} (95 %), but gains of "
-        f"{100 * schedule.plateau.threshold:g} %, some {gain:.1g}, decide what is a plateau: chance has a part in that "
-        "and in which test is the best; set more aside with make_lmdb.py --validation"
+        f"{NOTE} {of} tell the {WATCHED_WORDS[schedule.watch]} to about +-{half:.2g} (95 %), but a gain of "
+        f"{100 * schedule.plateau.threshold:g} %, about {gain:.1g}, decides what is a plateau: chance plays a part in "
+        "that and in which test is the best; set more images aside with make_lmdb.py --validation"
     ]
 
 

@@ -93,7 +93,7 @@ def test_some_images_without_a_group_are_counted(tool, manifest, tmp_path):
     folds = tmp_path / "new.csv"
     made = tool("make_folds.py", "--manifest", path, "--n-folds", 2, "--out", folds)
     assert "4 of 8 images have no group" in made.stdout
-    assert "group: 'N/A' (1), 'unknown' (1), '-' (1) mean nothing: these images have no group" in made.stderr
+    assert "group: 'N/A' (1), 'unknown' (1), '-' (1) stand for no value: these images have no group" in made.stderr
     assert tool("leakage.py", "--manifest", path, "--folds", folds, "--fail-if-leak").returncode == 3
 
 

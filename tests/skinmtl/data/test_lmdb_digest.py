@@ -11,8 +11,8 @@ from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
 from skinmtl.data import lmdb_digest
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
-from skinmtl.data.lmdb_check import check_lmdbs as check_whole
-from skinmtl.data.lmdb_digest import RecordsDigest, check_lmdbs
+from skinmtl.data.lmdb_check import check_lmdbs
+from skinmtl.data.lmdb_digest import RecordsDigest, check_unchanged
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
 
@@ -32,7 +32,7 @@ def large(monkeypatch):
 
 
 def check(out):
-    return check_lmdbs([out / name for name in LMDB_NAMES], read_summary(out))
+    return check_unchanged([out / name for name in LMDB_NAMES], read_summary(out))
 
 
 def exchange(folder, one, other):
@@ -74,7 +74,7 @@ def test_what_was_written_passes_and_is_described(out):
     assert len({said[name]["sha256"] for name in LMDB_NAMES}) == 3
     for name in LMDB_NAMES:
         assert said[name]["bytes"] == (out / name / "data.mdb").stat().st_size
-    assert check_whole(out, 40, None, None, 0).has_digests
+    assert check_lmdbs(out, 40, None, None, 0).has_digests
 
 
 @pytest.mark.parametrize("name", LMDB_NAMES)
@@ -112,7 +112,7 @@ def test_a_change_beside_the_sample_shows_where_lmdb_made_it_and_else_in_check_l
     spoil(out / "image_lmdb", end, end[:-3] + b"\0\xff\xd9")
     assert check(out) == []
     with pytest.raises(InputError, match="record 00000006"):
-        check_whole(out, 40, None, None, 0)
+        check_lmdbs(out, 40, None, None, 0)
 
 
 def write_again(out):
@@ -130,7 +130,7 @@ def test_the_same_records_in_another_file_are_taken_and_told(out):
     exchange(out / "image_lmdb", b"00000003", b"00000006")  # leaves pages that nothing uses any more
     exchange(out / "image_lmdb", b"00000003", b"00000006")
     assert check(out) == [f"{out / 'image_lmdb'}: another file than make_lmdb.py wrote, with the same records"]
-    check_whole(out, 40, None, None, 100)
+    check_lmdbs(out, 40, None, None, 100)
     compact(out / "image_lmdb")
     assert check(out) == []
     exchange(out / "image_lmdb", b"00000003", b"00000006")
@@ -146,7 +146,7 @@ def test_an_older_data_set_is_taken_and_told_in_one_line(out):
     path.write_text(json.dumps(summary))
     assert check(out) == [
         f"{out}: not checked whether image_lmdb and lesion_lmdb and location_lmdb are as they were written: "
-        "dataset.json has no digests, as of an older make_lmdb.py"
+        "dataset.json was written by an older make_lmdb.py, without digests"
     ]
 
 

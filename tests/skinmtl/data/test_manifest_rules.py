@@ -74,7 +74,7 @@ def test_all_faults_are_told_in_one_run(write):
     assert len(told) == 7
     for start in (":2: an empty", ":3: 2 fields", ":4: image", ":7: image '1.jpg' is on line 2", "lesions.txt:2: 'a'"):
         assert any(start in line for line in told), start
-    assert any(":5: lesion 'nan' means that nothing is known; " in line for line in told)
+    assert any(":5: lesion 'nan' stands for no value; " in line for line in told)
     assert any(":6: lesion 'b' is not in lesions.txt (and 1 more such)" in line for line in told)
 
 
@@ -90,7 +90,7 @@ def test_of_many_faults_the_first_are_told_and_the_others_counted(tool, write, t
 def test_a_word_that_lesions_txt_lists_is_a_name(write):
     path = write(HEADER + "1.jpg,none,-\n", lesions="none\n", locations="-\n")
     assert read_manifest(path).lesion_names == ("none",)
-    with pytest.raises(InputError, match="location '-' means that nothing is known"):
+    with pytest.raises(InputError, match="location '-' stands for no value"):
         read_manifest(write(HEADER + "1.jpg,a,-\n", lesions="a\n", locations="x\n"))
 
 

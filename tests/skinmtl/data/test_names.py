@@ -47,9 +47,9 @@ def test_what_languages_and_emoji_need_is_kept(name):
         ("\u200b", "invisible character (U+200B)"),
         ("\ufeff", "invisible character (U+FEFF)"),
         ("\u2060", "invisible character (U+2060)"),
-        ("\u202e", "turns the direction of writing (U+202E)"),
-        ("\u2066", "turns the direction of writing (U+2066)"),
-        ("\u200f", "turns the direction of writing (U+200F)"),
+        ("\u202e", "changes the direction of writing (U+202E)"),
+        ("\u2066", "changes the direction of writing (U+2066)"),
+        ("\u200f", "changes the direction of writing (U+200F)"),
         ("\u200c", "joiner that joins nothing (U+200C)"),
         ("\u200d", "joiner that joins nothing (U+200D)"),
     ],
@@ -92,7 +92,7 @@ def test_a_word_that_is_kept_is_a_name_and_the_others_are_counted():
         "naevus",
     ]
     assert nothings.notes("m.csv", "lesion", "left out") == [
-        "m.csv: lesion: 'nan' (1), 'NaN' (1) mean nothing: left out"
+        "m.csv: lesion: 'nan' (1), 'NaN' (1) stand for no value: left out"
     ]
     assert nothings.notes("m.csv", "location", "left out") == []
 

@@ -82,7 +82,7 @@ def test_of_data_from_before_contents_were_kept_names_decide(data, tmp_path):
     old = TrainedOn({"training": training, "validation": [], "earlier": []}, groups, "none")
     record = seen(old, images_of(read_manifest(data.manifest), data.images))
     assert (record["trained"], record["compared"]) == (3, "names")
-    assert "by their names alone" in limits(record)[0]
+    assert "by name alone" in limits(record)[0]
     assert seen(old, [Image(data.images / "image 1.jpg")]) == UNKNOWN  # a photograph without an id
     assert old.for_publishing() is None
 
@@ -128,8 +128,8 @@ def test_trained_images_are_refused_with_counts_or_allowed_and_marked(data, trai
         require_unseen(record, "final.caffemodel", allowed=False)
     assert str(refused.value) == (
         "final.caffemodel: 3 of the 9 images were trained on; 1 of the 9 images was watched in training, for "
-        "validation: figures of them say nothing about new images; take images that were left out, or give "
-        "--allow-trained: it is then written beside every figure"
+        "validation: figures of them say nothing about new images; take images that were left out of the training, or "
+        "give --allow-trained, which is then noted beside every figure"
     )
     require_unseen(record, "final.caffemodel", allowed=True)
     assert record["allowed"]

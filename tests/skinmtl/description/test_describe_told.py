@@ -10,7 +10,7 @@ import numpy as np
 from skinmtl.description.files import NOT_READ, look
 from skinmtl.images import formats
 
-DARK = "16 bits whose brightest value is below an eighth of white: of 12 bits or so, save it with 8 bits a channel"
+DARK = "16-bit values, the brightest below an eighth of white: probably 12 bits; save it with 8 bits a channel"
 
 
 def test_a_finding_with_the_images(tool, make_dataset, tmp_path):

@@ -65,12 +65,12 @@ def test_a_header_without_end_is_not_walked_to_its_end(filling):
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
 def test_a_device_is_not_read(device):
-    assert load((device, 256)).problem.startswith("is a device, which has no end that is known")
+    assert load((device, 256)).problem.startswith("is a device, whose length is unknown")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(str(tmp_path / "a.jpg"))
-    assert load((tmp_path / "a.jpg", 256)).problem.startswith("is a pipe, which has no end that is known")
+    assert load((tmp_path / "a.jpg", 256)).problem.startswith("is a pipe, whose length is unknown")
 
 
 @pytest.mark.parametrize(

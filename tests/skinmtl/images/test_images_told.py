@@ -16,7 +16,7 @@ from skinmtl.images.reading import read_images
 from skinmtl.images.told import Told, counted_lines
 
 TWELVE = cv2.imencode(".png", np.full((64, 64, 3), 3000, np.uint16))[1].tobytes()
-DARK = "16 bits whose brightest value is below an eighth of white: of 12 bits or so, save it with 8 bits a channel"
+DARK = "16-bit values, the brightest below an eighth of white: probably 12 bits; save it with 8 bits a channel"
 
 
 @pytest.fixture

@@ -116,10 +116,10 @@ class TestTable:
         [
             (b"id,what\n1,a\n", {}, [":1:", "no column 'where'"]),
             (b"id,What,where\n1,a,arm\n", {}, [":1:", "no column 'what'", "'What' is near"]),
-            (b"id;what;where\n1;a;arm\n", {}, [":1:", "parted by ';'"]),
+            (b"id;what;where\n1;a;arm\n", {}, [":1:", "separator is ';'"]),
             (b"id,what,where,what\n1,a,arm,b\n", {}, [":1:", "more than one column 'what'"]),
             (b"id,what,where\n1,a,arm\n2,b\n", {}, [":3:", "2 fields where the header has 3"]),
-            (b"id,what,where\n1,a;b,arm\n2,a;b;c,arm\n", {"delimiter": ";"}, [":1:", "parted by ','"]),
+            (b"id,what,where\n1,a;b,arm\n2,a;b;c,arm\n", {"delimiter": ";"}, [":1:", "separator is ','"]),
             (b'id,what,where\n1,a,"arm\n2,b,leg\n', {}, [":2:", "not CSV"]),
             (b'id,what,where\n1,a,"arm\n2,b,leg"\n3,c,leg\n', {}, [":2:", "a line break in 'where'", "quote"]),
             (b"id,what,where\n1,a,arm\n2,n\xe6vus,arm\n3,n\xc3\xa6vus,arm\n", {}, [":3:", "not utf-8", "cp1252"]),

@@ -69,7 +69,7 @@ class TestImages:
                 *("case/2", UNREAD_IMAGE),
                 "case/2.dng is there; a camera's raw format is not read: convert it to JPEG or PNG",
             ),
-            ("3.dat", UNREAD_IMAGE, "3.dat is there; its ending is none of an image"),
+            ("3.dat", UNREAD_IMAGE, "3.dat is there; its ending is not that of an image"),
             ("3", "missing image", ""),
             ("other/2", "missing image", ""),
         ]

@@ -41,7 +41,7 @@ def test_the_folder_has_all_that_is_needed_to_use_the_net(tool, small_net, tmp_p
         f"{out}: a name, 3 lesions, 4 locations",
         "README.md: has no metrics of these weights; give evaluate.py's --json file as --metrics",
         "README.md: does not say what data it was trained on; give --train-data or --manifest",
-        "no trained_on.json: the contents of its training images are not recorded; predict.py cannot tell them",
+        "no trained_on.json: the contents of its training images are not recorded, so predict.py cannot know them",
     ]
     assert sorted(path.name for path in out.iterdir()) == FILES
     assert (out / "deploy.prototxt").read_bytes() == small_net.deploy.read_bytes()

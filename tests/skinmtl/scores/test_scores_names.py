@@ -55,7 +55,7 @@ def test_a_net_made_before_has_its_names_in_todays_spelling(tmp_path):
     (tmp_path / "labels.json").write_text('{"lesion_names": ["blue\\u00a0nae\\u0300vus"]}')
     assert read_label_names(tmp_path) == {"lesion_names": ["blue na\u00e8vus"]}
     (tmp_path / "labels.json").write_text('{"lesion_names": ["a\\u202eb"]}')
-    with pytest.raises(InputError, match=r"labels\.json: a character that turns the direction of writing"):
+    with pytest.raises(InputError, match=r"labels\.json: a character that changes the direction of writing"):
         read_label_names(tmp_path)
 
 

@@ -22,7 +22,7 @@ def test_a_run_says_what_it_trains_each_test_and_each_fall_of_the_rate(toy, undi
     assert said[0].startswith(f"training in {undisturbed.out} with caffe 1.")
     assert said[0].endswith(" on the CPU")
     assert said[5].startswith(
-        "note: 6 validation images tell the error to about +-0.24 (95 %), but gains of 90 %, some 0.2,"
+        "note: 6 validation images tell the error to about +-0.24 (95 %), but a gain of 90 %, about 0.2,"
     )
     assert said[1:5] + said[6:7] == [
         "images: 18 to train on, 6 for validation",

@@ -72,7 +72,7 @@ def _check_groups(table: Path, options: Mapping[str, Any], header: Sequence[str]
     if meant and not options["group_column"]:
         raise InputError(
             f"{table}:1: {meant[0]!r} may say which images are of one patient; give --group-column "
-            f"{shlex.quote(meant[0])}, or --group-column {options['image_column']} where each image is of somebody else"
+            f"{shlex.quote(meant[0])}, or --group-column {options['image_column']} if every image is of another patient"
         )
 
 
@@ -90,7 +90,7 @@ def _group(source: Source, record: Mapping[str, str], columns: tuple[str, ...]) 
 
 
 def one_character(text: str) -> str:
-    """What parts the fields of a table; `tab` for a tab."""
+    """The separator of a table's fields; `tab` for a tab."""
     text = {"tab": "\t", "\\t": "\t"}.get(text, text)
     if len(text) != 1 or text in '"\r\n':
         raise ValueError(text)
@@ -132,11 +132,14 @@ IMPORTER = Importer(
         Option("--lesion-id-column", "to find lesions whose rows name different sites", metavar="NAME"),
         Option("--keep-column", "a column to copy to the manifest; may be given again", many=True, metavar="NAME"),
         Option(
-            "--separator", "parts several labels in one cell; '' takes a cell as one label", default=";", metavar="TEXT"
+            "--separator",
+            "separates several labels in one cell; '' takes a cell as one label",
+            default=";",
+            metavar="TEXT",
         ),
         Option(
             "--delimiter",
-            "parts the fields of the table; tab for a tab",
+            "the separator of the table's fields; tab for a tab",
             kind=one_character,
             default=",",
             metavar="TEXT",
