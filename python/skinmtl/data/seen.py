@@ -166,8 +166,8 @@ def _phrases(record: dict[str, Any]) -> list[str]:
         TRAINED: ("was trained on", "were trained on"),
         WATCHED: ("was watched in training, for validation", "were watched in training, for validation"),
         SAME_NAME: (
-            "has the name of a training image, but other contents (resized, or saved anew?)",
-            "have the names of training images, but other contents (resized, or saved anew?)",
+            "has the name of an image of the training, but other contents (resized, or saved anew?)",
+            "have the names of images of the training, but other contents (resized, or saved anew?)",
         ),
         SAME_GROUP: (
             "is new, but of a patient, case or lesion that was trained on",
