@@ -83,6 +83,12 @@ def net_shapes(prototxt: Path, gpu: int | None = None, allowed: Sequence[str] = 
     reason = said.group(1) if said else (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
     if done.returncode == NOT_LOADED:  # no fault of the net
         raise InputError(f"Caffe cannot be loaded here: {reason}; mend that, or add --engine torch")
+    if done.returncode < 0 and not said:  # OpenBLAS, where it gets no memory
+        name = signal.Signals(-done.returncode).name
+        raise InputError(
+            f"{prototxt}: Caffe was ended by {name} when it built this net; free some memory or raise the limit "
+            "(ulimit -v), else correct the prototxt"
+        )
     raise InputError(f"{prototxt}: Caffe cannot build this net: {reason.strip()}; correct the prototxt or the settings")
 
 

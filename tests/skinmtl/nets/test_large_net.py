@@ -18,6 +18,7 @@ from caffe_files.prototxt import read_net
 from skinmtl.common import memory
 from skinmtl.common.memory import memory_there, require_memory
 from skinmtl.common.npz_file import read_arrays
+from skinmtl.nets.net_probe import net_shapes
 from skinmtl.nets.text_of_net import without_drawing
 from skinmtl.training.inputs import check_weights
 
@@ -115,3 +116,14 @@ def test_what_draws_weights_is_left_out_of_nets_that_get_theirs_from_a_file(tmp_
     left = [layer.convolution_param.weight_filler.type for layer in read.layer if layer.type == "Convolution"]
     assert left == ["constant", "constant", "gaussian", "typo", "bilinear"]  # what Caffe refuses, it shall refuse
     assert [each.type for each in read.layer[-1].dummy_data_param.data_filler] == ["gaussian"]
+
+
+def test_a_signal_that_ends_caffe_is_not_held_against_the_net_alone(tmp_path, monkeypatch):
+    """OpenBLAS gets one where it gets no memory, under `ulimit -v`."""
+    net, python = tmp_path / "net.prototxt", tmp_path / "python3"
+    net.write_text(INPUT % "1, 3, 8, 8")
+    python.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(InputError, match=r"was ended by SIGSEGV .*; free some memory or raise the limit \(ulimit -v\)"):
+        net_shapes(net)
