@@ -2,12 +2,12 @@
 """Kills tools at moments drawn at random, lets them finish, and holds what they made against an undisturbed run.
 
     .venv/bin/python tests/kills.py            30 kills of make_lmdb, 20 of train on each engine, 15 of score, 5 of the
-                                               workflow: some twenty minutes on two cores
+                                               workflow: more than half an hour on two cores
     .venv/bin/python tests/kills.py --kills 2 make_lmdb score
 
-It needs .caffe (make caffe), and what it cannot run here it says. SIGKILL goes to the process alone or to all that it
-has started, by a coin. After each, an output is not there or whole; at the end it is the undisturbed one, nothing lies
-beside it, and no process is left. Exits 1 where that does not hold. The same seed draws the same moments.
+It needs .caffe (make caffe), and names what it cannot run here. SIGKILL goes to the process alone or to all that it
+has started, by a coin. After each kill an output is whole or not there; at the end it is the undisturbed one, nothing
+lies beside it, and no process is left. Exits 1 where that does not hold. The same seed draws the same moments.
 """
 
 from __future__ import annotations

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from caffe_files.errors import InputError
 from caffe_files.inputs import no_file
+from skinmtl.data.faults import SHOWN
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.near_images import hint, near_file
-
-SHOWN = 20
 
 
 def check_images_exist(manifest: Manifest, image_folder: Path) -> None:

@@ -39,7 +39,7 @@ def seen(trained_on: TrainedOn | None, images: Iterable[Image]) -> dict[str, Any
 
     `trained`     that were trained on, by the run or by one that its weights came from
     `watched`     of its validation set
-    `same_name`   that have another image's id: their contents are others than those that were trained on or watched
+    `same_name`   that have the id of an image that was trained on or watched, but other contents
     `same_group`  that were not seen, but are of a group, such as a patient, that was trained on
 
     Files are read only where their size is that of an image that was seen. One that cannot be read was not seen.

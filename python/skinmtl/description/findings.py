@@ -79,7 +79,7 @@ def _of_nothing(labels: Labels) -> Iterable[str]:
     is_nothing = Nothings().is_one
     names = [name for counts in (labels.lesions, labels.locations) for name in counts.names if is_nothing(name)]
     if names:
-        yield f"words that usually mean nothing are taken as names: {listed(names)}"
+        yield f"words that usually stand for no value are taken as names: {listed(names)}"
 
 
 def _of_names(near_names: Sequence[tuple[str, str, str]]) -> Iterable[str]:

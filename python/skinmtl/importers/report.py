@@ -21,12 +21,12 @@ EXAMPLES = 5  # dropped rows a reason in import.md; dropped.csv has all
 RULES = (
     "Rows are image rows: a table's row that names several images counts once for each.",
     "Rows read = rows kept + rows dropped. A row is dropped for the first reason that applies, in the order below.",
-    "Labels are taken as they stand, but for spaces of all kinds, which become single plain ones, accented letters, "
-    "which become one character, and characters that cannot be seen, which go. `;` inside one becomes a comma.",
+    "Labels are kept as they are written, but spaces of all kinds become single plain ones, an accented letter becomes "
+    "one character, invisible characters are removed, and `;` inside a label becomes a comma.",
     "Near-synonyms stay apart.",
     "A site that is not known falls away where the row names a known one too.",
     "The group is the patient, else the lesion or case, else the image's own name.",
-    "Words that mean nothing (`N/A`, `nan`, `#REF!`, `unknown`, `-` and the like) are no label, site or patient; "
+    "Words that stand for no value (`N/A`, `nan`, `#REF!`, `unknown`, `-` and the like) are no label, site or patient; "
     "`--keep-word` makes one a name.",
     "Groups that share an image are one.",
     "A lesion whose rows name different sites keeps them: each row its own. They are listed.",

@@ -7,7 +7,7 @@ from skinmtl.data.names import look_alike_groups, told
 
 
 def notes_on_groups(manifest: Manifest, so: str) -> list[str]:
-    """A line each, or none; `so` says what follows for images that nobody says whose they are."""
+    """A line each, or none; `so` says what follows for images without a group."""
     notes = []
     alone, images = manifest.without_group, len(manifest.rows)
     if alone == images:

@@ -18,7 +18,7 @@ from skinmtl.splits.near_duplicates import Search, find_near_duplicates
 
 
 class Judgement(NamedTuple):
-    """Images of all folds together that leak, those without a group, of which nobody knows, and lines for people."""
+    """How many images of all folds together leak, how many have no group and so might, and lines for people."""
 
     leaking: int
     without_group: int

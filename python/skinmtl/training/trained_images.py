@@ -83,7 +83,7 @@ def write_trained_on(folder: RunFolder, trained_on: TrainedOn) -> None:
 def of_net(net: TrainedNet) -> TrainedOn | None:
     """What a net was trained on; None where nothing says it.
 
-    That says the folder of its weights, else its run, else for a copy of weights a run beside the folder of the net.
+    The folder of its weights says so, else its run, else, for a copy of weights, a run beside the net's folder.
     """
     found = of_weights(net.weights)
     if found is not None:

@@ -97,7 +97,7 @@ def test_a_word_that_lesions_txt_lists_is_a_name(write):
 def test_such_a_name_is_found_by_who_describes_the_data(tool, write, tmp_path):
     path = write(HEADER + "1.jpg,none,x\n2.jpg,a,x\n", lesions="none\na\n")
     said = tool("describe.py", "--manifest", path, "--out", tmp_path / "out").stdout
-    assert "words that usually mean nothing are taken as names: none" in said
+    assert "words that usually stand for no value are taken as names: none" in said
 
 
 def test_names_come_in_their_one_spelling_and_that_is_told(write):
