@@ -14,6 +14,7 @@ import argparse
 
 from arguments import add_manifest_argument, manifest_of
 from cli import new_parser, run
+from skinmtl.common.counting import counted
 from skinmtl.report.correlation import write_correlation
 
 
@@ -38,11 +39,12 @@ def main() -> None:
     manifest = manifest_of(args)
     without_image = write_correlation(manifest, args.out, args.cluster, vars(args))
     print(
-        f"{args.out}: {len(manifest.lesion_names)} lesions by {len(manifest.location_names)} locations, "
-        f"{len(manifest.rows)} images"
+        f"{args.out}: {counted(len(manifest.lesion_names), 'lesion')} by "
+        f"{counted(len(manifest.location_names), 'location')}, {counted(len(manifest.rows), 'image')}"
     )
     if without_image:
-        print(f"{len(without_image)} lesions have no image and an empty row: {', '.join(without_image)}")
+        have = "lesion has" if len(without_image) == 1 else "lesions have"
+        print(f"{len(without_image)} {have} no image and an empty row: {', '.join(without_image)}")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ says what made it and which images are in it.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from arguments import add_data_arguments, manifest_of
-from cli import new_parser, positive, run
+from cli import new_parser, positive, program, run
 from parsing import renamed
 from skinmtl.explanation.attending import ATTENTION_FILE
 from skinmtl.explanation.attention_file import AttentionFile
@@ -67,6 +68,8 @@ def main() -> None:
     both = inputs.queries()
     queries = args.image or both[: args.rows]
     draw(inputs, queries, args.out, vars(args))
+    for line in inputs.seen():
+        print(f"{program()}: {attention.path}: {line}", file=sys.stderr)
     files = " and ".join(map(str, args.out))
     print(f"{files}: {len(queries)} of the {len(both)} images that have both attention and neighbours")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import new_parser, run
+from skinmtl.common.counting import counted
 from skinmtl.importers.importer import Importer
 from skinmtl.importers.importing import Imported, import_dataset
 from skinmtl.importers.registry import importers
@@ -132,7 +133,8 @@ def print_result(imported: Imported, out: Path) -> None:
         label = name if name in ("rows read", "kept") else f"dropped: {name}"
         print(f"{label:<{width + 9}} {count:>8}")
     manifest = imported.manifest
-    print(f"{len(manifest.lesion_names)} lesions, {len(manifest.location_names)} locations; see {out / 'import.md'}")
+    lesions, locations = len(manifest.lesion_names), len(manifest.location_names)
+    print(f"{counted(lesions, 'lesion')}, {counted(locations, 'location')}; see {out / 'import.md'}")
     if noticed(imported):
         counts = ((name, value if isinstance(value, int) else len(value)) for name, value in noticed(imported).items())
         print(f"noticed: {', '.join(f'{name} ({count})'.replace('_', ' ') for name, count in counts)}")

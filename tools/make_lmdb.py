@@ -6,6 +6,7 @@ import sys
 
 from arguments import add_data_arguments, add_fold_arguments, add_workers_argument, check_fold_arguments, manifest_of
 from cli import new_parser, positive, run, seed
+from skinmtl.common.counting import counted
 from skinmtl.data.folds import select
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.images.told import counted_lines
@@ -54,13 +55,15 @@ def main() -> None:
     sizes = Sizes(smallest, largest, args.copies)
     summary = write_lmdbs(manifest, args.images, args.out, sizes, args.seed, args.workers, vars(args))
     print(
-        f"{args.out}: {summary['n_records']} records of {summary['n_images']} images, "
-        f"{len(manifest.lesion_names)} lesions, {len(manifest.location_names)} locations"
+        f"{args.out}: {counted(summary['n_records'], 'record')} of {counted(summary['n_images'], 'image')}, "
+        f"{counted(len(manifest.lesion_names), 'lesion')}, {counted(len(manifest.location_names), 'location')}"
     )
     if summary["upscaled"]:
-        print(f"{len(summary['upscaled'])} images were smaller and are enlarged; dataset.json lists them")
+        were = "image was smaller and is" if len(summary["upscaled"]) == 1 else "images were smaller and are"
+        print(f"{len(summary['upscaled'])} {were} enlarged; dataset.json lists them")
     for profile, count in summary["converted_to_srgb"].items():
-        print(f"{count} records were converted to sRGB from the colour profile {profile}")
+        were = "record was" if count == 1 else "records were"
+        print(f"{count} {were} converted to sRGB from the colour profile {profile}")
     for line in counted_lines(summary["told"]):
         print(f"{line}; dataset.json lists all", file=sys.stderr)
 

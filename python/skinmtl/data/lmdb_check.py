@@ -147,7 +147,10 @@ def _check_image(where: str, datum: Message, crop: int) -> np.ndarray:
     if (datum.channels, datum.height, datum.width, datum.encoded) != (3, height, width, True):
         raise InputError(f"{where}: the image Datum does not describe its {width} x {height} image; build again")
     if min(height, width) < crop:
-        raise InputError(f"{where}: the image is {width} x {height}, smaller than the crop {crop}; store larger images")
+        raise InputError(
+            f"{where}: the image is {width} x {height}, smaller than the crop {crop}; store larger images, "
+            "or give the net's --crop"
+        )
     return pixels
 
 

@@ -174,6 +174,8 @@ def _phrases(record: dict[str, Any]) -> list[str]:
             "are new, but of patients, cases or lesions that were trained on",
         ),
     }
+    if record["images"] == 1:
+        return [f"the image {one}" for kind, (one, _) in phrases.items() if record[kind]]
     return [
         f"{record[kind]} of the {record['images']} images {several if record[kind] > 1 else one}"
         for kind, (one, several) in phrases.items()

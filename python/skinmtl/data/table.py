@@ -222,6 +222,6 @@ def _check_header(where: str, header: Sequence[str], columns: Sequence[str], del
 def _hint(name: str, header: Sequence[str], delimiter: str) -> str:
     other = next((each for each in (";", "\t", ",", "|") if len(header) == 1 and each in header[0]), "")
     if other and other != delimiter:
-        return f" (the header's separator is {other!r})"
+        return f" (the header's separator is {other!r}, not {delimiter!r})"
     near = difflib.get_close_matches(name.lower(), [each.lower() for each in header], 1)
     return next((f" ({each!r} is near)" for each in header if near and each.lower() == near[0]), "")

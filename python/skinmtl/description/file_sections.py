@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from skinmtl.common.counting import counted
 from skinmtl.description.description import Description
 from skinmtl.description.file_summary import LONG, FileSummary
-from skinmtl.description.sections import Picture, Section, Table, counted, listed, percent
+from skinmtl.description.sections import Picture, Section, Table, listed, percent
 
 MEANING = {
     224: "smaller than the net's crop",

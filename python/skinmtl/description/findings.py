@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Iterable, Sequence
 
+from skinmtl.common.counting import counted
 from skinmtl.data.nothing import Nothings
 from skinmtl.description.description import Description
 from skinmtl.description.file_summary import LONG, SIDES, FileSummary
 from skinmtl.description.labels import FOLDS, RARE_BELOW, Labels
-from skinmtl.description.sections import NAMED, counted, listed, shortened
+from skinmtl.description.sections import NAMED, listed, shortened
 from skinmtl.splits.group_notes import notes_on_groups
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from skinmtl.common.counting import counted
 from skinmtl.description.description import Description
 from skinmtl.description.labels import FOLDS, RARE_BELOW, LabelCounts, pairs, shares
 from skinmtl.description.near_names import COMPARED_AT_MOST
-from skinmtl.description.sections import Picture, Section, Table, counted, listed, percent
+from skinmtl.description.sections import Picture, Section, Table, listed, percent
 
 PAIRS, GROUP_ROWS, NAME_ROWS = 20, 12, 100
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Iterable
 
+from skinmtl.common.counting import counted
 from skinmtl.common.pages import rendered
 from skinmtl.description.description import Description
 from skinmtl.description.file_sections import file_sections
 from skinmtl.description.findings import findings
 from skinmtl.description.label_sections import label_sections
-from skinmtl.description.sections import Section, Table, counted, shortened, width
+from skinmtl.description.sections import Section, Table, shortened, width
 
 NOT_LOOKED_AT = "The image files were not looked at: no --images."
 

@@ -73,8 +73,3 @@ def width(text: str) -> int:
     """Columns that a terminal gives to it."""
     wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
     return len(text) + wide - sum(1 for sign in text if unicodedata.combining(sign))
-
-
-def counted(n: int, what: str, more: str = "") -> str:
-    """ "1 image", "2 images"; `more` is the plural where it is not what + s."""
-    return f"{n:,} {what if n == 1 else more or what + 's'}"

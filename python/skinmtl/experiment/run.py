@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from caffe_files.errors import InputError
+from skinmtl.common.counting import counted
 from skinmtl.common.provenance import made_by
 from skinmtl.experiment.beforehand import check_beforehand
 from skinmtl.experiment.child import Child, locked
@@ -58,8 +59,9 @@ def plan_lines(configuration: Configuration, python: Path, cores: int) -> list[s
     values, preset, rows = configuration.values, configuration.preset, configuration.manifest.rows
     groups = configuration.n_groups
     lines = [
-        f"data      {len(rows)} images, {'no groups' if groups is None else f'{groups} groups (patients)'}, "
-        f"{len(configuration.manifest.lesion_names)} lesions, {len(configuration.manifest.location_names)} locations",
+        f"data      {counted(len(rows), 'image')}, {'no groups' if groups is None else f'{groups} groups (patients)'}, "
+        f"{counted(len(configuration.manifest.lesion_names), 'lesion')}, "
+        f"{counted(len(configuration.manifest.location_names), 'location')}",
     ]
     if groups is None:
         lines.append(

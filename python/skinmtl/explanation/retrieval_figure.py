@@ -16,6 +16,7 @@ from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.manifest import Manifest, Row
 from skinmtl.data.near_images import hint, near_image
+from skinmtl.data.seen import marks
 from skinmtl.data.table import read_csv
 from skinmtl.explanation.attention_file import REMEDY, AttentionFile, HeadAttention
 from skinmtl.explanation.retrieving import COLUMNS
@@ -106,6 +107,10 @@ class FigureInputs:
             for query in queries
         ]
 
+    def seen(self) -> list[str]:
+        """What a reader must know of the attention's images: how many the net has seen in its training."""
+        return marks(self.attention.protocol)
+
     def sha256(self) -> dict[str, str]:
         """Of each input file, by its path."""
         return {str(path): sha256(path) for path in (self.attention.path, self._path, self._manifest.path)}
@@ -189,7 +194,8 @@ def draw(inputs: FigureInputs, queries: Sequence[str], outs: Sequence[Path], arg
     figure = retrieval_rows(inputs.picture_rows(queries), heads)
     for out in outs:
         save_figure(figure, out)
-    record = {"rows": inputs.described(queries), "inputs": inputs.sha256(), **made_by(arguments)}
+    record = {"rows": inputs.described(queries), "seen": inputs.seen(), "inputs": inputs.sha256()}
+    record.update(made_by(arguments))
     with new_file(outs[0].with_suffix(".json")) as partial:
         write_json(partial, record)
 

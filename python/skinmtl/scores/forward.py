@@ -71,7 +71,8 @@ def kept_outputs(
     with resumable_rows(out, made_from, _states(manifest, image_folder), sum(widths)) as rows:
         left = replace(manifest, rows=manifest.rows[len(rows.done) :])
         if rows.done:
-            tqdm.write(f"{len(rows.done)} images were done before: {len(left.rows)} are left")
+            were = "image was" if len(rows.done) == 1 else "images were"
+            tqdm.write(f"{len(rows.done)} {were} done before: {len(left.rows)} are left")
 
         def refuse(faults: dict[int, str]) -> None:
             refuse_bad_images(left, image_folder, faults)

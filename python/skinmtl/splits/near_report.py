@@ -51,4 +51,5 @@ def lines(recorded: dict[str, Any]) -> Iterator[str]:
     plain = recorded["images_too_plain_to_compare"]
     if plain:
         more = f" and {len(plain) - SHOWN} more" if len(plain) > SHOWN else ""
-        yield f"{len(plain)} images are too plain to compare: {', '.join(plain[:SHOWN])}{more}"
+        are = "image is" if len(plain) == 1 else "images are"
+        yield f"{len(plain)} {are} too plain to compare: {', '.join(plain[:SHOWN])}{more}"

@@ -257,8 +257,8 @@ def _check_watched(train_data: Path, test_data: Path, watch_test_fold: bool) -> 
     if shared:
         image = min(shared)[1]
         raise InputError(
-            f"{test_data}: {len(shared)} images are also in {train_data}, such as {image!r}; build both from one fold "
-            "with the same --validation"
+            f"{test_data}: {len(shared)} {'image is' if len(shared) == 1 else 'images are'} also in {train_data}, such "
+            f"as {image!r}; build both from one fold with the same --validation"
         )
 
 

@@ -60,17 +60,22 @@ def record_of(trained_on: TrainedOn) -> dict[str, Any]:
     return {**counts, "starting_weights": trained_on.start, "sha256": hashlib.sha256(text).hexdigest()}
 
 
-def watched_before(trained_on: TrainedOn) -> list[str]:
-    """A line where the weights that a run begins with were trained on images that it is to be watched on."""
+def watched_and_trained(trained_on: TrainedOn) -> list[str]:
+    """A line where images that a run is watched on are trained on too, by the weights that it begins with or, under
+    another name, by the run itself."""
+    of_training = {known.contents for known in trained_on.images["training"] if known.contents}
     earlier = {value for known in trained_on.images["earlier"] for value in (known.name, known.contents) if value}
     watched = trained_on.images["validation"]
-    count = sum(known.name in earlier or known.contents in earlier for known in watched)
-    if not count:
-        return []
-    were = "was" if count == 1 else "were"
+    copies = sum(known.contents in of_training for known in watched)
+    before = sum(known.name in earlier or known.contents in earlier for known in watched)
+    counts = (
+        (copies, ("is", "are"), "among the training images too, under another name"),
+        (before, ("was", "were"), "trained on by the weights that it begins with"),
+    )
     return [
-        f"{NOTE} {count} of the {len(watched)} validation images {were} trained on by the weights that it begins with: "
-        "what is watched is too good"
+        f"{NOTE} {count} of the {len(watched)} validation images {verb[count != 1]} {what}: what is watched is too good"
+        for count, verb, what in counts
+        if count
     ]
 
 

@@ -23,7 +23,7 @@ from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.solver_file import read_checked_solver
 from skinmtl.training.stopping import deferred_stops
 from skinmtl.training.telling import opening_lines
-from skinmtl.training.trained_images import gathered, going_on, record_of, watched_before, write_trained_on
+from skinmtl.training.trained_images import gathered, going_on, record_of, watched_and_trained, write_trained_on
 from skinmtl.training.validation import check_watch
 
 # where neither the flag nor the solver says: our choice
@@ -109,7 +109,7 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
             training.go_on(snapshot)
         else:
             _tell_layers(record["layers"], request.weights)
-            say(*watched_before(trained_on))
+            say(*watched_and_trained(trained_on))
             training.begin(request.weights)
         try:
             with deferred_stops() as stop:

@@ -117,7 +117,7 @@ class TestTool:
         done = tool("correlate.py", "--manifest", manifest, "--out", tmp_path / "out", *flags)
         assert (done.returncode, done.stderr) == (0, "")
         assert "3 lesions by 2 locations, 12 images" in done.stdout
-        assert "1 lesions have no image and an empty row: unseen" in done.stdout
+        assert "1 lesion has no image and an empty row: unseen" in done.stdout
         with open(str(tmp_path / "out" / "correlation.csv"), encoding="utf-8") as file:
             rows = {row.pop("lesion"): row for row in csv.DictReader(file)}
         assert set(rows) == set(self.NAMES)

@@ -141,6 +141,11 @@ def test_validation_images_may_be_scored_and_are_marked(data, trained_on):
     assert marks({"trained_on": record}) == ["1 of the 6 images was watched in training, for validation"]
 
 
+def test_of_one_image_there_is_nothing_to_count(data, trained_on):
+    record = seen(trained_on, images_of(read_manifest(data.manifest), data.images)[:1])
+    assert marks({"trained_on": record}) == ["the image was trained on"]
+
+
 def test_marks_of_an_ensemble_name_the_file(trained_on, data):
     record = seen(trained_on, images_of(read_manifest(data.manifest), data.images)[:3])
     sources = [{"file": "a.npz", "protocol": {"trained_on": record}}, {"file": "b.npz", "protocol": {}}]

@@ -24,6 +24,7 @@ from skinmtl.figures.style import GREEN, RED
 
 NAMES = {"lesion": ["melanoma", "naevus", "scar $1"], "location": ["arm", "leg"]}
 LABELS = [("naevus", "arm"), ("melanoma", "leg"), ("naevus;scar $1", "arm"), ("scar $1", "leg"), ("melanoma", "arm")]
+SEEN = {"images": 2, "trained": 1, "watched": 0, "same_name": 0, "same_group": 0}
 HEADER = "query,rank,neighbour,distance,shared_lesion,shared_location\n"
 
 
@@ -38,7 +39,7 @@ def write_attention(path, images, maps=None):
                 probabilities = np.linspace(0.25, 0.75, len(NAMES[head]), dtype=np.float32)
                 heads[head] = HeadAttention(labels, values if maps is None else maps, probabilities)
             file.add(image, heads)
-        file.finish(NAMES, {"short_side": 20})
+        file.finish(NAMES, {"short_side": 20, "trained_on": SEEN})
 
 
 @pytest.fixture
@@ -93,6 +94,8 @@ def test_the_tool_writes_both_formats_and_what_made_them(tool, files):
     assert [row["query"] for row in said["rows"]] == ["1.png"]  # the attention's first
     assert [one["shared_lesion"] for one in said["rows"][0]["neighbours"]] == [True, False, False]
     assert said["arguments"]["rows"] == 1
+    assert said["seen"] == ["1 of the 2 images was trained on"]
+    assert done.stderr == f"figure3.py: {files.npz}: 1 of the 2 images was trained on\n"
     assert len(said["inputs"][str(files.neighbours)]) == 64
 
 

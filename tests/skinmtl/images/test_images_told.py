@@ -39,7 +39,7 @@ def test_make_lmdb_counts_and_lists_them(tool, odd_data, tmp_path):
         *("--short-side", 40),
     )
     assert done.returncode == 0, done.stderr
-    assert "1 records were converted to sRGB from the colour profile Display P3" in done.stdout
+    assert "1 record was converted to sRGB from the colour profile Display P3" in done.stdout
     assert f"2 images: {DARK}" in done.stderr
     summary = read_summary(tmp_path / "out")
     assert {line: sorted(images) for line, images in summary["told"].items()} == {DARK: names[:2]}

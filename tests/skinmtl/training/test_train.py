@@ -41,7 +41,10 @@ def test_a_run_leaves_what_its_folder_promises(toy, undisturbed):
     assert undisturbed.done.stdout.splitlines()[-1] == f"{out}: 40 iterations; all iterations are done"
     names = {path.name for path in out.iterdir()}
     weights = {"best.caffemodel", "final.caffemodel"}
-    assert names == {".lock", "args.json", "curves.png", "log.csv", "snapshots", "solver.prototxt"} | weights
+    assert (
+        names
+        == {".lock", "args.json", "curves.png", "log.csv", "snapshots", "solver.prototxt", "trained_on.json"} | weights
+    )
     iterations = [6, 12, 18, 24, 30, 36, 40, *better_tests(toy, out)]
     suffixes = ("caffemodel", "json", "solverstate")
     expected = {f"toy_iter_{iteration}.{suffix}" for iteration in iterations for suffix in suffixes}

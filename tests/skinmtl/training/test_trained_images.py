@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,7 @@ from skinmtl.training.trained_images import (
     of_run,
     of_weights,
     record_of,
-    watched_before,
+    watched_and_trained,
     write_trained_on,
 )
 from skinmtl.training.trained_net import TrainedNet
@@ -76,15 +77,26 @@ def test_a_run_that_begins_with_weights_of_a_run_has_seen_its_images_too(new_run
     found = gathered(small_set.test, small_set.test, [second.final])
     assert len(found.images["earlier"]) == 16
     assert found.start == "recorded"
-    assert watched_before(found) == []
+    assert watched_and_trained(replace(found, images={**found.images, "training": []})) == []
     swapped = gathered(small_set.test, small_set.train, [second.final])
-    assert watched_before(swapped) == [
+    assert watched_and_trained(swapped) == [
         "note: 16 of the 16 validation images were trained on by the weights that it begins with: what is watched is "
         "too good"
     ]
     foreign = tmp_path / "imagenet.caffemodel"
     foreign.write_bytes(b"")
     assert gathered(small_set.test, small_set.test, [second.final, foreign]).start == "not recorded"
+
+
+def test_validation_images_that_are_trained_on_under_another_name_are_told(small_set):
+    found = gathered(small_set.train, small_set.test, [])
+    assert watched_and_trained(found) == []
+    copy = found.images["validation"][0]
+    images = {**found.images, "training": [*found.images["training"], copy._replace(name="of another patient")]}
+    assert watched_and_trained(replace(found, images=images)) == [
+        "note: 1 of the 8 validation images is among the training images too, under another name: what is watched is "
+        "too good"
+    ]
 
 
 def test_a_list_that_is_gone_or_changed_is_refused(new_run):
