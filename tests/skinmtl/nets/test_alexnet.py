@@ -149,7 +149,8 @@ def test_flags_that_do_not_go_together_are_usage_errors(tool, tmp_path, flags, s
 
 def test_a_crop_that_published_weights_do_not_fit_is_said(tool, tmp_path):
     for crop, said in ((227, False), (256, True)):
-        done = tool("make_prototxt.py", "--model", "alexnet_lesion", "--crop", crop, *FLAGS, "--out", tmp_path / "net")
+        net = tmp_path / f"net_{crop}"
+        done = tool("make_prototxt.py", "--model", "alexnet_lesion", "--crop", crop, *FLAGS, "--out", net)
         assert done.returncode == 0, done.stderr
         assert (f"published weights do not fit fc6 at a crop of {crop}" in done.stdout) == said
 

@@ -210,7 +210,11 @@ def test_what_this_engine_cannot_train_is_refused_before_anything_is_written(toy
     assert "Dropout" not in text
     for changes, words in [
         ({"solver": solver}, r"adam.prototxt: solver type 'Adam' is not supported.*or use --engine caffe"),
-        ({"net": toy.net(extra=unknown)}, r"train.prototxt: layer 'x': type 'MVN' is not supported"),
+        ({"net": toy.net(extra=unknown)}, r"train.prototxt: layer 'x' is of type MVN, .*--allow-layer MVN"),
+        (
+            {"net": toy.net(extra=unknown), "engine": Engine("torch", allowed=("MVN",))},
+            r"train.prototxt: .*layer 'x': type 'MVN' is not supported",
+        ),
         ({"net": other_form}, r"train.prototxt: layer 'data' .*LevelDB"),
         ({"engine": Engine("torch", 99)}, r"--gpu 99: (this machine has|PyTorch can use)"),
         ({"net": tmp_path / "none"}, "none/train.prototxt: cannot be read"),
