@@ -19,6 +19,7 @@ from skinmtl.nets.net_record import NET_FILE, read_net_record
 from skinmtl.nets.weights import require_all_filled
 
 SHORT_SIDE = 256  # of the test images, as make_lmdb.py stores them where nothing else is said
+OUTPUTS = ("lesion_prob", "location_prob")
 MAKE_ANOTHER = "give a deploy.prototxt of make_prototxt.py"
 
 
@@ -52,14 +53,17 @@ class Snapshot:
 
 
 def checked_snapshot(deploy: Path, weights: Path, engine: Engine) -> Snapshot:
-    """InputError unless the engine can build the net, its input `data` is (N, 3, S, S), and the weights fill every
-    layer."""
+    """InputError unless the engine can build the net, its input `data` is (N, 3, S, S), those of the OUTPUTS that it
+    has are (N, labels), and the weights fill every layer."""
     if any(data_layer(layer, deploy) for layer in read_net(deploy).layer):
         raise InputError(f"{deploy}: reads its images from an LMDB; {MAKE_ANOTHER}")
     shapes = engine.shapes(deploy)
     shape = shapes.tops.get("data", [])
     if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
         raise InputError(f"{deploy}: no square 3-channel input 'data'; {MAKE_ANOTHER}")
+    for name in OUTPUTS:
+        if len(shapes.tops.get(name, shape)) < 2 or shapes.tops.get(name, shape)[0] != shape[0]:
+            raise InputError(f"{deploy}: {name} has no value for each image and label; {MAKE_ANOTHER}")
     require_all_filled(deploy, weights, shapes)
     return Snapshot(deploy, weights, shapes, engine)
 

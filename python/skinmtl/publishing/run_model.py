@@ -18,7 +18,8 @@ def run_model(net: TrainedNet) -> Model:
     """The net's model: what its folder says, the label names else as the training data says them."""
     description = read_net(net.deploy)
     tops = {top: layer for layer in description.layer for top in layer.top}
-    if "data" not in tops or not tops["data"].input_param.shape:
+    shapes = tops["data"].input_param.shape if "data" in tops else ()
+    if not shapes or len(shapes[0].dim) != 4:
         raise InputError(f"{net.deploy}: no input 'data'; {MAKE_ANOTHER}")
     beside = net.deploy.parent
     names, source = read_label_names(beside), names_file(beside)
@@ -37,7 +38,7 @@ def run_model(net: TrainedNet) -> Model:
         said_by={"crop": beside / NET_FILE, **dict.fromkeys(labels, source)},
         mean=mean_of(net.deploy),
         short_side=short_side_of(net.deploy),
-        crop=tops["data"].input_param.shape[0].dim[2],
+        crop=shapes[0].dim[2],
         crops=CROPS,
         files={DEPLOY: sha256(net.deploy), WEIGHTS: sha256(net.weights)},
     )
