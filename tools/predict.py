@@ -147,7 +147,7 @@ def main() -> None:
     items, told = gather(args.images, sys.stdin and sys.stdin.buffer)
     protocol = Protocol(model.short_side, model.mean, args.batch_size, engine_of(args), args.workers, args.crops)
     for line in told:
-        print(line, file=sys.stderr)
+        print(f"{program()}: {line}", file=sys.stderr)
     of_run = filter(None, [not_said_by_net(model.deploy)]) if args.run else ()
     for line in [*of_run, *said_of_seen(model, items)]:
         print(f"{program()}: {line}", file=sys.stderr)
