@@ -278,6 +278,6 @@ def test_a_killed_run_leaves_no_scores_and_the_next_one_makes_them(score, scored
     assert not (tmp_path / "s.npz").exists()
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "images were done before" in done.stdout + done.stderr
+    assert "done before: " in done.stdout + done.stderr
     assert np.allclose(read_scores(tmp_path / "s.npz").lesion_scores[:8], scored.lesion_scores, atol=1e-6)
     assert not progress.exists()
