@@ -28,7 +28,7 @@ def test_a_pipe_a_socket_and_a_device_are_refused(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
         for path, what in (("pipe", "a pipe"), ("link", "a pipe"), ("socket", "a socket"), ("/dev/zero", "a device")):
-            with pytest.raises(InputError, match=f"^{path}: is {what}, which has no end"):
+            with pytest.raises(InputError, match=f"^{path}: is {what}, whose length is unknown"):
                 regular_file(Path(path))
 
 

@@ -33,6 +33,7 @@ NOT_RUN = {
     r"--root DermaCon-IN": "needs a data set that its owner hands out",
     r"^caffe-torch train -solver solver\.prototxt|^torchrun": "needs several GPUs",
     r"configfile work/paper\.yaml|^snakemake |^pip install snakemake": "days on a GPU, or a cluster; tests/workflow",
+    r"--fuzz-cases|tests/kills\.py": "more than half an hour; the suite runs the same with fewer cases",
     r"^(\.venv/bin/python )?benchmarks/": "minutes, and only right on a quiet machine: make bench",
 }
 # what is made shorter, so that all pages take three minutes; everything else is typed as it stands
