@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed here: make torch")
 from torch_agreement import NEEDS_CAFFE, net_of, with_inputs
@@ -62,8 +63,8 @@ def test_fillers_draw_from_caffes_distributions(caffe, filler):
     (ours, _), (caffes, _) = filled(caffe, layer)
     assert ours.shape == caffes.shape
     assert (ours != caffes).any()
-    places = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
-    np.testing.assert_allclose(np.quantile(ours, places), np.quantile(caffes, places), atol=0.2 * caffes.std())
+    # Caffe's draw has no seed here: by Kolmogorov and Smirnov, equal distributions differ so much once in a million
+    assert ks_2samp(ours.ravel(), caffes.ravel()).statistic < np.sqrt(-np.log(1e-6 / 2) / ours.size)
     assert (ours == 0).mean() == pytest.approx((caffes == 0).mean(), abs=0.02)
     if "unitball" in filler:
         np.testing.assert_allclose(ours.sum(axis=(1, 2, 3)), 1, rtol=1e-5)
