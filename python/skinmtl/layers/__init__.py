@@ -8,8 +8,32 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-PYCAFFE_LAYERS = {"JitteredImageData": "skinmtl.layers.caffe_layer"}
-CAFFE_TORCH_LAYERS = {"JitteredImageData": "skinmtl.layers.torch_layer:JitteredImageData"}
+# class -> the file of this folder that has it for Caffe
+PYCAFFE_LAYERS = {
+    "JitteredImageData": "skinmtl.layers.caffe_layer",
+    "LesionData": "skinmtl.layers.caffe_lesion_data",
+    "AnchorTargets": "skinmtl.layers.caffe_regions",
+    "Proposals": "skinmtl.layers.caffe_regions",
+    "ProposalTargets": "skinmtl.layers.caffe_regions",
+    "DetectionOutput": "skinmtl.layers.caffe_regions",
+    "RoIAlign": "skinmtl.layers.caffe_roi_align",
+    "FocalLoss": "skinmtl.layers.caffe_losses",
+    "SmoothL1Loss": "skinmtl.layers.caffe_losses",
+    "JaccardLoss": "skinmtl.layers.caffe_losses",
+}
+# and its counterpart for caffe_torch
+CAFFE_TORCH_LAYERS = {
+    "JitteredImageData": "skinmtl.layers.torch_layer:JitteredImageData",
+    "LesionData": "skinmtl.layers.torch_lesion_data:LesionData",
+    "AnchorTargets": "skinmtl.layers.torch_regions:AnchorTargets",
+    "Proposals": "skinmtl.layers.torch_regions:Proposals",
+    "ProposalTargets": "skinmtl.layers.torch_regions:ProposalTargets",
+    "DetectionOutput": "skinmtl.layers.torch_regions:DetectionOutput",
+    "RoIAlign": "skinmtl.layers.torch_roi_align:RoIAlign",
+    "FocalLoss": "skinmtl.layers.torch_losses:FocalLoss",
+    "SmoothL1Loss": "skinmtl.layers.torch_losses:SmoothL1Loss",
+    "JaccardLoss": "skinmtl.layers.torch_losses:JaccardLoss",
+}
 
 
 def __getattr__(name: str) -> Any:
