@@ -22,17 +22,8 @@ NOT_IN_CAFFE_FILES = {"caffe", "cv2", "matplotlib", "onnx", "safetensors", "scip
 # each may import those before it
 ROOMS = (
     *("common", "figures", "images", "data", "regions", "layers", "nets", "engines", "pretrained", "scores"),
-    *(
-        "training",
-        "splits",
-        "description",
-        "refinement",
-        "importers",
-        "explanation",
-        "report",
-        "publishing",
-        "experiment",
-    ),
+    *("training", "splits", "description", "refinement", "importers", "explanation", "report", "publishing"),
+    "experiment",
 )
 
 
