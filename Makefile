@@ -68,7 +68,7 @@ caffe: ## BVLC Caffe and its Python in .caffe, from Debian's packages
 	docker/make_caffe.sh .caffe
 
 torch: .venv/ready ## caffe-torch, the engine on PyTorch, in .venv
-	.venv/bin/pip install --quiet torch==2.13.0 --editable '.[torch,onnx]'
+	.venv/bin/pip install --quiet torch==2.14.1 torchvision==0.29.1 --editable '.[torch,onnx]'
 
 prototxt: .venv/ready ## generates the committed nets anew
 	.venv/bin/python prototxt/make.py
