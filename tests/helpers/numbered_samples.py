@@ -32,3 +32,13 @@ class Failing(NumberedSamples):
 
     def __init__(self, **settings):
         raise SystemExit(3)
+
+
+class LesionSamples(NumberedSamples):
+    """Six parts, as of a photograph with a lesion: pixels, window, box, class, mask and what is drawn."""
+
+    def sample(self, visit, seed):
+        pixels = np.full((40, 48, 3), 10 * seed + visit, np.uint8)
+        window, box = np.array([0, 4, 48, 36], np.float32), np.arange(4, dtype=np.float32) + visit
+        mask = np.full((1, 40, 48), visit % 2, np.uint8)
+        return pixels, window, box, np.float32(visit % 3), mask, np.array([seed, visit], np.float32)
