@@ -35,7 +35,8 @@ from caffe_files.prototxt import message_text
 from caffe_files.schema import caffe_messages
 from skinmtl.engines.caffe_engine import pycaffe
 from skinmtl.layers.jitter import crop_of, draw
-from skinmtl.layers.settings import JitterSettings, settings_text
+from skinmtl.layers.param_str import settings_text
+from skinmtl.layers.settings import JitterSettings
 from skinmtl.nets.multi_task import NetOptions, make_net
 from skinmtl.nets.trunks import TRUNKS
 

@@ -20,7 +20,8 @@ from skinmtl.data.trained_on import ROLES, Known, TrainedOn, read_trained_on
 from skinmtl.experiment import configuration
 from skinmtl.experiment.presets import read_preset
 from skinmtl.experiment.results import figures_table
-from skinmtl.layers.settings import read_settings, settings_text
+from skinmtl.layers.param_str import settings_text
+from skinmtl.layers.settings import read_settings
 from skinmtl.nets.label_names import read_label_names
 from skinmtl.nets.net_record import FORMAT, differs, read_net_record
 from skinmtl.publishing.metrics_files import FIGURES, read_metrics

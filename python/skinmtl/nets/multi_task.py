@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from google.protobuf.message import Message
 
 from caffe_files.schema import caffe_messages
-from skinmtl.layers.settings import JitterSettings, settings_text
+from skinmtl.layers.param_str import settings_text
+from skinmtl.layers.settings import JitterSettings
 from skinmtl.nets.data_layers import JITTERED
 from skinmtl.nets.resnet import ResNet
 from skinmtl.nets.trunks import TRUNKS, Trunk

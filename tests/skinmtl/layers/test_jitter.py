@@ -14,7 +14,8 @@ from scipy import stats
 
 from caffe_files.errors import InputError
 from skinmtl.layers.jitter import Draw, crop_of, draw
-from skinmtl.layers.settings import JitterSettings, read_settings, settings_text, without_pace
+from skinmtl.layers.param_str import settings_text
+from skinmtl.layers.settings import JitterSettings, read_settings, without_pace
 
 PAPER = (256, 480)
 MIDDLE = 1 << 63  # of the places for a crop
