@@ -35,19 +35,16 @@ def unit_names(manifest: Manifest, by: str) -> list[str]:
 
 
 def image_labels(manifest: Manifest) -> csr_matrix:
-    """(N, P + Q) int64: 1 where an image has the lesion, or the location."""
+    """(N, P + Q) int64: 1 where an image has the lesion, or the location; Q is 0 where no image has one."""
     index = {name: p for p, name in enumerate(manifest.lesion_names)}
     lesions = [index[name] for row in manifest.rows for name in row.lesions]
     starts = np.cumsum([0] + [len(row.lesions) for row in manifest.rows])
     shape = (len(manifest.rows), len(index))
-    return csr_matrix(
-        hstack(
-            [
-                csr_matrix((np.ones(len(lesions), np.int64), lesions, starts), shape=shape),
-                membership(manifest.location_labels(), len(manifest.location_names)),
-            ]
-        )
-    )
+    of_lesions = csr_matrix((np.ones(len(lesions), np.int64), lesions, starts), shape=shape)
+    if not manifest.location_names:
+        return of_lesions
+    locations = membership(manifest.location_labels(), len(manifest.location_names))
+    return csr_matrix(hstack([of_lesions, locations]))
 
 
 def membership(codes: np.ndarray, n: int) -> csr_matrix:

@@ -81,7 +81,7 @@ def test_names_may_hold_odd_characters(write):
 
 
 REFUSED = {
-    "no column": (b"image,lesions\n1.jpg,a\n", [":1:", "'location'"]),
+    "no column": (b"image,location\n1.jpg,a\n", [":1:", "'lesions'"]),
     "a column twice": (b"image,lesions,location,group,group\n1.jpg,a,x,1,2\n", [":1:", "'group'"]),
     "empty file": (b"", [":1:", "'image'"]),
     "no images": (HEADER.encode(), ["no images"]),
