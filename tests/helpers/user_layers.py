@@ -69,6 +69,26 @@ class Counter(caffe.Layer):
         pass
 
 
+class Waves(caffe.Layer):
+    """A data layer: images, another each time, and labels -1, 0 or 1 of as many places as the param_str says."""
+
+    def setup(self, bottom, top):
+        self.calls = 0
+
+    def reshape(self, bottom, top):
+        top[0].reshape(2, 3, 16, 16)
+        top[1].reshape(2, int(self.param_str))
+
+    def forward(self, bottom, top):
+        self.calls += 1
+        for number, pace in enumerate((0.7, 1.9)):
+            waves = np.sin(np.arange(top[number].count) * pace + self.calls).reshape(top[number].data.shape)
+            top[number].data[...] = np.round(waves) if number else waves
+
+    def backward(self, top, propagate_down, bottom):
+        pass
+
+
 class Fails(caffe.Layer):
     """Fails where the param_str says."""
 

@@ -8,7 +8,7 @@ from caffe_torch.layers.losses import Accuracy, SigmoidCrossEntropyLoss, Softmax
 from caffe_torch.layers.normalisation import LRN, BatchNorm, Bias, Scale
 from caffe_torch.layers.pooling import Pooling
 from caffe_torch.layers.python import python_layer
-from caffe_torch.layers.shapes import Concat, Crop, Eltwise, Flatten, Reshape, Silence, Slice, Split
+from caffe_torch.layers.shapes import Concat, Crop, Eltwise, Flatten, Reshape, Silence, Slice, Split, Tile
 from caffe_torch.layers.sources import Data, DummyData, Input
 
 LAYERS = {
@@ -16,6 +16,6 @@ LAYERS = {
     for layer in (
         *(AbsVal, Accuracy, BatchNorm, Bias, Concat, Convolution, Crop, Data, Deconvolution, Dropout, DummyData),
         *(Eltwise, Flatten, InnerProduct, Input, LRN, Pooling, Power, ReLU, Reshape, Scale, Sigmoid),
-        *(SigmoidCrossEntropyLoss, Silence, Slice, Softmax, SoftmaxWithLoss, Split),
+        *(SigmoidCrossEntropyLoss, Silence, Slice, Softmax, SoftmaxWithLoss, Split, Tile),
     )
 } | {"Python": python_layer}

@@ -140,6 +140,22 @@ class Flatten(Layer):
         return (bottom.flatten(self.first, self.last),)
 
 
+class Tile(Layer):
+    """The blob `tiles` times, one after the other along an axis (BVLC: tile_layer.cpp)."""
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        self.expect(bottoms, 1)
+        settings = self.param.tile_param
+        self.along = self.axis(settings.axis, len(bottoms[0]))
+        if settings.tiles < 1:
+            raise self.refuse(f"tiles {settings.tiles}; it must be at least 1")
+
+    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+        times = [1] * bottom.dim()
+        times[self.along] = self.param.tile_param.tiles
+        return (bottom.repeat(times),)
+
+
 class Crop(Layer):
     """The first bottom cut to the second's size along `axis` and all that follow, from `offset` on."""
 

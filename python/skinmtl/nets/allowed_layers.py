@@ -20,7 +20,7 @@ from skinmtl.nets.data_layers import JITTERED
 COMPUTING = (
     *("AbsVal", "Accuracy", "BatchNorm", "Bias", "Concat", "Convolution", "Crop", "Deconvolution", "Dropout"),
     *("DummyData", "Eltwise", "Flatten", "InnerProduct", "Input", "LRN", "Pooling", "Power", "ReLU", "Reshape"),
-    *("Scale", "Sigmoid", "SigmoidCrossEntropyLoss", "Silence", "Slice", "Softmax", "SoftmaxWithLoss", "Split"),
+    *("Scale", "Sigmoid", "SigmoidCrossEntropyLoss", "Silence", "Slice", "Softmax", "SoftmaxWithLoss", "Split", "Tile"),
 )
 OWN_MODULE = "skinmtl.layers"
 READING = ("Data", f"{OWN_MODULE}.{JITTERED}")  # LMDBs, in the nets of a training

@@ -36,6 +36,7 @@ pytestmark = [pytest.mark.torch, NEEDS_CAFFE]
         "type: 'Slice' top: 'other' slice_param { axis: 2 }",
         "type: 'Slice' top: 'other' slice_param { slice_dim: 1 slice_point: 1 }",
         "type: 'Split' top: 'other'",
+        "type: 'Tile' tile_param { axis: -1 tiles: 2 }",
     ],
 )
 def test_layers_of_one_bottom(caffe, layer):
@@ -138,6 +139,13 @@ def test_reshape(caffe, data, shape):
         f"shape {{ {dims} }} axis: {named} num_axes: {-1 if first + count == axes and draw(st.booleans()) else count}"
     )
     agree(caffe, f"type: 'Reshape' top: 'top' reshape_param {{ {said} }}", {"a": normal(1, *shape)})
+
+
+@given(data=st.data(), shape=st.lists(st.integers(1, 4), min_size=1, max_size=5), tiles=st.integers(1, 3))
+@EXAMPLES
+def test_tile(caffe, data, shape, tiles):
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    agree(caffe, f"type: 'Tile' top: 'top' tile_param {{ axis: {axis} tiles: {tiles} }}", {"a": normal(1, *shape)})
 
 
 @given(data=st.data(), shape=shapes)
