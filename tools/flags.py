@@ -20,6 +20,7 @@ FLAGS: Dict[str, Flag] = {
     # data
     "--manifest": Flag("CSV", "the manifest: image,lesions,location and group"),
     "--images": Flag("DIR", "the folder that the manifest's images are in"),
+    "--masks": Flag("DIR | ", "the folder that the manifest's masks are in; make-demo-data: draw masks too"),
     "--folds": Flag("CSV | N|CSV", "the folds of make-folds: image,fold; `skinmtl run` also takes their number"),
     "--fold": Flag("K", "which fold is the test fold, from 0"),
     "--subset": Flag(CHOICE, "which part of the images, seen from --fold"),

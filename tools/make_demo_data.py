@@ -5,7 +5,7 @@ import argparse
 
 from cli import new_parser, positive, run, seed, usable_cores
 from parsing import renamed
-from skinmtl.data.demo import data_set as demo_data
+from skinmtl.data.demo import data_set, mole_set
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -16,6 +16,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     renamed(parser, "--images", "--count")
     parser.add_argument("--patients", type=positive, metavar="N", help="default: a third of the images")
+    parser.add_argument(
+        "--masks",
+        action="store_true",
+        help="draw one mole an image instead, benign or malignant, and write its mask too: DIR is then the folder of "
+        "both, images/ and masks/ are in it",
+    )
     parser.add_argument("--seed", type=seed, default=1, metavar="S", help="default: 1")
     parser.add_argument("--workers", type=positive, default=usable_cores(), metavar="N", help="default: one per core")
     return parser
@@ -33,9 +39,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    rows = demo_data.make(args.out, args.count, args.patients, args.seed, args.workers)
-    print(f"{args.out}: {len(rows)} images of {args.patients} patients")
-    for kind, names in demo_data.counts(rows).items():
+    demo = mole_set if args.masks else data_set
+    rows = demo.make(args.out, args.count, args.patients, args.seed, args.workers)
+    print(f"{args.out}: {len(rows)} images of {args.patients} patients{', with masks' if args.masks else ''}")
+    for kind, names in demo.counts(rows).items():
         print(f"{kind}:")
         for name, number in names.items():
             print(f"  {name:<20} {number:>6}")

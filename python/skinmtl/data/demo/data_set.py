@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from pathlib import Path
-from typing import Iterable, NamedTuple
+from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 import cv2
 import numpy as np
@@ -61,8 +61,7 @@ def draw_rows(images: int, patients: int, seed: int) -> list[Row]:
     """Draws the labels of `images` images of `patients` patients; renders nothing."""
     rng = np.random.RandomState([seed, LABELS])
     sites, lesions = list(SITES), list(LESIONS)
-    owners = list(range(patients)) * max(1, images // patients - 1)
-    owners = sorted([*owners, *rng.randint(0, patients, images - len(owners)).tolist()])
+    owners = owners_of(images, patients, rng)
     homes = [rng.choice(len(sites), 1 + (rng.random_sample() < 0.4), replace=False) for _ in range(patients)]
     own = [rng.choice(len(lesions), p=_shares(PROFILE[sites[home[0]]])) for home in homes]
     rows = []
@@ -74,6 +73,12 @@ def draw_rows(images: int, patients: int, seed: int) -> list[Row]:
         chosen = rng.choice(len(lesions), count, replace=False, p=_shares(weights))
         rows.append(Row(number, patient, site, tuple(lesions[i] for i in sorted(chosen))))
     return rows
+
+
+def owners_of(images: int, patients: int, rng: np.random.RandomState) -> list[int]:
+    """The patient of every image, sorted: each has one at least, and the last ones are dealt at random."""
+    owners = list(range(patients)) * max(1, images // patients - 1)
+    return sorted([*owners, *rng.randint(0, patients, images - len(owners)).tolist()])
 
 
 def _shares(weights: Iterable[float]) -> np.ndarray:
@@ -91,22 +96,38 @@ def render(row: Row, seed: int) -> bytes:
 
 
 def photograph(location: str, lesions: Iterable[str], look: Look, rng: np.random.RandomState) -> np.ndarray:
-    """One picture, (height, width, 3) uint8 BGR: portrait, landscape or square, its sides from 120 to 320 pixels."""
+    """One picture of a site with lesions, as `photograph_of` makes it."""
+
+    def draw(scene: Scene) -> None:
+        SITES[location](scene)
+        for lesion in lesions:
+            LESIONS[lesion](scene)
+
+    return photograph_of(draw, look, rng)[0]
+
+
+def photograph_of(
+    draw: Callable[[Scene], None], look: Look, rng: np.random.RandomState
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """One picture, (height, width, 3) uint8 BGR: portrait, landscape or square, its sides from 120 to 320 pixels; and
+    what takes any array of the canvas to the photograph's size and side."""
     ratio = 1.0 if rng.random_sample() < 0.2 else rng.uniform(1.1, 1.45)
     shorter = rng.randint(SHORTEST_SIDE, int(LONGEST_SIDE / ratio) + 1)
     sides = (1.0, ratio) if rng.random_sample() < 0.5 else (ratio, 1.0)
     scene = Scene(look, rng, *(int(side * UNIT) for side in sides))
-    SITES[location](scene)
-    for lesion in lesions:
-        LESIONS[lesion](scene)
+    draw(scene)
     image = _lit(scene)
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.3))
     height, width = (int(side * shorter) for side in sides)
-    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    if rng.random_sample() < 0.5:
-        image = image[:, ::-1]  # a left hand
+    is_mirrored = rng.random_sample() < 0.5  # a left hand
+
+    def to_photograph(canvas: np.ndarray) -> np.ndarray:
+        resized = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_LINEAR)
+        return resized[:, ::-1] if is_mirrored else resized
+
+    image = to_photograph(image)
     noise = rng.normal(0, look.noise, (height, width, 1))
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
+    return np.clip(image + noise, 0, 255).astype(np.uint8), to_photograph
 
 
 def _lit(scene: Scene) -> np.ndarray:
@@ -126,16 +147,34 @@ def make(out: Path, images: int = 1200, patients: int = 400, seed: int = 1, work
     `out` gets images/, manifest.csv, lesions.txt, locations.txt and demo.json, all of them or nothing.
     """
     rows = draw_rows(images, patients, seed)
-    with new_folder(out) as folder:
-        (folder / "images").mkdir()
-        tasks = ((row, seed, str(folder / "images" / row.image)) for row in rows)
-        for _ in tqdm(ordered_map(_render_to, tasks, min(workers, images)), total=images, unit="image", disable=None):
-            pass
-        _write_labels(folder, rows)
-        arguments = {"count": images, "patients": patients, "seed": seed}  # workers change nothing
-        record = {**made_by(arguments), "counts": counts(rows)}
-        write_json(folder / "demo.json", record)
+    arguments = {"count": images, "patients": patients, "seed": seed}
+    write_set(out, rows, ("images",), _render_to, _write_labels, counts(rows), arguments, workers)
     return rows
+
+
+def write_set(
+    out: Path,
+    rows: Sequence[Any],
+    folders: Sequence[str],
+    render_to: Callable[[tuple[Any, int, str]], None],
+    write_labels: Callable[[Path, Sequence[Any]], None],
+    counted: dict[str, dict[str, int]],
+    arguments: dict[str, Any],
+    workers: int,
+) -> None:
+    """Makes `out` with `folders`, which `render_to` fills from (row, seed, `out`), with the labels and demo.json.
+
+    `arguments` are the user's, less the number of workers: that changes nothing.
+    """
+    with new_folder(out) as folder:
+        for name in folders:
+            (folder / name).mkdir()
+        tasks = ((row, arguments["seed"], str(folder)) for row in rows)
+        done = ordered_map(render_to, tasks, min(workers, len(rows)))
+        for _ in tqdm(done, total=len(rows), unit="image", disable=None):
+            pass
+        write_labels(folder, rows)
+        write_json(folder / "demo.json", {**made_by(arguments), "counts": counted})
 
 
 def counts(rows: list[Row]) -> dict[str, dict[str, int]]:
@@ -158,5 +197,5 @@ def _write_labels(folder: Path, rows: list[Row]) -> None:
 
 
 def _render_to(task: tuple[Row, int, str]) -> None:
-    row, seed, path = task
-    Path(path).write_bytes(render(row, seed))
+    row, seed, folder = task
+    (Path(folder) / "images" / row.image).write_bytes(render(row, seed))

@@ -158,6 +158,11 @@ def _abdomen(scene: Scene) -> None:
     shade = scene.look.skin * 0.5
     scene.paint(scene.ellipse(0, 0.12, 0.09, 0.075), shade, 0.6, 0.02)
     scene.paint(scene.ellipse(0, 0.12, 0.045, 0.035), shade * 0.6, 0.8, 0.012)
+    belly(scene)
+
+
+def belly(scene: Scene) -> None:
+    """Skin above a waistband, without a navel."""
     waistband = cv2.fillPoly(scene.blank(), [scene.pixels([(-2, 0.4), (2, 0.4), (2, 2), (-2, 2)])], 255)
     _cut_out(scene, 255 - waistband)
 
