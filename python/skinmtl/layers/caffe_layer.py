@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
-from types import FrameType
-from typing import Any, Iterator
+from typing import Any
 
 import caffe
 import numpy as np
@@ -16,6 +14,7 @@ from caffe_files.batches import Advice, BatchesAhead, BatchesHere, batches_of
 from caffe_files.errors import InputError
 from skinmtl.layers.jittered_images import plan_of, recipe_of
 from skinmtl.layers.settings import JitterSettings, read_settings
+from skinmtl.layers.told import told
 
 SET = "in the param_str of the layer"
 ADVICE = Advice(f"fewer workers {SET}", f"workers 0 {SET}", f"less prefetch, or workers 0, {SET}")
@@ -31,7 +30,7 @@ class JitteredImageData(caffe.Layer):
     def setup(self, bottom: Any, top: Any) -> None:
         """Called by Caffe once; reads the param_str, and looks whether the LMDB can be used."""
         self._batches: BatchesHere | BatchesAhead | None = None
-        with _told(sys._getframe()):
+        with told(sys._getframe()):
             if len(bottom) or len(top) != 1:
                 raise InputError("JitteredImageData: takes no bottom and gives one top; correct the net")
             if self.phase != caffe.TRAIN:
@@ -50,7 +49,7 @@ class JitteredImageData(caffe.Layer):
 
     def forward(self, bottom: Any, top: Any) -> None:
         """Called by Caffe: the next batch."""
-        with _told(sys._getframe()):
+        with told(sys._getframe()):
             if self._batches is None:
                 recipe, plan = recipe_of(self._settings, planes=True), plan_of(self._settings)
                 self._batches = batches_of(recipe, plan, 0, worker_count(self._settings), ADVICE)
@@ -85,17 +84,3 @@ def _try_first_record(settings: JitterSettings) -> None:
     reader = recipe_of(settings, planes=True).make()
     reader.sample(settings.start, settings.seed)
     reader.close()
-
-
-@contextmanager
-def _told(layer_frame: FrameType) -> Iterator[None]:
-    """An InputError goes to the Python program that runs the net. Where there is none, in `caffe train`, it would
-    abort with a trace of addresses: there it becomes a line on stderr and status 1.
-    """
-    try:
-        yield
-    except InputError as error:
-        if layer_frame.f_back is not None:
-            raise
-        os.write(2, f"caffe: {error}\n".encode(errors="backslashreplace"))
-        os._exit(1)
