@@ -4,17 +4,14 @@
 import argparse
 import shlex
 from pathlib import Path
-from typing import Tuple
+from typing import Any, Dict, Tuple
 
-from caffe_files.errors import InputError
 from cli import finite, new_parser, not_negative, positive, run
+from mask_net_arguments import add_mask_net_arguments, has_masks, mask_net_settings, set_mask_net_defaults
 from parsing import renamed
-from skinmtl.nets.known_data import NOTHING_KNOWN, known_of
-from skinmtl.nets.label_names import KINDS
-from skinmtl.nets.multi_task import MODELS, NetOptions
-from skinmtl.nets.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files
+from skinmtl.nets.making import ALL_MODELS, Request, make
 from skinmtl.nets.resnet import POOLS, STRIDES_ON, ResNet
-from skinmtl.nets.solver_template import SOLVER_FILE, filled_solver, test_iter_of
+from skinmtl.nets.solver_template import SOLVER_FILE
 from skinmtl.nets.trunks import TRUNKS
 
 SCALES, SEED = [256, 480], 1  # the paper's scales
@@ -22,7 +19,12 @@ SCALES, SEED = [256, 480], 1  # the paper's scales
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument("--model", choices=sorted(MODELS), required=True, help="both heads (mtl), or one of them")
+    parser.add_argument(
+        "--model",
+        choices=sorted(ALL_MODELS),
+        required=True,
+        help="both heads (mtl), or one of them; or boxes and masks with their classes (mask_rcnn)",
+    )
     parser.add_argument("--trunk", choices=sorted(TRUNKS), help="of the model's family (default: as the model's name)")
     parser.add_argument(
         "--crop", metavar="PIXELS", type=positive, help="input side (default: the published 224; AlexNet 227)"
@@ -63,11 +65,19 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scales", type=positive, nargs=2, metavar=("MIN", "MAX"), help="of --online-jitter (default: 256 480)"
     )
-    parser.add_argument("--seed", type=not_negative, metavar="S", help="of --online-jitter (default: 1)")
-    parser.add_argument("--batch-size", metavar="N", type=positive, help="default: the paper's 20; AlexNet 256")
     parser.add_argument(
-        "--test-batch-size", metavar="N", type=positive, help="default: the largest to 50 that divides the test set"
+        "--seed", type=not_negative, metavar="S", help="of --online-jitter, or of a mask net's draws (default: 1)"
     )
+    parser.add_argument(
+        "--batch-size", metavar="N", type=positive, help="default: the paper's 20; AlexNet 256; mask nets 2"
+    )
+    parser.add_argument(
+        "--test-batch-size",
+        metavar="N",
+        type=positive,
+        help="default: the largest that divides the test set, to 50, for mask nets to --batch-size",
+    )
+    add_mask_net_arguments(parser)
     parser.add_argument("--lesions", type=positive, metavar="P", help="number of lesions (default: as the data has)")
     parser.add_argument("--locations", type=positive, metavar="Q", help="number of locations (default: the same)")
     parser.add_argument(
@@ -93,7 +103,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Fills what `args` leaves open as the model has it; exits with a usage error where flags do not go together."""
-    model = MODELS[args.model]
+    model = ALL_MODELS[args.model]
     trunk = TRUNKS[args.trunk or model.trunk]
     if args.trunk and not model.fits(args.trunk):
         fitting = ", ".join(name for name in sorted(TRUNKS) if model.fits(name))
@@ -103,15 +113,16 @@ def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     for flag, value in (("stride-on", args.stride_on), ("pool1", args.pool1)):
         if value and not isinstance(trunk, ResNet):
             parser.error(f"--{flag} {value}: {args.trunk or model.trunk} is no ResNet; leave it out")
-    if not args.online_jitter and (args.scales or args.seed is not None):
+    if not args.online_jitter and (args.scales or (args.seed is not None and not has_masks(args))):
         parser.error("--scales and --seed go with --online-jitter")
     if args.scales and args.scales[0] > args.scales[1]:
         parser.error("--scales: the smallest first")
     if args.online_jitter:
         parser.set_defaults(scales=SCALES, seed=SEED)
+    set_mask_net_defaults(parser, args)
     parser.set_defaults(
         trunk=model.trunk,
-        crop=trunk.crop,
+        crop=None if has_masks(args) else trunk.crop,
         mean=list(trunk.mean),
         stride_on="1x1",
         pool1="padded" if args.stride_on == "3x3" else "unpadded",
@@ -138,6 +149,9 @@ def parse_args() -> Tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser = make_parser()
     args = parser.parse_args()
     set_defaults(parser, args)
+    if has_masks(args) and args.lesions is not None and "location" not in (args.also or []):
+        parser.set_defaults(locations=0)
+        args.locations = args.locations or 0
     if (args.lesions is None) != (args.locations is None):
         parser.error("--lesions and --locations go together")
     if args.solver:
@@ -145,59 +159,33 @@ def parse_args() -> Tuple[argparse.ArgumentParser, argparse.Namespace]:
     return parser, args
 
 
+def settings_of(args: argparse.Namespace) -> Dict[str, Any]:
+    """The fields of NetOptions or MaskNetOptions."""
+    names = ("model", "trunk", "lesions", "locations", "batch_size", "test_batch_size", "stride_on", "pool1")
+    shared = {
+        **{name: getattr(args, name) for name in names},
+        "train_data": args.train_data.as_posix(),
+        "test_data": args.test_data.as_posix(),
+        "frozen_batch_norm": args.batch_norm == "frozen",
+        "mean": tuple(args.mean),
+    }
+    if has_masks(args):
+        return {**shared, **mask_net_settings(args)}
+    scales = tuple(args.scales) if args.scales else None
+    return {**shared, "crop": args.crop, "scales": scales, "seed": SEED if args.seed is None else args.seed}
+
+
 def main() -> None:
     parser, args = parse_args()
-    counted = args.lesions is not None
-    # a check of what the flags say in full must not depend on the data that happens to be there
-    known = NOTHING_KNOWN if args.check and counted else known_of(args.train_data, args.test_data)
-    # what the data says goes into args: the command in the files' first line makes them again without the data
-    if not counted:
-        if known.names is None:
-            raise InputError(f"{args.train_data}, {args.test_data}: not both there to count labels; give the counts")
-        args.lesions, args.locations = (len(known.names[kind]) for kind in KINDS)
-    args.test_batch_size = args.test_batch_size or test_batch_size(args.test_data)
-    options = NetOptions(
-        model=args.model,
-        trunk=args.trunk,
-        crop=args.crop,
-        lesions=args.lesions,
-        locations=args.locations,
-        train_data=args.train_data.as_posix(),
-        test_data=args.test_data.as_posix(),
-        batch_size=args.batch_size,
-        test_batch_size=args.test_batch_size,
-        frozen_batch_norm=args.batch_norm == "frozen",
-        mean=tuple(args.mean),
-        scales=tuple(args.scales) if args.scales else None,
-        seed=SEED if args.seed is None else args.seed,
-        stride_on=args.stride_on,
-        pool1=args.pool1,
-    )
-    command = command_of(parser, args)
-    test_iter = None if args.check and counted else check_data(options)
-    made = net_files(options, command, known)
-    if args.solver:
-        if args.check and test_iter is None:
-            test_iter = test_iter_of(args.out / SOLVER_FILE)
-        if test_iter is None:
-            raise InputError(f"{args.test_data}: not there to count the test_iter of --solver; build it first")
-        made[SOLVER_FILE] = filled_solver(args.solver, args.out, options, test_iter, command)
-    if args.check:
-        differing = differing_files(made, args.out)
-        if differing:
-            files = ", ".join(map(str, differing))
-            raise InputError(f"{files}: not as generated; run this without --check, or remove what is not this net's")
-        print(f"{args.out}: as generated")
-        return
-    write_net_files(made, args.out)
-    outputs = ", ".join(f"{count} {head}s" for head, count in options.heads.items())
-    print(f"{args.out}: {options.net_name}, {outputs}")
-    if options.trunk == "alexnet" and not options.trunk_layers.fits_published(options.crop):
-        print(f"published weights do not fit fc6 at a crop of {options.crop}: only at 199 to 230")
-    if args.solver:
-        print(f"train it: caffe train -solver {args.out / SOLVER_FILE}")
-    elif test_iter:
-        print(f"set in the solver: test_iter: {test_iter}")
+
+    def command(options: Any) -> str:
+        # what the data says goes into the command: it makes the files again without the data
+        counted = {name: getattr(options, name) for name in ("lesions", "locations", "test_batch_size")}
+        return command_of(parser, argparse.Namespace(**{**vars(args), **counted}))
+
+    request = Request(settings_of(args), has_masks(args), command, args.out, args.solver, args.check)
+    for line in make(request):
+        print(line)
 
 
 if __name__ == "__main__":

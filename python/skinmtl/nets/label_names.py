@@ -63,8 +63,11 @@ def _read(folder: Path, path: Path) -> LabelNames:
 
 
 def check_manifest(manifest: Manifest, deploy: Path) -> None:
-    """InputError unless a manifest has the names, in order, that are beside `deploy` for its heads."""
-    for kind, known in read_label_names(deploy.parent).items():
+    """InputError unless a manifest has the names, in order, that are beside `deploy` for its heads. The classes of a
+    mask net are the manifest's lesions."""
+    record = None if names_file(deploy.parent).name == LABELS_FILE else read_net_record(deploy.parent)
+    classes = {"lesion_names": record.class_names} if record and record.class_names else {}
+    for kind, known in {**classes, **read_label_names(deploy.parent)}.items():
         difference = _difference(known, getattr(manifest, kind))
         if difference:
             path = names_file(deploy.parent)

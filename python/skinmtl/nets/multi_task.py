@@ -77,6 +77,11 @@ class NetOptions:
         return {head: outputs[head] for head in MODELS[self.model].heads}
 
     @property
+    def outputs(self) -> dict[str, int]:
+        """The same, by the name that the options of all nets have for it."""
+        return self.heads
+
+    @property
     def trunk_layers(self) -> Trunk:
         """The trunk itself."""
         trunk = TRUNKS[self.trunk]
@@ -106,13 +111,12 @@ def make_net(options: NetOptions, split: str) -> Message:
         _data_layers(net, options, split)
     features = options.trunk_layers.append(net, options.crop, options.frozen_batch_norm)
     for head, outputs in options.heads.items():
-        _head(net, f"fc_{head}", features, outputs)
+        append_head(net, f"fc_{head}", features, outputs)
     for head in options.heads:
         if split == "deploy":
-            kind = {"lesion": "Sigmoid", "location": "Softmax"}[head]
-            net.layer.add(name=f"{head}_prob", type=kind, bottom=[f"fc_{head}"], top=[f"{head}_prob"])
+            append_probability(net, head)
         else:
-            _loss(net, head)
+            append_loss(net, head)
     if split == "test" and "location" in options.heads:
         _accuracies(net, options.locations)
     return net
@@ -121,21 +125,32 @@ def make_net(options: NetOptions, split: str) -> Message:
 def _data_layers(net: Message, options: NetOptions, split: str) -> None:
     """Images and labels, read in step: equal keys and equal batch sizes keep them together."""
     folder = options.train_data if split == "train" else options.test_data
-    for top, name in (("data", "image_lmdb"), *((f"{head}_label", f"{head}_lmdb") for head in options.heads)):
-        if top == "data" and split == "train" and options.scales:
-            _jittered_layer(net, options, f"{folder}/{name}")
-            continue
-        layer = net.layer.add(name=top, type="Data", top=[top])
-        layer.data_param.source = f"{folder}/{name}"
-        layer.data_param.batch_size = options.batch_size if split == "train" else options.test_batch_size
-        layer.data_param.backend = layer.data_param.LMDB
-        if top == "data":  # a label with a transform_param would be cropped: Caffe aborts
-            transform = layer.transform_param
-            if split == "train":
-                transform.mirror = True
-            transform.crop_size = options.crop  # Caffe crops at random in TRAIN, the centre in TEST
-            transform.mean_value.extend(options.subtracted)
-            transform.force_color = True
+    batch_size = options.batch_size if split == "train" else options.test_batch_size
+    if split == "train" and options.scales:
+        _jittered_layer(net, options, f"{folder}/image_lmdb")
+    else:
+        transform = _data_layer(net, "data", f"{folder}/image_lmdb", batch_size).transform_param
+        if split == "train":
+            transform.mirror = True
+        transform.crop_size = options.crop  # Caffe crops at random in TRAIN, the centre in TEST
+        transform.mean_value.extend(options.subtracted)
+        transform.force_color = True
+    for head in options.heads:
+        append_label(net, head, folder, batch_size)
+
+
+def append_label(net: Message, head: str, folder: str, batch_size: int) -> None:
+    """The labels of a head, from the folder that make_lmdb.py made."""
+    _data_layer(net, f"{head}_label", f"{folder}/{head}_lmdb", batch_size)
+
+
+def _data_layer(net: Message, top: str, source: str, batch_size: int) -> Message:
+    """A label layer has no transform_param: it would be cropped, and Caffe aborts."""
+    layer = net.layer.add(name=top, type="Data", top=[top])
+    layer.data_param.source = source
+    layer.data_param.batch_size = batch_size
+    layer.data_param.backend = layer.data_param.LMDB
+    return layer
 
 
 def _jittered_layer(net: Message, options: NetOptions, source: str) -> None:
@@ -154,7 +169,7 @@ def _jittered_layer(net: Message, options: NetOptions, source: str) -> None:
     )
 
 
-def _head(net: Message, name: str, features: str, outputs: int) -> None:
+def append_head(net: Message, name: str, features: str, outputs: int) -> None:
     """A fully connected layer on the trunk's features, learning faster than the trunk.
 
     lr_mult 10 (weights) and 20 (bias): the paper. decay_mult 1 and 0, Gaussian weights with std 0.01: as BVLC's
@@ -168,7 +183,13 @@ def _head(net: Message, name: str, features: str, outputs: int) -> None:
     layer.inner_product_param.weight_filler.std = 0.01
 
 
-def _loss(net: Message, head: str) -> None:
+def append_probability(net: Message, head: str) -> None:
+    """What a head says of an image, from 0 to 1."""
+    kind = {"lesion": "Sigmoid", "location": "Softmax"}[head]
+    net.layer.add(name=f"{head}_prob", type=kind, bottom=[f"fc_{head}"], top=[f"{head}_prob"])
+
+
+def append_loss(net: Message, head: str) -> None:
     """The paper's equations 3 to 7: (1/N) sum over images of the sum over lesions, and (1/N) sum over images.
 
     SigmoidCrossEntropyLoss divides by N alone where its normalisation is BATCH_SIZE; SoftmaxWithLoss does by itself.

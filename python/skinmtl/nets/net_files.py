@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
 from caffe_files.outputs import check_free, new_file, new_folder
@@ -13,14 +16,18 @@ from skinmtl.data.dataset import read_summary
 from skinmtl.nets.data_layers import check_stored
 from skinmtl.nets.known_data import NOTHING_KNOWN, Known
 from skinmtl.nets.label_names import KINDS, LABELS_FILE
+from skinmtl.nets.mask_data import check_mask_data
+from skinmtl.nets.mask_net import make_mask_net
+from skinmtl.nets.mask_options import MaskNetOptions
 from skinmtl.nets.multi_task import SPLITS, NetOptions, make_net
 from skinmtl.nets.net_record import FORMAT, NET_FILE, differs
+from skinmtl.nets.phases import default_phases, frozen
 
 LARGEST_TEST_BATCH = 50
 
 
-def test_batch_size(test_data: Path) -> int:
-    """The largest batch up to LARGEST_TEST_BATCH that divides the test set.
+def test_batch_size(test_data: Path, largest: int = LARGEST_TEST_BATCH) -> int:
+    """The largest batch up to `largest` that divides the test set.
 
     Caffe does not rewind a test net between tests: only where test_iter x batch is the set does every test see the
     same images.
@@ -28,11 +35,29 @@ def test_batch_size(test_data: Path) -> int:
     if not test_data.exists():
         raise InputError(f"{test_data}: not there to choose a batch that divides it; give --test-batch-size")
     n_records = read_summary(test_data)["n_records"]
-    return max(batch for batch in range(1, LARGEST_TEST_BATCH + 1) if n_records % batch == 0)
+    return max(batch for batch in range(1, largest + 1) if n_records % batch == 0)
 
 
-def check_data(options: NetOptions) -> int | None:
+def check_data(options: NetOptions | MaskNetOptions) -> int | None:
     """The solver's test_iter, or None where there is no test data yet. InputError where data does not fit the net."""
+    if isinstance(options, MaskNetOptions):
+        check_mask_data(options)
+    else:
+        _check_crops(options)
+    test_data = Path(options.test_data)
+    if not test_data.exists():
+        return None
+    n_records = read_summary(test_data)["n_records"]
+    if n_records % options.test_batch_size:
+        raise InputError(
+            f"{options.test_data}: {n_records} records are no multiple of the test batch {options.test_batch_size}, "
+            "every test would see other images; leave --test-batch-size out"
+        )
+    return n_records // options.test_batch_size
+
+
+def _check_crops(options: NetOptions) -> None:
+    """InputError where a data set that is there cannot be cropped from, or has other labels."""
     summaries = {at: read_summary(Path(at)) for at in (options.train_data, options.test_data) if Path(at).exists()}
     if options.scales and options.scales[0] < options.crop:
         raise InputError(f"--scales {options.scales[0]}: below the crop of {options.crop}; give larger ones")
@@ -51,23 +76,24 @@ def check_data(options: NetOptions) -> int | None:
                 f"{folder}: has images of {smallest} pixels on the shorter side, from which Caffe cannot crop "
                 f"{options.crop}; give a smaller --crop, or store larger images"
             )
-    if options.test_data not in summaries:
-        return None
-    n_records = summaries[options.test_data]["n_records"]
-    if n_records % options.test_batch_size:
-        raise InputError(
-            f"{options.test_data}: {n_records} records are no multiple of the test batch {options.test_batch_size}, "
-            "every test would see other images; leave --test-batch-size out"
-        )
-    return n_records // options.test_batch_size
 
 
-def net_files(options: NetOptions, command: str, known: Known = NOTHING_KNOWN) -> dict[str, str]:
+def net_files(options: NetOptions | MaskNetOptions, command: str, known: Known = NOTHING_KNOWN) -> dict[str, str]:
     """File name -> text: train.prototxt, test.prototxt and deploy.prototxt, headed by the command that makes them, and
-    net.json, which also has what is `known` of the data."""
+    net.json, which also has what is `known` of the data. A mask net on a published trunk has a train_phaseN.prototxt
+    for each of its phases too, in which only some layers learn."""
     header = f"# made by: {command}\n# Change the command, not this file.\n"
-    files = {f"{split}.prototxt": header + message_text(make_net(options, split)) for split in SPLITS}
+    nets = {split: _net(options, split) for split in SPLITS}
+    phases = default_phases(options.trunk) if isinstance(options, MaskNetOptions) else []
+    if len(phases) > 1:
+        for number, phase in enumerate(phases, 1):
+            nets[f"train_phase{number}"] = frozen(nets["train"], phase["trainable"])
+    files = {f"{name}.prototxt": header + message_text(net) for name, net in nets.items()}
     return {**files, NET_FILE: _record_text(options, known, command)}
+
+
+def _net(options: NetOptions | MaskNetOptions, split: str) -> Message:
+    return (make_mask_net if isinstance(options, MaskNetOptions) else make_net)(options, split)
 
 
 def write_net_files(files: dict[str, str], out: Path) -> None:
@@ -95,24 +121,39 @@ def differing_files(files: dict[str, str], out: Path) -> list[Path]:
     return [path for path, text in paths.items() if _differs(text, path)]
 
 
-def _record_text(options: NetOptions, known: Known, command: str) -> str:
+def _record_text(options: NetOptions | MaskNetOptions, known: Known, command: str) -> str:
     """What net.json is to hold."""
-    trunk, names = options.trunk_layers, known.names or {}
+    names = known.names or {}
+    masks = isinstance(options, MaskNetOptions)
+    blobs = options if masks else options.trunk_layers
+    scales = None if masks else options.scales
     record = {
         "format": FORMAT,
         "model": options.model,
         "trunk": options.trunk,
         "crop": options.crop,
-        "short_side": known.short_side,
-        "scales": list(options.scales) if options.scales else known.scales,
+        "short_side": None if masks else known.short_side,
+        "scales": list(scales) if scales else None if masks else known.scales,
         "mean": list(options.subtracted),
-        "outputs": options.heads,
-        **{f"{head}_names": names.get(f"{head}_names") for head in options.heads},
-        "features_blob": trunk.features_blob,
-        "maps_blob": trunk.maps_blob,
+        "outputs": options.outputs,
+        **{f"{head}_names": names.get(f"{head}_names") for head in options.outputs},
+        "features_blob": blobs.features_blob,
+        "maps_blob": blobs.maps_blob,
+        **(_of_masks(options, names) if masks else {}),
         "made_by": command,
     }
     return json_text(record)
+
+
+def _of_masks(options: MaskNetOptions, names: dict[str, list[str]]) -> dict[str, Any]:
+    return {
+        "side": options.side,
+        "classes": options.classes,
+        "heads": list(options.heads),
+        "mask_side": options.mask_side,
+        "detections": options.detections,
+        "class_names": names.get("lesion_names") if "class" in options.heads else None,
+    }
 
 
 def _differs(text: str, path: Path) -> bool:

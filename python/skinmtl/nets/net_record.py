@@ -10,6 +10,7 @@ from typing import Any
 
 from caffe_files.errors import InputError
 from skinmtl.common.json_file import read_json
+from skinmtl.layers.region_settings import HEADS
 
 NET_FILE = "net.json"
 FORMAT = "skinmtl net, version 1"
@@ -27,6 +28,13 @@ class NetRecord:
     names          "lesion_names", "location_names" -> the names in the order of the head's outputs, where known
     features_blob  what retrieval compares: a vector for each crop
     maps_blob      what class activation maps are made of, before the pooling
+    heads          of a mask net: "class", "box", "mask", those that it has; of other nets there are none, and the rest
+                   below is as empty
+    side           of its square input, pixels, which `crop` is too
+    classes        K of its detections: 1 without a class head
+    mask_side      of its masks, without a mask head too
+    detections     rows that an image has
+    class_names    of its classes, without the background, where known
     """
 
     crop: int
@@ -36,6 +44,17 @@ class NetRecord:
     names: dict[str, list[str]]
     features_blob: str | None
     maps_blob: str | None
+    heads: tuple[str, ...] = ()
+    side: int = 0
+    classes: int = 0
+    mask_side: int = 0
+    detections: int = 0
+    class_names: list[str] | None = None
+
+    @property
+    def is_mask_net(self) -> bool:
+        """Whether it finds boxes or masks."""
+        return bool(self.heads)
 
 
 def read_net_record(folder: Path) -> NetRecord | None:
@@ -51,6 +70,9 @@ def read_net_record(folder: Path) -> NetRecord | None:
         names={kind: record[kind] for kind in KINDS if record.get(kind) is not None},
         features_blob=record["features_blob"],
         maps_blob=record["maps_blob"],
+        heads=tuple(record.get("heads", ())),
+        class_names=record.get("class_names"),
+        **{name: record[name] for name in ("side", "classes", "mask_side", "detections") if "heads" in record},
     )
 
 
@@ -63,7 +85,7 @@ def differs(made: str, path: Path) -> bool:
     if there is None:
         return True
     wanted = json.loads(made)
-    of_data = ("short_side", "scales", *KINDS)
+    of_data = ("short_side", "scales", "class_names", *KINDS)
     if any(there.get(name) != value for name, value in wanted.items() if value is not None or name not in of_data):
         return True
     return bool(set(there) - set(wanted))
@@ -75,9 +97,12 @@ def _read(path: Path) -> dict[str, Any] | None:
     record = read_json(path, REMEDY)
     if record.get("format") != FORMAT:
         raise InputError(f"{path}: not the record of a {FORMAT}; {REMEDY}")
-    fault = next((name for name, sound in _SOUND.items() if name not in record or not sound(record[name])), None)
+    wanted = {**_SOUND, **(_OF_MASKS if "heads" in record else {})}
+    fault = next((name for name, sound in wanted.items() if name not in record or not sound(record[name])), None)
     if fault is None:
-        fault = next((kind for kind in KINDS if not _fits(record.get(kind), record["outputs"].get(kind[:-6]))), None)
+        counts = {kind: record["outputs"].get(kind[:-6]) for kind in KINDS}
+        counts["class_names"] = record.get("classes")
+        fault = next((kind for kind, count in counts.items() if not _fits(record.get(kind), count)), None)
     if fault is not None:
         raise InputError(f"{path}: no {fault!r}, or none of the right kind; {REMEDY}")
     return record
@@ -89,6 +114,10 @@ def _side(value: Any) -> bool:
 
 def _number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
+
+
+def _heads(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and set(map(str, value)) <= set(HEADS)
 
 
 def _blob(value: Any) -> bool:
@@ -113,3 +142,4 @@ _SOUND = {
     "maps_blob": _blob,
     "made_by": lambda value: isinstance(value, str),
 }
+_OF_MASKS = {"heads": _heads, "side": _side, "classes": _side, "mask_side": _side, "detections": _side}

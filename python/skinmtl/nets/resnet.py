@@ -20,7 +20,8 @@ POOLS = ("unpadded", "padded")
 class ResNet:
     """A ResNet of bottleneck blocks. Stage s has `blocks[s]` blocks and starts with stride `strides[s]`.
 
-    A block has `widths[s]` channels inside and four times as many at its end; `stem` are conv1's channels.
+    A block has `widths[s]` channels inside and four times as many at its end; `stem` are conv1's channels. Blocks are
+    named a, b, c, ...; those of the stages `numbered` (2 is the first) a, b1, b2, ..., as the published ResNet-101's.
     `pretrained` trunks have published weights, so that their statistics can be frozen in training.
     `moving_average` is how much of BatchNorm's running statistics stays at each iteration, where they are not frozen.
     `crop` and `mean` (B, G, R, of ImageNet) are those of the published net. So are `stride_on` (of STRIDES_ON) and
@@ -36,6 +37,7 @@ class ResNet:
     pretrained: bool = True
     stride_on: str = "1x1"
     pool1: str = "unpadded"
+    numbered: tuple[int, ...] = ()
     crop: ClassVar[int] = 224
     mean: ClassVar[tuple[float, float, float]] = (103.0626, 115.9029, 123.1516)
     has_batch_norm: ClassVar[bool] = True
@@ -48,7 +50,20 @@ class ResNet:
         `frozen` BatchNorm uses the stored statistics in training too; otherwise Caffe's default holds: statistics of
         the batch in training, the stored ones in testing.
         """
-        return _ResNetLayers(net, self, frozen).append(crop)
+        layers = _ResNetLayers(net, self, frozen)
+        stages, side = layers.append_stages(crop)
+        layers.pool("pool5", stages[-1], "AVE", kernel=side, stride=1)
+        return "pool5"
+
+    def append_stages(self, net: Message, crop: int, frozen: bool) -> list[str]:
+        """The same without pool5: the last blobs of the stages, finest first, are returned."""
+        return _ResNetLayers(net, self, frozen).append_stages(crop)[0]
+
+    def block(self, stage: int, number: int) -> str:
+        """The name of a block, counted from 0, of a stage, counted from 2: 3a, 3b or 3b1."""
+        if stage in self.numbered and number:
+            return f"{stage}b{number}"
+        return f"{stage}{chr(ord('a') + number)}"
 
 
 class _ResNetLayers(Layers):
@@ -62,18 +77,19 @@ class _ResNetLayers(Layers):
         self.trunk = trunk
         self.frozen = frozen
 
-    def append(self, crop: int) -> str:
+    def append_stages(self, crop: int) -> tuple[list[str], int]:
+        """The last blob of each stage, and the side of the last one."""
         side = self._stem(crop)
-        bottom = "pool1"
+        bottom, ends = "pool1", []
         stages = zip(self.trunk.widths, self.trunk.blocks, self.trunk.strides)
         for stage, (width, blocks, stride) in enumerate(stages, 2):
             for block in range(blocks):
-                name = f"{stage}{chr(ord('a') + block)}"
+                name = self.trunk.block(stage, block)
                 bottom = self._block(name, bottom, width, stride if block == 0 else 1, projected=block == 0)
+            ends.append(bottom)
             side = convolved(side, 1, 0, stride)
         check_side(side, crop)
-        self.pool("pool5", bottom, "AVE", kernel=side, stride=1)
-        return "pool5"
+        return ends, side
 
     def _stem(self, crop: int) -> int:
         # the published conv1 has a bias, the only convolution that has one

@@ -1,0 +1,99 @@
+"""Makes a net's files from what is asked for and what its data says: the work of make_prototxt.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, Union
+
+from caffe_files.errors import InputError
+from skinmtl.nets.known_data import NOTHING_KNOWN, Known, known_of
+from skinmtl.nets.label_names import KINDS
+from skinmtl.nets.mask_options import MASK_MODELS, MaskNetOptions
+from skinmtl.nets.multi_task import MODELS, NetOptions
+from skinmtl.nets.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files
+from skinmtl.nets.solver_template import SOLVER_FILE, filled_solver, test_iter_of
+
+ALL_MODELS = {**MODELS, **MASK_MODELS}
+Options = Union[NetOptions, MaskNetOptions]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be made in the folder `out`, or with `check` to be held against what is there.
+
+    settings  the fields of NetOptions or, where `with_masks`, of MaskNetOptions; None for lesions, locations or
+              test_batch_size where the data says it
+    command   the command that makes the same again, given the options with what the data said
+    solver    another net's, to be filled in for this one
+    """
+
+    settings: dict[str, Any]
+    with_masks: bool
+    command: Callable[[Options], str]
+    out: Path
+    solver: Path | None = None
+    check: bool = False
+
+
+def make(request: Request) -> list[str]:
+    """Writes or checks the files; returns what is to be said, a line each."""
+    counted = request.settings["lesions"] is not None
+    train_data, test_data = (Path(request.settings[name]) for name in ("train_data", "test_data"))
+    # a check of what the flags say in full must not depend on the data that happens to be there
+    known = NOTHING_KNOWN if request.check and counted else known_of(train_data, test_data)
+    options = _options(request, known)
+    command = request.command(options)
+    test_iter = None if request.check and counted else check_data(options)
+    made = net_files(options, command, known)
+    if request.solver:
+        if request.check and test_iter is None:
+            test_iter = test_iter_of(request.out / SOLVER_FILE)
+        if test_iter is None:
+            raise InputError(f"{test_data}: not there to count the test_iter of --solver; build it first")
+        made[SOLVER_FILE] = filled_solver(request.solver, request.out, options, test_iter, command)
+    if request.check:
+        differing = differing_files(made, request.out)
+        if differing:
+            files = ", ".join(map(str, differing))
+            raise InputError(f"{files}: not as generated; run this without --check, or remove what is not this net's")
+        return [f"{request.out}: as generated"]
+    write_net_files(made, request.out)
+    return [f"{request.out}: {options.net_name}, {_outputs(options)}", *_remarks(options, request, test_iter)]
+
+
+def _options(request: Request, known: Known) -> Options:
+    """The options, with what the data says where nothing was given."""
+    settings = dict(request.settings)
+    if settings["lesions"] is None:
+        if known.names is None:
+            folders = f"{settings['train_data']}, {settings['test_data']}"
+            raise InputError(f"{folders}: not both there to count labels; give the counts")
+        settings["lesions"], settings["locations"] = (len(known.names[kind]) for kind in KINDS)
+        if request.with_masks and "location" not in settings["also"]:
+            settings["locations"] = 0
+    options = (MaskNetOptions if request.with_masks else NetOptions)(**settings)
+    if options.test_batch_size is None:
+        largest = {"largest": options.batch_size} if request.with_masks else {}
+        return replace(options, test_batch_size=test_batch_size(Path(options.test_data), **largest))
+    return options
+
+
+def _outputs(options: Options) -> str:
+    outputs = ", ".join(f"{count} {head}s" for head, count in options.outputs.items())
+    if isinstance(options, NetOptions):
+        return outputs
+    heads = " and ".join(filter(None, [", ".join(options.heads[:-1]), options.heads[-1]]))
+    classes = f" of {options.lesions} lesions" if "class" in options.heads else ""
+    return f"{heads}{classes} at {options.side} x {options.side}" + (f", {outputs}" if outputs else "")
+
+
+def _remarks(options: Options, request: Request, test_iter: int | None) -> list[str]:
+    lines = []
+    if options.trunk == "alexnet" and not options.trunk_layers.fits_published(options.crop):
+        lines.append(f"published weights do not fit fc6 at a crop of {options.crop}: only at 199 to 230")
+    if request.solver:
+        lines.append(f"train it: caffe train -solver {request.out / SOLVER_FILE}")
+    elif test_iter:
+        lines.append(f"set in the solver: test_iter: {test_iter}")
+    return lines
