@@ -84,8 +84,7 @@ def _proposals(layers: RegionLayers, after: int, tops: list[str]) -> None:
     settings = ProposalsSettings(
         side=options.side, scales=options.scales, ratios=options.ratios, strides=options.strides, after=after
     )
-    layer = layers.own("proposals", "Proposals", ["rpn_prob", "rpn_deltas", "window"], tops, settings)
-    layer.propagate_down.extend([False] * 3)  # regions are drawn from scores, not learnt through them
+    layers.own("proposals", "Proposals", ["rpn_prob", "rpn_deltas", "window"], tops, settings)
 
 
 def _proposal_losses(layers: RegionLayers) -> None:
@@ -127,29 +126,33 @@ def _subnet_losses(layers: RegionLayers) -> None:
 def _class_loss(layers: RegionLayers, name: str, bottoms: list[str], focal: bool) -> None:
     """The mean over all that is not ignored, of the focal loss or of the cross-entropy."""
     if focal:
-        layer = layers.own(name, "FocalLoss", bottoms, [name], FocalLossSettings())
+        layer = layers.own(name, "FocalLoss", bottoms, [name], FocalLossSettings(), learning=1)
     else:
         layer = layers.add(name, "SoftmaxWithLoss", bottoms, name)
+        layers.pass_gradients(layer, 1)
         layer.loss_param.ignore_label = IGNORED
         layer.loss_param.normalization = layer.loss_param.VALID
     layer.loss_weight.append(1)
 
 
 def _box_loss(layers: RegionLayers, name: str, bottoms: list[str], weight: float) -> None:
-    layers.own(name, "SmoothL1Loss", bottoms, [name], SmoothL1LossSettings()).loss_weight.append(weight)
+    layer = layers.own(name, "SmoothL1Loss", bottoms, [name], SmoothL1LossSettings(), learning=1)
+    layer.loss_weight.append(weight)
 
 
 def _mask_losses(layers: RegionLayers) -> None:
     """Of the true class's mask: the other channels' targets are all to be ignored."""
-    layer = layers.add("mask_loss", "SigmoidCrossEntropyLoss", ["mask_score", "mask_targets"], "mask_loss")
+    bottoms = ["mask_score", "mask_targets"]
+    layer = layers.add("mask_loss", "SigmoidCrossEntropyLoss", bottoms, "mask_loss")
+    layers.pass_gradients(layer, 1)
     layer.loss_param.ignore_label = IGNORED
     layer.loss_param.normalization = layer.loss_param.VALID
     layer.loss_weight.append(1)
     if layers.options.jaccard:
         smooth, weight = layers.options.jaccard
         settings = JaccardLossSettings(smooth=smooth, weight=weight)
-        bottoms = ["mask_score", "mask_targets"]
-        layers.own("jaccard_loss", "JaccardLoss", bottoms, ["jaccard_loss"], settings).loss_weight.append(1)
+        layer = layers.own("jaccard_loss", "JaccardLoss", bottoms, ["jaccard_loss"], settings, learning=1)
+        layer.loss_weight.append(1)
 
 
 def _detections(layers: RegionLayers) -> None:

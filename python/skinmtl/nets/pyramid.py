@@ -30,7 +30,14 @@ class LearningLayers(Layers):
     def silence(self, blobs: list[str]) -> None:
         """Blobs that nothing takes: Caffe would print all their numbers."""
         if blobs:
-            self.net.layer.add(name="silence", type="Silence", bottom=blobs)
+            self.pass_gradients(self.net.layer.add(name="silence", type="Silence", bottom=blobs), 0)
+
+    def pass_gradients(self, layer: Message, learning: int) -> None:
+        """Lets gradients pass to the first `learning` bottoms alone.
+
+        Caffe believes that what was made from scores could learn, and its losses refuse to give their labels gradients.
+        """
+        layer.propagate_down.extend(number < learning for number in range(len(layer.bottom)))
 
 
 def append_pyramid(net: Message, options: MaskNetOptions) -> str:

@@ -22,12 +22,15 @@ class RegionLayers(LearningLayers):
         super().__init__(net)
         self.options = options
 
-    def own(self, name: str, kind: str, bottoms: Sequence[str], tops: Sequence[str], settings: Settings) -> Message:
-        """A layer of skinmtl.layers."""
+    def own(
+        self, name: str, kind: str, bottoms: Sequence[str], tops: Sequence[str], settings: Settings, learning: int = 0
+    ) -> Message:
+        """A layer of skinmtl.layers. Gradients pass to the first `learning` of its bottoms alone."""
         layer = self.net.layer.add(name=name, type="Python", bottom=bottoms, top=tops)
         layer.python_param.module = "skinmtl.layers"
         layer.python_param.layer = kind
         layer.python_param.param_str = settings_text(settings)
+        self.pass_gradients(layer, learning)
         return layer
 
     def proposing(self) -> None:
@@ -88,7 +91,7 @@ class RegionLayers(LearningLayers):
     def pooled(self, name: str, rois: str, side: int) -> None:
         """(M, channels, side, side) of rois (M, 5), each from the level of its size."""
         settings = RoIAlignSettings(pooled=side, levels=self.options.levels)
-        self.own(name, "RoIAlign", [*LEVELS, rois], [name], settings)
+        self.own(name, "RoIAlign", [*LEVELS, rois], [name], settings, learning=len(LEVELS))
 
     def _shared(self, name: str, bottom: str, channels: int, kernel: int, shared: str) -> None:
         layer = self.convolution(name, bottom, channels, kernel, kernel // 2, 1)
