@@ -53,6 +53,16 @@ class Records:
             raise self.fault(visit, f"{unknown} is not known here; {REMEDY}")
         return datum
 
+    def check_in_step(self, other: Records) -> None:
+        """InputError unless the other LMDB has records of the same keys: then a visit shows what belongs together."""
+        if self._keys == other._keys:
+            return
+        keys, others = set(self._keys), set(other._keys)
+        if len(keys) != len(others):
+            raise InputError(f"{self.source}: {len(keys)} records, {other.source} has {len(others)}; {REMEDY}")
+        key = min(keys - others).decode("utf-8", errors="replace")
+        raise InputError(f"{self.source}: record {key} is not in {other.source}; {REMEDY}")
+
     def fault(self, visit: int, what: str) -> InputError:
         """The error that names a visit's record."""
         key = self._keys[visit % len(self._keys)].decode("utf-8", errors="replace")

@@ -26,7 +26,11 @@ class Reference:
         self.start()
 
     def start(self):
-        environment = {**os.environ, "GLOG_minloglevel": "2", "PYTHONPATH": ""}
+        environment = {
+            **os.environ,
+            "GLOG_minloglevel": "2",
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "python"),
+        }
         self.process = subprocess.Popen(
             [str(PYTHON), __file__],
             stdin=subprocess.PIPE,

@@ -41,7 +41,7 @@ def draw(seed: int, visit: int, scales: tuple[int, int]) -> Draw:
     digest = hashlib.blake2b(struct.pack("<QQ", seed, visit), digest_size=32).digest()
     scale, x, y, mirrored = struct.unpack("<4Q", digest)
     smallest, largest = scales
-    return Draw(smallest + _part(scale, largest - smallest + 1), x, y, bool(mirrored >> 63))
+    return Draw(smallest + part(scale, largest - smallest + 1), x, y, bool(mirrored >> 63))
 
 
 def crop_of(image: bytes, drawn: Draw, crop: int, largest_scale: int) -> np.ndarray:
@@ -64,14 +64,14 @@ def crop_of(image: bytes, drawn: Draw, crop: int, largest_scale: int) -> np.ndar
     height, width = pixels.shape[:2]
     short = min(height, width)
     side = min(short, (2 * crop * short + drawn.scale) // (2 * drawn.scale))
-    top, left = _part(drawn.y, height - side + 1), _part(drawn.x, width - side + 1)
+    top, left = part(drawn.y, height - side + 1), part(drawn.x, width - side + 1)
     square = pixels[top : top + side, left : left + side]
     if side != crop:
         square = cv2.resize(square, (crop, crop), interpolation=cv2.INTER_AREA)
     return square[:, ::-1] if drawn.mirrored else square
 
 
-def _part(fraction: int, count: int) -> int:
+def part(fraction: int, count: int) -> int:
     """One of `count` whole numbers from 0, by a fraction of 2**64."""
     return fraction * count >> 64
 

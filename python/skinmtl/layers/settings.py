@@ -1,4 +1,4 @@
-"""What a JitteredImageData layer is told: the JSON text in its `param_str`."""
+"""What the layers that read images are told: the JSON text in their `param_str`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import re
 from dataclasses import dataclass
 
 from skinmtl.layers.param_str import Kind, Settings, numbers, read_param_str, setting, text, whole, wholes
+from skinmtl.layers.region_settings import LARGEST_SIDE
 
 # in the text of a net, where a string's quotes may be escaped
 PACE = re.compile(r',\s*\\?"(?:workers|prefetch)\\?"\s*:\s*\w+|\\?"(?:workers|prefetch)\\?"\s*:\s*\w+\s*,\s*')
+MEAN = numbers("three numbers: B, G, R", 3)
+# at most: our choice, far above use, far below what would take a machine down
+WORKERS, PREFETCH = whole(0, 256, or_null=True), whole(1, 100)
 # two whole numbers in their order
 SCALES = Kind(
     "two whole numbers, such as [256, 480]",
@@ -35,12 +39,11 @@ class JitterSettings(Settings):
     batch_size: int = setting(whole(1))
     crop: int = setting(whole(1))
     scales: tuple[int, int] = setting(SCALES)
-    mean: tuple[float, float, float] = setting(numbers("three numbers: B, G, R", 3))
+    mean: tuple[float, float, float] = setting(MEAN)
     seed: int = setting(whole(0))
     start: int = setting(whole(0), 0)
-    # at most: our choice, far above use, far below what would take a machine down
-    workers: int | None = setting(whole(0, 256, or_null=True), None)
-    prefetch: int = setting(whole(1, 100), 4)
+    workers: int | None = setting(WORKERS, None)
+    prefetch: int = setting(PREFETCH, 4)
 
     def fault(self) -> str:
         if self.crop <= self.scales[0]:
@@ -49,6 +52,30 @@ class JitterSettings(Settings):
             f"no crop of {self.crop} in an image of {self.scales[0]} pixels, the smallest of scales; "
             "give a smaller crop or larger scales"
         )
+
+
+@dataclass(frozen=True)
+class LesionDataSettings(Settings):
+    """source      the image LMDB, as Caffe sees it; mask_lmdb and lesion_lmdb lie beside it
+    batch_size  images a forward pass
+    side        of the square that each image is put into, in pixels
+    mean        (B, G, R) that is subtracted
+    seed        of all that is drawn
+    start       the visit that the first image is; record `start` mod n of the LMDBs
+    augment     at most so many of the five augmentations are drawn for a visit in TRAIN (the paper's base: 2); 0: none
+    workers     processes that prepare images; 0: none, each batch is prepared when it is asked for; None: one a core
+    prefetch    batches that are prepared ahead (our choice: as many as Caffe's Data layer)
+    """
+
+    source: str = setting(text("the path of an image LMDB"))
+    batch_size: int = setting(whole(1))
+    side: int = setting(whole(1, LARGEST_SIDE))
+    mean: tuple[float, float, float] = setting(MEAN)
+    seed: int = setting(whole(0))
+    start: int = setting(whole(0), 0)
+    augment: int = setting(whole(0, 5), 2)
+    workers: int | None = setting(WORKERS, None)
+    prefetch: int = setting(PREFETCH, 4)
 
 
 def read_settings(param_str: str, where: str) -> JitterSettings:
