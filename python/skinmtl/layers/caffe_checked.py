@@ -7,6 +7,7 @@ from typing import Any, Sequence
 
 import caffe
 
+from caffe_files.errors import InputError
 from skinmtl.layers.blob_shapes import Axis, check_count, check_shapes
 from skinmtl.layers.param_str import Settings, read_param_str
 from skinmtl.layers.region_settings import REGION_SETTINGS
@@ -49,7 +50,10 @@ class CheckedLayer(caffe.Layer):
     def forward(self, bottom: Any, top: Any) -> None:
         """Called by Caffe."""
         with told(sys._getframe()):
-            self.compute([blob.data for blob in blobs(bottom)], blobs(top))
+            try:
+                self.compute([blob.data for blob in blobs(bottom)], blobs(top))
+            except InputError as error:
+                raise InputError(f"{type(self).__name__}: {error}") from None
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
         """Called by Caffe, where what is below learns from another layer too: from this one, nothing."""

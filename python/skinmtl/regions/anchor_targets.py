@@ -7,7 +7,7 @@ from typing import NamedTuple, Sequence
 import numpy as np
 
 from skinmtl.regions.anchors import anchors, cells
-from skinmtl.regions.boxes import encode, iou
+from skinmtl.regions.boxes import check_lesions, encode, iou
 from skinmtl.regions.sampling import ANCHORS, generator, some_of
 
 TIE = 1e-6  # anchors whose IoU is this near the best one, as a share of it, tie: rounding must not part them
@@ -40,7 +40,11 @@ class AnchorRules(NamedTuple):
 
 
 def anchor_targets(rules: AnchorRules, boxes: np.ndarray, classes: np.ndarray, draws: np.ndarray) -> AnchorTargets:
-    """Of boxes (N, 4), class labels (N), 0 where there is no lesion, and draws (N, 2)."""
+    """Of boxes (N, 4), class labels (N), 0 where there is no lesion, and draws (N, 2).
+
+    InputError where a lesion's box has no area.
+    """
+    check_lesions(boxes, classes)
     all_anchors = anchors(rules.side, rules.scales, rules.ratios, rules.strides)
     labels = np.empty((len(boxes), len(all_anchors)), np.float32)
     targets = np.zeros((len(boxes), 4, len(all_anchors)), np.float32)

@@ -11,6 +11,8 @@ from typing import Sequence
 
 import numpy as np
 
+from caffe_files.errors import InputError
+
 LARGEST_LOG = float(np.log(1000 / 16))  # of dw and dh times std: Detectron's bound against overflow
 
 
@@ -55,6 +57,16 @@ def clip(boxes: np.ndarray, window: np.ndarray) -> np.ndarray:
     """Boxes (..., 4) cut off at a window (4); one that lies outside loses its area."""
     low, high = np.tile(window[:2], 2), np.tile(window[2:], 2)
     return np.minimum(np.maximum(boxes, low), high)
+
+
+def check_lesions(boxes: np.ndarray, class_labels: np.ndarray) -> None:
+    """InputError where an image has a lesion, a class label (N) above 0, but a box (N, 4) without an area."""
+    for number in np.flatnonzero((class_labels > 0) & ~(are_boxes(boxes) & np.isfinite(boxes).all(axis=1))):
+        box = ", ".join(f"{edge:g}" for edge in boxes[number])
+        raise InputError(
+            f"box {number} of the batch ({box}) has no area, but its class_label is {class_labels[number]:g}; "
+            "an image without a lesion has the class_label 0"
+        )
 
 
 def _centres_and_sides(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

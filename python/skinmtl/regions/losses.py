@@ -9,6 +9,8 @@ import numpy as np
 
 from caffe_files.errors import InputError
 
+LEAST_UNION = 1e-12  # pixels: where smooth is 0, nothing is there and nothing answered, the loss is still a number
+
 
 def focal_loss(scores: np.ndarray, labels: np.ndarray, alpha: float, beta: float) -> tuple[float, np.ndarray]:
     """Mean over the labels (N, M) or (R,) that are not -1, at least 1, of -a (1 - p)^beta log p, and its gradient.
@@ -76,7 +78,7 @@ def jaccard_loss(scores: np.ndarray, targets: np.ndarray, smooth: float, weight:
     axes = (1, 2, 3)
     shared = (y * m).sum(axis=axes, keepdims=True)
     union = y.sum(axis=axes, keepdims=True) + m.sum(axis=axes, keepdims=True) - shared + smooth
-    union = np.maximum(union, np.finfo(np.float64).tiny)  # nothing there and nothing answered, without smooth
+    union = np.maximum(union, LEAST_UNION)
     shared = shared + smooth
     scale = weight / len(masks)
     slope = -scale * (y * union - shared * (1 - y)) / union**2

@@ -7,7 +7,7 @@ from typing import NamedTuple, Sequence
 import numpy as np
 
 from caffe_files.errors import InputError
-from skinmtl.regions.boxes import are_boxes, encode, iou
+from skinmtl.regions.boxes import are_boxes, check_lesions, encode, iou
 from skinmtl.regions.mask_targets import mask_targets
 from skinmtl.regions.sampling import ROIS, generator, some_of
 
@@ -53,8 +53,10 @@ def proposal_targets(
     draws: np.ndarray,
 ) -> ProposalTargets:
     """Of proposals (N, P, 4 or more), the lesions' boxes (N, 4), class labels (N), 0 where there is none, masks
-    (N, H, W) of 0/1 and draws (N, 2). With one class every lesion is class 1. InputError for a label above `classes`.
+    (N, H, W) of 0/1 and draws (N, 2). With one class every lesion is class 1. InputError for a label above `classes`,
+    or where a lesion's box has no area.
     """
+    check_lesions(boxes, class_labels)
     made = empty_targets(rules, len(boxes))
     rows, mask_rows = rules.rois, rules.most_positives
     for number, (box, label) in enumerate(zip(boxes, class_labels.astype(int))):
