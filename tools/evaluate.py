@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
-"""Turns saved scores into the paper's figures: both mAPs, the AP of every lesion, location top-1 and top-3.
+"""Turns saved scores into the papers' figures: mAPs and top-1 of labels; of a net with masks, class, mask and box.
 
-example: tools/evaluate.py runs/mtl/scores.npz --json runs/mtl/metrics.json
+examples: tools/evaluate.py runs/mtl/scores.npz --json runs/mtl/metrics.json
+          tools/evaluate.py runs/mask/scores.npz --positive melanoma --bootstrap 10000
 
 AP has no interpolation. Tied scores share one threshold, as in scikit-learn; a tie of the true location counts against
 the model, as in Caffe. A lesion with no positive is left out of mAP-class, an image with no lesion out of mAP-image;
 all of these are counted in the output. "without looking" is what a model gets that sees no image: a random order for
 mAP-class, the most frequent lesions first for mAP-image, the most frequent locations for top-1 and top-3.
+
+Of a net that draws the lesion: AC, AP, AUC, SE, SP of one class against the rest and SP at fixed SE; JA, DI, AC, SE, SP
+of each image's mask in its original size, averaged over the images; box AP at IoU 0.5 and 0.75. All as in the ISIC
+challenges' scorer, where that has them; docs/evaluation.md has the definitions.
 
 --bootstrap adds intervals: how far the figures would move with other patients. Groups of images are drawn with
 replacement; a lesion that has no positive in a resample has no AP there and leaves that mAP-class, as above.
@@ -29,7 +34,10 @@ from skinmtl.data.manifest import Manifest
 from skinmtl.data.seen import marks, n_trained
 from skinmtl.scores.bootstrap import intervals
 from skinmtl.scores.metrics import evaluate
-from skinmtl.scores.pairing import groups_of
+from skinmtl.scores.pairing import groups_of, heads_of
+from skinmtl.scores.region_bootstrap import region_intervals
+from skinmtl.scores.region_metrics import REGION_FIGURES, evaluate_regions, usual_positive
+from skinmtl.scores.region_tables import region_table
 from skinmtl.scores.scores_file import Scores, read_scores
 from skinmtl.scores.tables import evaluation_table
 
@@ -39,7 +47,7 @@ OF_BOOTSTRAP = {
     "group_column": None,
     "level": 0.95,
 }  # flags that go with --bootstrap, and their defaults
-FIGURES = ("map_class", "map_image", "location_top1", "location_top3")
+FIGURES = ("map_class", "map_image", "location_top1", "location_top3", *REGION_FIGURES)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -59,6 +67,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="exit with status 1 where a figure is below VALUE or missing, or of images that were trained on; NAME is "
         f"one of {', '.join(FIGURES)}, VALUE in [0, 1]; may repeat (default: no check; example: --fail-if-below "
         "map_class=0.6)",
+    )
+    parser.add_argument(
+        "--positive",
+        metavar="NAME",
+        help="the class that AC, AP, AUC, SE and SP are of, against the rest (default: malignant or melanoma if a "
+        "class has that name, else each class in turn and the mean of them)",
     )
     renamed(parser, "--at-least", "--fail-if-below")
     parser.add_argument(
@@ -119,9 +133,9 @@ def floor(text: str) -> tuple[str, float]:
 def too_low(figures: dict[str, Any], floors: list[tuple[str, float]]) -> list[str]:
     """One phrase for each figure that is missing or below its floor."""
     return [
-        f"{name} is missing" if figures[name] is None else f"{name} is {figures[name]:.6g}, below {value:g}"
+        f"{name} is missing" if figures.get(name) is None else f"{name} is {figures[name]:.6g}, below {value:g}"
         for name, value in floors
-        if figures[name] is None or figures[name] < value
+        if figures.get(name) is None or figures[name] < value
     ]
 
 
@@ -134,16 +148,35 @@ def groups_to_draw(path: Path, scores: Scores, manifest: Manifest | None) -> lis
     return groups
 
 
+def positive_class(arguments: argparse.Namespace, scores: Scores) -> str | None:
+    """The positive class of scores with regions; None where each class is held against the rest."""
+    names = scores.class_names
+    if arguments.positive is None:
+        return usual_positive(names or [])
+    if names is None:
+        raise InputError(f"{arguments.scores}: has no class of a lesion for --positive; leave the flag out")
+    if arguments.positive not in names:
+        known = ", ".join(names)
+        raise InputError(f"{arguments.scores}: no class {arguments.positive!r} for --positive; it has {known}")
+    return arguments.positive
+
+
 def main() -> None:
     arguments = parse_args()
     scores = read_scores(arguments.scores)
     figures = evaluate(scores)
+    positive = positive_class(arguments, scores)
+    if scores.has_regions:
+        figures.update(evaluate_regions(scores, positive))
     seen = marks(scores.protocol)
     if arguments.bootstrap:
         so = "where patients have several images, the intervals are too narrow"
         manifest = manifest_of(arguments, so) if arguments.manifest else None
         groups = groups_to_draw(arguments.scores, scores, manifest)
-        figures.update(intervals(scores, groups, arguments.bootstrap, arguments.seed, arguments.level))
+        how = (groups, arguments.bootstrap, arguments.seed, arguments.level)
+        figures.update(intervals(scores, *how))
+        if scores.has_regions:
+            figures["intervals"].update(region_intervals(scores, positive, *how))
     if arguments.json is not None:
         source = {"seen": seen, "scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}
         if arguments.manifest is not None:
@@ -151,7 +184,10 @@ def main() -> None:
         report = {**figures, **source, "made_by": made_by(vars(arguments))}
         with new_file(arguments.json) as partial:
             write_json(partial, report, allow_nan=False)
-    print("\n".join([evaluation_table(figures), *(f"note: {mark}" for mark in seen)]))
+    tables = [evaluation_table(figures)] if heads_of(scores) else []
+    if scores.has_regions:
+        tables.append(region_table(figures, resampled=not tables))
+    print("\n".join(["\n\n".join(tables), *(f"note: {mark}" for mark in seen)]))
     failures = too_low(figures, arguments.fail_if_below)
     if arguments.fail_if_below and n_trained(scores.protocol):
         failures.append("the figures are of images that were trained on")

@@ -166,6 +166,7 @@ FLAGS: Dict[str, Flag] = {
     "--crops": Flag(CHOICE, "squares per image whose outputs are averaged"),
     "--rule": Flag(CHOICE, "how the scores of several models are combined"),
     "--bootstrap": Flag("N", "resamples of the groups, for intervals"),
+    "--positive": Flag("NAME", "the class that a net's classes are measured by, against the rest"),
     "--level": Flag("SHARE", "of the resamples, inside the interval"),
     "--fail-if-below": Flag("NAME=VALUE", "exit 1 where a figure is below the value"),
     "--fail-if-unusable": Flag(NONE, "exit 1 where image files cannot be used"),

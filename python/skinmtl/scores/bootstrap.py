@@ -64,13 +64,13 @@ def resampled_lesions(
     seed    from 0, below 2**32
     """
     labels, scores = np.asarray(labels) != 0, np.asarray(scores)
-    index, sizes = _indexed(groups, len(labels))
+    index, sizes = indexed(groups, len(labels))
     classes = [_Ranking(*column, index, len(sizes)) for column in zip(labels.T, scores.T)]
     by_image = average_precision(labels, scores)
     with_lesion = labels.any(axis=1)
     sums = _per_group(index, len(sizes), np.where(with_lesion, by_image, 0), with_lesion)
     by_class, map_image = [], []
-    for counts in _blocks(sizes, resamples, seed, "lesions"):
+    for counts in blocks(sizes, resamples, seed, "lesions"):
         by_class.append(np.stack([ranking.average_precision(counts) for ranking in classes], axis=1))
         map_image.append(_ratio(*_weighted(sums, counts)))
     by_class = np.concatenate(by_class)[:resamples]
@@ -83,10 +83,10 @@ def resampled_locations(
     labels: np.ndarray, scores: np.ndarray, groups: Sequence[str], resamples: int, seed: int
 ) -> LocationResamples:
     """Top-1 and top-3 accuracy in each resample. labels (N,) in [0, Q), scores (N, Q), the rest as for lesions."""
-    index, sizes = _indexed(groups, len(labels))
+    index, sizes = indexed(groups, len(labels))
     sums = _per_group(index, len(sizes), in_top_k(labels, scores, 1), in_top_k(labels, scores, 3), np.ones(len(index)))
-    blocks = _blocks(sizes, resamples, seed, "locations")
-    hits1, hits3, drawn = np.concatenate([_weighted(sums, counts) for counts in blocks], axis=1)[:, :resamples]
+    drawn_blocks = blocks(sizes, resamples, seed, "locations")
+    hits1, hits3, drawn = np.concatenate([_weighted(sums, counts) for counts in drawn_blocks], axis=1)[:, :resamples]
     return LocationResamples(hits1 / drawn, hits3 / drawn)
 
 
@@ -117,20 +117,21 @@ def intervals(scores: Scores, groups: Sequence[str], resamples: int, seed: int, 
     if scores.lesion_scores is not None:
         lesions = resampled_lesions(scores.lesion_labels, scores.lesion_scores, groups, resamples, seed)
         by_class = zip(*interval(lesions.average_precision, level))
-        ends["map_class"] = _pair(*interval(lesions.map_class, level))
-        ends["map_image"] = _pair(*interval(lesions.map_image, level))
-        ends["average_precision"] = {name: _pair(*pair) for name, pair in zip(scores.lesion_names, by_class)}
+        ends["map_class"] = pair(*interval(lesions.map_class, level))
+        ends["map_image"] = pair(*interval(lesions.map_image, level))
+        ends["average_precision"] = {name: pair(*two) for name, two in zip(scores.lesion_names, by_class)}
         without = dict(zip(scores.lesion_names, np.isnan(lesions.average_precision).sum(axis=0).tolist()))
     ends.update(location_top1=None, location_top3=None)
     if scores.location_scores is not None:
         locations = resampled_locations(scores.location_labels, scores.location_scores, groups, resamples, seed)
-        ends["location_top1"] = _pair(*interval(locations.top1, level))
-        ends["location_top3"] = _pair(*interval(locations.top3, level))
+        ends["location_top1"] = pair(*interval(locations.top1, level))
+        ends["location_top3"] = pair(*interval(locations.top3, level))
     made = {"resamples": resamples, "seed": seed, "level": level, "n_groups": len(set(groups))}
     return {"intervals": ends, "bootstrap": {**made, "resamples_without_positive": without}}
 
 
-def _pair(low: float, high: float) -> list[float] | None:
+def pair(low: float, high: float) -> list[float] | None:
+    """An interval for JSON; None for nan."""
     return None if np.isnan(low) else [float(low), float(high)]
 
 
@@ -160,7 +161,7 @@ def _counted(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> s
     return sparse.coo_matrix((np.ones(len(rows), np.uint64), (rows, columns)), shape=shape).tocsr()
 
 
-def _indexed(groups: Sequence[str], n: int) -> tuple[np.ndarray, np.ndarray]:
+def indexed(groups: Sequence[str], n: int) -> tuple[np.ndarray, np.ndarray]:
     """Each image's group (N,), numbered by name, and the sizes of the groups."""
     if len(groups) != n:
         raise ValueError(f"{len(groups)} groups for {n} images")
@@ -178,7 +179,7 @@ def _weighted(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.einsum("kg,gb->kb", sums, counts)
 
 
-def _blocks(sizes: np.ndarray, resamples: int, seed: int, what: str) -> Iterator[np.ndarray]:
+def blocks(sizes: np.ndarray, resamples: int, seed: int, what: str) -> Iterator[np.ndarray]:
     """Yields how often each of BLOCK resamples has every group, (G, BLOCK) unsigned; the last has some too many."""
     random = np.random.RandomState()
     with tqdm(desc=f"resampling {what}", total=resamples, unit="resample", disable=None) as bar:

@@ -2,7 +2,7 @@
 
 The paper's ensemble is the element-wise maximum ("the better score of ResNet and MTL"). Sigmoid scores of lesions are
 on one scale, that of a probability. The location's softmax scores are combined by the same rule; their maxima no longer
-add up to 1, which no figure needs.
+add up to 1, which no figure needs. Boxes and masks have no element-wise maximum: what a net draws is not combined.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from skinmtl.data.seen import marks
 from skinmtl.scores.pairing import Named, aligned, heads_of
 from skinmtl.scores.scores_file import HEADS, Scores, read_scores, write_scores
 
+REGIONS_ALONE = "boxes and masks alone, which are not combined"
 RULES = {"maximum": np.max, "mean": np.mean}
 
 
@@ -31,7 +32,7 @@ def combine(named: Named, rule: str) -> Scores:
     """
     heads = common_heads(named)
     if not heads:
-        there = ", ".join(f"{file} has {' and '.join(heads_of(scores))}" for file, scores in named)
+        there = ", ".join(f"{file} has {' and '.join(heads_of(scores)) or REGIONS_ALONE}" for file, scores in named)
         raise InputError(f"no head is in all files ({there}); combine models that have a head in common")
     parts = aligned(named, heads)
     fields: dict[str, Any] = {}
@@ -58,6 +59,9 @@ def combine_files(paths: Sequence[Path], rule: str, out: Path, arguments: dict[s
         without = [file for file, one in named if head not in heads_of(one)]
         if without and len(without) < len(named):
             told.append(f"{head} left out: not in {', '.join(without)}")
+    drawn = [file for file, one in named if one.has_regions]
+    if drawn:
+        told.append(f"boxes, classes and masks left out, which are not combined: in {', '.join(drawn)}")
     told += [f"note: {mark}" for mark in marks(scores.protocol)]
     return "\n".join(told)
 

@@ -16,6 +16,7 @@ from skinmtl.data.near_images import hint, near_image
 from skinmtl.scores.scores_file import HEADS, PARTS, Scores
 
 Named = Sequence["tuple[str, Scores]"]
+PLURALS = {"lesion": "lesions", "location": "locations", "class": "classes"}
 
 
 def aligned(named: Named, heads: Sequence[str]) -> list[Scores]:
@@ -32,7 +33,7 @@ def aligned(named: Named, heads: Sequence[str]) -> list[Scores]:
     result = []
     for file, scores in named:
         row_of = {image: row for row, image in enumerate(scores.image)}
-        _check_images(first_file, first, file, scores)
+        check_images(first_file, first, file, scores)
         rows = np.array([row_of[image] for image in first.image])
         ordered = Scores(first.image, scores.protocol, **_arrays(scores, heads, rows))
         for head in heads:
@@ -51,7 +52,7 @@ def pooled(named: Named) -> Scores:
     """
     first_file, first = named[0]
     heads = heads_of(first)
-    seen: dict[str, tuple[str, int]] = {}
+    image = only_once(named)
     for file, scores in named:
         for head in HEADS:
             if head in heads_of(scores) and head not in heads:
@@ -59,6 +60,19 @@ def pooled(named: Named) -> Scores:
         require_heads([(file, scores)], heads, f"; {first_file} has one: pool folds of one model")
         for head in heads:
             check_names(first_file, first, file, scores, head)
+    parts = [_arrays(scores, heads, slice(None)) for _, scores in named]
+    fields = {
+        name: values if name.endswith("_names") else np.concatenate([part[name] for part in parts])
+        for name, values in parts[0].items()
+    }
+    sources = [{"file": file, "protocol": scores.protocol} for file, scores in named]
+    return Scores(image, {"pooled": sources}, **fields)
+
+
+def only_once(named: Named) -> list[str]:
+    """The images of all files, one file after the other. InputError where an image is in two of them."""
+    seen: dict[str, tuple[str, int]] = {}
+    for file, scores in named:
         for row, image in enumerate(scores.image):
             if image in seen:
                 other, other_row = seen[image]
@@ -67,13 +81,7 @@ def pooled(named: Named) -> Scores:
                     "pool test folds, where every image is in one"
                 )
             seen[image] = file, row
-    parts = [_arrays(scores, heads, slice(None)) for _, scores in named]
-    fields = {
-        name: values if name.endswith("_names") else np.concatenate([part[name] for part in parts])
-        for name, values in parts[0].items()
-    }
-    sources = [{"file": file, "protocol": scores.protocol} for file, scores in named]
-    return Scores(list(seen), {"pooled": sources}, **fields)
+    return list(seen)
 
 
 def groups_of(file: str, scores: Scores, manifest: Manifest) -> list[str]:
@@ -103,7 +111,7 @@ def require_heads(named: Named, heads: Sequence[str], remedy: str = "; name file
 
 
 def check_names(first_file: str, first: Scores, file: str, scores: Scores, head: str) -> None:
-    """InputError where the names of a head's classes, or their order, differ."""
+    """InputError where the names of a head's classes, or their order, differ; "class" is that of regions."""
     wanted, found = getattr(first, f"{head}_names"), getattr(scores, f"{head}_names")
     for number, (one, other) in enumerate(zip(wanted, found)):
         if one != other:
@@ -113,7 +121,8 @@ def check_names(first_file: str, first: Scores, file: str, scores: Scores, head:
             )
     if len(wanted) != len(found):
         raise InputError(
-            f"{file}: has {len(found)} {head}s, {first_file} has {len(wanted)}; score both with the same label names"
+            f"{file}: has {len(found)} {PLURALS[head]}, {first_file} has {len(wanted)}; score both with the same label "
+            "names"
         )
 
 
@@ -123,7 +132,8 @@ def _arrays(scores: Scores, heads: Sequence[str], rows: Any) -> dict[str, Any]:
     return {name: values if name.endswith("_names") else values[rows] for name, values in arrays.items()}
 
 
-def _check_images(first_file: str, first: Scores, file: str, scores: Scores) -> None:
+def check_images(first_file: str, first: Scores, file: str, scores: Scores) -> None:
+    """InputError where an image is in one of the two alone."""
     there, wanted = set(scores.image), set(first.image)
     for one_file, one, other_file, other in ((first_file, first, file, there), (file, scores, first_file, wanted)):
         missing = [(row, image) for row, image in enumerate(one.image) if image not in other]

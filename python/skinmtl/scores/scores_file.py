@@ -1,7 +1,7 @@
 """The saved scores of one forward pass over a set of images: one .npz file, checked on the way in and on the way out.
 
 A file that can be read here is whole: every array is there with the right shape, every score is a finite number, every
-lesion label is 0 or 1, every location label names a location, and no image is in it twice.
+lesion label is 0 or 1, every location label names a location, every box lies in its image, and no image is in it twice.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
-from skinmtl.common.npz_file import is_names, protocol, read_arrays
-from skinmtl.data.names import name_fault, spelled
+from skinmtl.common.npz_file import protocol, read_arrays
+from skinmtl.scores.array_checks import REMEDY, check_shape, checked_indices, checked_names, checked_scores, where
+from skinmtl.scores.regions_file import REGIONS, TYPES, checked_regions
 
 HEADS = ("lesion", "location")
 PARTS = ("scores", "labels", "names")
-ARRAYS = ("image", "protocol", *(f"{head}_{part}" for head in HEADS for part in PARTS))
-REMEDY = "make the file again with tools/score.py"
+ARRAYS = ("image", "protocol", *(f"{head}_{part}" for head in HEADS for part in PARTS), *REGIONS)
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Scores and labels of N images, for P lesions, Q locations or both.
+    """Scores and labels of N images, for P lesions, Q locations, regions of K classes, or several of these.
 
     image            N names, no two alike
     lesion_scores    (N, P) float32, finite; the higher, the likelier
@@ -37,7 +37,20 @@ class Scores:
     location_names   Q names
     protocol         how the scores were made; any JSON object
 
-    A model with one head has None in the three places of the other.
+    Of a net that draws the one lesion of each image (see regions_file):
+
+    class_scores      (N, K) float32, each class's share of the lesion classes
+    class_labels      (N,) int64, in [0, K)
+    class_names       K names
+    detected          (N,) bool; where not, box and mask are those of the likeliest place
+    detection_scores  (N,) float32, finite; how sure the net is of the box
+    boxes             (N, 4) float32 x1, y1, x2, y2 in pixels of the original image, x2 and y2 exclusive
+    true_boxes        (N, 4) float32; NaN where there is no true mask, or nothing in it
+    mask_counts       (N, 4) int64, pixels of the original image: true positive, false positive, false negative, true
+                      negative; four zeros where there is no true mask
+    image_sizes       (N, 2) int64, height and width
+
+    What a model has no head for is None.
     """
 
     image: list[str]
@@ -48,6 +61,20 @@ class Scores:
     location_scores: np.ndarray | None = None
     location_labels: np.ndarray | None = None
     location_names: list[str] | None = None
+    class_scores: np.ndarray | None = None
+    class_labels: np.ndarray | None = None
+    class_names: list[str] | None = None
+    detected: np.ndarray | None = None
+    detection_scores: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+    true_boxes: np.ndarray | None = None
+    mask_counts: np.ndarray | None = None
+    image_sizes: np.ndarray | None = None
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether there are boxes, with or without classes and masks."""
+        return self.boxes is not None
 
 
 def read_scores(path: Path) -> Scores:
@@ -81,6 +108,10 @@ def _arrays(scores: Scores) -> dict[str, np.ndarray]:
             values = getattr(scores, f"{head}_{part}")
             if values is not None:
                 arrays[f"{head}_{part}"] = np.asarray(values, dtype=dtype)
+    for name in REGIONS:
+        values = getattr(scores, name)
+        if values is not None:
+            arrays[name] = np.asarray(values, dtype=TYPES.get(name))
     return arrays
 
 
@@ -88,7 +119,7 @@ def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Scores:
     for name in ("image", "protocol"):
         if name not in arrays:
             raise InputError(f"{path}: array {name} is missing; {REMEDY}")
-    image = _names(path, "image", arrays["image"])
+    image = checked_names(path, "image", arrays["image"])
     fields: dict[str, Any] = {"image": image, "protocol": protocol(path, arrays["protocol"], REMEDY)}
     for head in HEADS:
         wanted = [f"{head}_{part}" for part in PARTS]
@@ -99,81 +130,27 @@ def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Scores:
             there = next(name for name in wanted if name in arrays)
             raise InputError(f"{path}: array {missing[0]} is missing while {there} is there; {REMEDY}")
         scores, labels, names = (arrays[name] for name in wanted)
-        class_names = _names(path, f"{head}_names", names)
-        check_labels = _lesion_labels if head == "lesion" else _location_labels
-        fields[f"{head}_scores"] = _scores(path, f"{head}_scores", scores, image, class_names)
-        fields[f"{head}_labels"] = check_labels(path, labels, image, class_names)
+        class_names = checked_names(path, f"{head}_names", names)
+        fields[f"{head}_scores"] = checked_scores(path, f"{head}_scores", scores, image, class_names)
+        if head == "lesion":
+            fields["lesion_labels"] = _lesion_labels(path, labels, image, class_names)
+        else:
+            n = len(class_names)
+            fields["location_labels"] = checked_indices(path, "location_labels", labels, image, n, "locations")
         fields[f"{head}_names"] = class_names
+    fields.update(checked_regions(path, arrays, image))
     if len(fields) == 2:
-        raise InputError(f"{path}: neither lesion_scores nor location_scores is there; {REMEDY}")
+        raise InputError(f"{path}: neither lesion_scores nor location_scores nor boxes is there; {REMEDY}")
     return Scores(**fields)
 
 
-def _names(path: Path, array: str, names: np.ndarray) -> list[str]:
-    if not is_names(names):
-        raise InputError(f"{path}: {array} is {names.shape} {names.dtype}, where unicode names are wanted; {REMEDY}")
-    if not len(names):
-        raise InputError(f"{path}: {array} is empty; score at least one image and one class")
-    first_row: dict[str, int] = {}
-    for row, name in enumerate(names.tolist()):
-        if not name:
-            raise InputError(f"{path}: {array}, row {row}: the name is empty; {REMEDY}")
-        if array != "image":  # as in a manifest
-            name = spelled(name)
-            fault = name_fault(name)
-            if fault:
-                raise InputError(f"{path}: {array}, row {row}: {name!r} has {fault}; rename it")
-        if name in first_row:
-            earlier = first_row[name]
-            raise InputError(f"{path}: {array}, row {row}: {name!r} is in row {earlier} already; keep one of the two")
-        first_row[name] = row
-    return list(first_row)
-
-
-def _scores(path: Path, array: str, scores: np.ndarray, image: list[str], names: list[str]) -> np.ndarray:
-    _check_shape(path, array, scores, (len(image), len(names)))
-    if scores.dtype.kind != "f" or scores.dtype.itemsize != 4:
-        raise InputError(f"{path}: {array} is {scores.dtype}, where float32 is wanted; save it with astype('float32')")
-    wrong = np.argwhere(~np.isfinite(scores))
-    if len(wrong):
-        row, column = wrong[0]
-        where = _where(path, array, image, row)
-        raise InputError(
-            f"{where}, class {names[column]!r}: the score is {scores[row, column]} ({len(wrong)} such in the file); "
-            "check that training did not diverge, and score again"
-        )
-    return scores.astype(np.float32)
-
-
 def _lesion_labels(path: Path, labels: np.ndarray, image: list[str], names: list[str]) -> np.ndarray:
-    _check_shape(path, "lesion_labels", labels, (len(image), len(names)))
+    check_shape(path, "lesion_labels", labels, (len(image), len(names)))
     if labels.dtype.kind not in "buif":
         raise InputError(f"{path}: lesion_labels is {labels.dtype}, where 0 and 1 are wanted; {REMEDY}")
     wrong = np.argwhere((labels != 0) & (labels != 1))
     if len(wrong):
         row, column = wrong[0]
-        where = _where(path, "lesion_labels", image, row)
-        raise InputError(f"{where}, class {names[column]!r}: {labels[row, column]} is neither 0 nor 1; {REMEDY}")
+        place = where(path, "lesion_labels", image, row)
+        raise InputError(f"{place}, class {names[column]!r}: {labels[row, column]} is neither 0 nor 1; {REMEDY}")
     return labels.astype(np.uint8)
-
-
-def _location_labels(path: Path, labels: np.ndarray, image: list[str], names: list[str]) -> np.ndarray:
-    _check_shape(path, "location_labels", labels, (len(image),))
-    if labels.dtype.kind not in "ui":
-        raise InputError(f"{path}: location_labels is {labels.dtype}, where integers are wanted; {REMEDY}")
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
-    if len(wrong):
-        where = _where(path, "location_labels", image, wrong[0])
-        raise InputError(
-            f"{where}: {labels[wrong[0]]} is none of the {len(names)} locations (0 is the first); {REMEDY}"
-        )
-    return labels.astype(np.int64)
-
-
-def _check_shape(path: Path, array: str, values: np.ndarray, wanted: tuple[int, ...]) -> None:
-    if values.shape != wanted:
-        raise InputError(f"{path}: {array} has shape {values.shape}, where images and names make {wanted}; {REMEDY}")
-
-
-def _where(path: Path, array: str, image: list[str], row: int) -> str:
-    return f"{path}: {array}, row {row}, image {image[row]!r}"

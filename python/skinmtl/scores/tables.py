@@ -27,17 +27,17 @@ def evaluation_table(figures: dict[str, Any]) -> str:
     if figures["average_precision"] is not None:
         rows = [["lesion", "positives", "AP", *title]]
         for name, value in figures["average_precision"].items():
-            more = [_range(ends["average_precision"][name])] if ends else []
-            rows.append([name, str(figures["support"][name]), _number(value), *more])
+            more = [as_range(ends["average_precision"][name])] if ends else []
+            rows.append([name, str(figures["support"][name]), as_number(value), *more])
         lines += [*columns(rows), ""]
     names = {"map_class": "mAP-class", "map_image": "mAP-image"}
     names.update(location_top1="location top-1", location_top3="location top-3")
     rows = [["figure", "value", *title, "without looking"]]
     for name, words in names.items():
-        more = [_range(ends[name])] if ends else []
-        rows.append([words, _number(figures[name]), *more, _number(figures[f"chance_{name}"])])
+        more = [as_range(ends[name])] if ends else []
+        rows.append([words, as_number(figures[name]), *more, as_number(figures[f"chance_{name}"])])
     lines += [*columns(rows), ""]
-    return "\n".join(lines + _counts(figures) + (_resampling(figures) if ends else []))
+    return "\n".join(lines + _counts(figures) + (resampling(figures) if ends else []))
 
 
 def summary(figures: dict[str, Any]) -> str:
@@ -63,7 +63,7 @@ def summary(figures: dict[str, Any]) -> str:
 
 
 def _with_chance(figures: dict[str, Any], name: str, words: str) -> str:
-    return f"{words} {_number(figures[name])} (chance {_number(figures[f'chance_{name}'])})"
+    return f"{words} {as_number(figures[name])} (chance {as_number(figures[f'chance_{name}'])})"
 
 
 def _counts(figures: dict[str, Any]) -> list[str]:
@@ -90,7 +90,8 @@ def _counts(figures: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _resampling(figures: dict[str, Any]) -> list[str]:
+def resampling(figures: dict[str, Any]) -> list[str]:
+    """How the intervals were made."""
     made = figures["bootstrap"]
     drawn = "images, each by itself" if made["n_groups"] == figures["n_images"] else "groups of images"
     lines = [f"intervals: {made['resamples']} resamples of {made['n_groups']} {drawn}, seed {made['seed']}"]
@@ -101,9 +102,11 @@ def _resampling(figures: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _range(ends: list[float] | None) -> str:
+def as_range(ends: list[float] | None) -> str:
+    """An interval, or "-" where there is none."""
     return "-" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
 
 
-def _number(value: float | None) -> str:
+def as_number(value: float | None) -> str:
+    """Three digits, or "-" where there is no figure."""
     return "-" if value is None else f"{value:.3f}"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worked_example import UNSEEN
+from made_regions import BOTH, BY_HAND
+from worked_example import SCORES, UNSEEN
 
 from caffe_files.errors import InputError
 from skinmtl.scores.ensemble import combine
@@ -92,8 +93,20 @@ class TestCombine:
         with pytest.raises(InputError, match=r"no head is in all files \(one has lesion, two has location\)"):
             combine([("one", ONE), ("two", place)], "maximum")
 
+    def test_regions_alone_are_refused(self):
+        with pytest.raises(InputError, match=r"no head is in all files \(one has boxes and masks alone, which are not"):
+            combine([("one", BY_HAND), ("two", ONE)], "maximum")
+
 
 class TestTool:
+    def test_what_a_net_draws_is_left_out_and_said(self, tool, tmp_path):
+        write_scores(tmp_path / "1.npz", BOTH)
+        write_scores(tmp_path / "2.npz", SCORES)
+        done = tool("ensemble.py", tmp_path / "1.npz", tmp_path / "2.npz", "--out", tmp_path / "e.npz")
+        assert done.returncode == 0, done.stderr
+        assert f"boxes, classes and masks left out, which are not combined: in {tmp_path}/1.npz" in done.stdout
+        assert not read_scores(tmp_path / "e.npz").has_regions
+
     def test_writes_a_scores_file_that_says_what_it_is_of(self, tool, files, tmp_path):
         done = tool("ensemble.py", *files, "--out", tmp_path / "new" / "e.npz")
         assert (done.returncode, done.stderr) == (0, "")

@@ -30,7 +30,8 @@ ONE_LOCATION = Scores(image=BOTH.image, protocol={}, **LOCATION)
 
 def arrays_of(scores=BOTH):
     """The arrays of the file, as any other program might write them."""
-    arrays = {field.name: np.array(getattr(scores, field.name)) for field in fields(scores) if field.name != "protocol"}
+    there = {field.name: getattr(scores, field.name) for field in fields(scores) if field.name != "protocol"}
+    arrays = {name: np.array(values) for name, values in there.items() if values is not None}
     return {**arrays, "protocol": np.array(json.dumps(scores.protocol))}
 
 
