@@ -28,7 +28,7 @@ CAFFE_TORCH_LAYERS = {
     "AnchorTargets": "skinmtl.layers.torch_regions:AnchorTargets",
     "Proposals": "skinmtl.layers.torch_regions:Proposals",
     "ProposalTargets": "skinmtl.layers.torch_regions:ProposalTargets",
-    "DetectionOutput": "skinmtl.layers.torch_regions:DetectionOutput",
+    "DetectionOutput": "skinmtl.layers.torch_detections:DetectionOutput",
     "RoIAlign": "skinmtl.layers.torch_roi_align:RoIAlign",
     "FocalLoss": "skinmtl.layers.torch_losses:FocalLoss",
     "SmoothL1Loss": "skinmtl.layers.torch_losses:SmoothL1Loss",

@@ -106,7 +106,7 @@ def _candidates(
         shares = np.where(sums > 0, lesions / np.where(sums > 0, sums, 1), 1 / rules.classes)
     boxes = proposals[:, :4]
     if box_deltas is not None:
-        deltas = box_deltas.reshape(len(boxes), -1, 4)[each, labels]
+        deltas = box_deltas.reshape(len(boxes), box_deltas.shape[1] // 4, 4)[each, labels]
         refined = clip(decode(deltas, boxes, rules.std), window)
         has_area = are_boxes(refined)
         boxes, lesion = np.where(has_area[:, None], refined, boxes), lesion & has_area
