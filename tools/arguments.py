@@ -50,6 +50,16 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_masks_argument(parser: argparse._ActionsContainer) -> None:
+    """--masks, for tools that read the masks of a manifest."""
+    parser.add_argument(
+        "--masks",
+        type=Path,
+        metavar="DIR",
+        help="the folder that the manifest's masks are in (default: the folder of --images)",
+    )
+
+
 def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
     """--folds, --fold and --subset, for tools that work on a part of the manifest."""
     group = parser.add_argument_group("a part of the manifest")

@@ -74,6 +74,11 @@ FLAGS: Dict[str, Flag] = {
     "--merge-near-duplicates": Flag("DIR", "keep groups that share near-duplicates in one fold"),
     # stored images
     "--short-side": Flag("PIXELS", "the shorter side that an image is resized to"),
+    "--long-side": Flag("PIXELS", "the longer side that a stored image has at most, and with it its mask"),
+    "--components": Flag(CHOICE, "what is kept of a mask with several lesions"),
+    "--drop-unmasked": Flag(NONE, "leave images without a mask out"),
+    "--allow-empty-masks": Flag(NONE, "take an all-black mask as an image without a lesion"),
+    "--allow-full-masks": Flag(NONE, "take an all-white mask as a lesion that fills the image"),
     "--jitter": Flag("MIN MAX", "the range that the shorter side of each stored copy is drawn from"),
     "--copies": Flag("N", "how many copies of each image are stored"),
     "--compare": Flag("N", "how many records to hold against their source files"),

@@ -1,15 +1,36 @@
 #!/usr/bin/env python3
-"""Turns a manifest and its images into the three LMDBs that Caffe trains on."""
+"""Turns a manifest and its images, and masks where there are some, into the LMDBs that Caffe trains on."""
 
 import argparse
 import sys
+from typing import Optional, Tuple
 
-from arguments import add_data_arguments, add_fold_arguments, add_workers_argument, check_fold_arguments, manifest_of
+from arguments import (
+    add_data_arguments,
+    add_fold_arguments,
+    add_masks_argument,
+    add_workers_argument,
+    check_fold_arguments,
+    manifest_of,
+)
 from cli import new_parser, positive, run, seed
 from skinmtl.common.counting import counted
 from skinmtl.data.folds import select
-from skinmtl.data.lmdb_write import Sizes, write_lmdbs
+from skinmtl.data.lmdb_write import Sizes, at_most, write_lmdbs
+from skinmtl.data.manifest import Manifest
+from skinmtl.data.masks_for import check_classes, for_masks
+from skinmtl.data.stored_mask import COMPONENTS, KEEP, MaskRules
 from skinmtl.images.told import counted_lines
+
+SHORT_SIDE, LONG_SIDE = 256, 1024  # the paper's with jitter 256 to 480; Song et al.'s net takes 1024 x 1024
+
+
+# the kinds of masks that dataset.json lists, and what is said of them; grey, several and lost ones are told on stderr
+SAID_OF_MASKS = {
+    "empty": "without a lesion",
+    "full": "all white",
+    "touching_border": "touching the border",
+}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -19,7 +40,17 @@ def make_parser() -> argparse.ArgumentParser:
     add_fold_arguments(parser)
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument(
-        "--short-side", type=positive, default=256, metavar="PIXELS", help="of the stored images (default %(default)s)"
+        "--short-side",
+        type=positive,
+        metavar="PIXELS",
+        help=f"of the stored images (default where the manifest has no masks: {SHORT_SIDE})",
+    )
+    sizes.add_argument(
+        "--long-side",
+        type=positive,
+        metavar="PIXELS",
+        help="of the stored images, at most: none is enlarged. Masks are stored with it alone (default where the "
+        f"manifest has masks: {LONG_SIDE})",
     )
     sizes.add_argument(
         "--jitter",
@@ -33,6 +64,21 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of order and jitter (default %(default)s)")
     add_workers_argument(parser)
+    masks = parser.add_argument_group("masks, the manifest's column mask")
+    add_masks_argument(masks)
+    masks.add_argument("--drop-unmasked", action="store_true", help="leave images without a mask out, and count them")
+    masks.add_argument(
+        "--components",
+        choices=COMPONENTS,
+        default=KEEP,
+        help="of a mask with several lesions: keep all, or the largest alone (default %(default)s)",
+    )
+    masks.add_argument(
+        "--allow-empty-masks", action="store_true", help="an all-black mask is an image without a lesion"
+    )
+    masks.add_argument(
+        "--allow-full-masks", action="store_true", help="an all-white mask is a lesion that fills a close-up"
+    )
     return parser
 
 
@@ -44,20 +90,49 @@ def parse_args() -> argparse.Namespace:
         parser.error("--copies needs --jitter: without it all copies would be equal")
     if args.jitter and args.jitter[0] > args.jitter[1]:
         parser.error("--jitter: MIN is larger than MAX")
+    of_masks = ("masks", "drop_unmasked", "allow_empty_masks", "allow_full_masks")
+    given = [f"--{name.replace('_', '-')}" for name in of_masks if getattr(args, name)]
+    given += ["--components"] if args.components != KEEP else []
+    if given and (args.short_side or args.jitter):
+        parser.error(f"{given[0]} goes with --long-side: masks are not stored with --short-side and --jitter")
     return args
+
+
+def masks_of(args: argparse.Namespace, manifest: Manifest) -> Tuple[Manifest, Optional[MaskRules]]:
+    """The images to store, and their masks' rules; None where no masks are to be stored. What that means is told."""
+    if not manifest.has_masks and not args.masks:
+        return manifest, None
+    if args.short_side or args.jitter:
+        print("the manifest's masks are not stored: they go with --long-side", file=sys.stderr)
+        return manifest, None
+    manifest, n_dropped = for_masks(manifest, args.drop_unmasked)
+    if args.subset in (None, "train"):
+        check_classes(manifest)
+    if n_dropped:
+        print(f"{counted(n_dropped, 'image')} without a mask left out")
+    rules = MaskRules(args.masks or args.images, args.components, args.allow_empty_masks, args.allow_full_masks)
+    return manifest, rules
 
 
 def main() -> None:
     args = parse_args()
     so = "where patients have several images, some are trained on and others watched" if args.validation else ""
     manifest = select(manifest_of(args, so), args.folds, args.fold, args.subset, args.validation)
-    smallest, largest = args.jitter or (args.short_side, args.short_side)
-    sizes = Sizes(smallest, largest, args.copies)
-    summary = write_lmdbs(manifest, args.images, args.out, sizes, args.seed, args.workers, vars(args))
+    manifest, masks = masks_of(args, manifest)
+    if args.long_side or masks:
+        sizes = at_most(args.long_side or LONG_SIDE)
+    else:
+        smallest, largest = args.jitter or [args.short_side or SHORT_SIDE] * 2
+        sizes = Sizes(smallest, largest, args.copies)
+    summary = write_lmdbs(manifest, args.images, args.out, sizes, args.seed, args.workers, vars(args), masks)
     print(
-        f"{args.out}: {counted(summary['n_records'], 'record')} of {counted(summary['n_images'], 'image')}, "
+        f"{args.out}: {counted(summary['n_records'], 'record')} of {counted(summary['n_images'], 'image')}"
+        f"{', with masks' if masks else ''}, "
         f"{counted(len(manifest.lesion_names), 'lesion')}, {counted(len(manifest.location_names), 'location')}"
     )
+    for kind, words in SAID_OF_MASKS.items():
+        if summary.get("masks", {}).get(kind):
+            print(f"{counted(len(summary['masks'][kind]), 'mask')} {words}; dataset.json lists the images")
     if summary["upscaled"]:
         were = "image was smaller and is" if len(summary["upscaled"]) == 1 else "images were smaller and are"
         print(f"{len(summary['upscaled'])} {were} enlarged; dataset.json lists them")

@@ -9,10 +9,21 @@ from caffe_files.errors import InputError
 from skinmtl.common.json_file import read_json
 from skinmtl.data.names import spelled
 
-LMDB_NAMES = ("image_lmdb", "lesion_lmdb", "location_lmdb")
+IMAGES, LESIONS, LOCATIONS, MASKS = "image_lmdb", "lesion_lmdb", "location_lmdb", "mask_lmdb"
+LMDB_NAMES = (IMAGES, LESIONS, LOCATIONS)  # of a data set with locations and without masks
 REMEDY = "build the LMDBs again"
 # what is said of each LMDB: lmdb_digest.py
 OF_LMDB = {"records": int, "sha256": str, "sample_sha256": str, "bytes": int, "pages": int, "last_transaction": int}
+
+
+def lmdb_names(has_locations: bool, has_masks: bool) -> tuple[str, ...]:
+    """Those of a data set."""
+    return (IMAGES, LESIONS, *([LOCATIONS] if has_locations else []), *([MASKS] if has_masks else []))
+
+
+def lmdbs_of(summary: dict[str, Any]) -> tuple[str, ...]:
+    """Those that a data set has, by its dataset.json."""
+    return lmdb_names(bool(summary["location_names"]), "masks" in summary)
 
 
 def read_summary(out: Path) -> dict[str, Any]:
@@ -27,6 +38,8 @@ def read_summary(out: Path) -> dict[str, Any]:
     for name, is_sound in _NEWER.items():
         if name in summary and not is_sound(summary[name]):
             raise InputError(f"{path}: {name!r} is of another kind; {REMEDY}")
+    if not set(lmdbs_of(summary)) <= set(summary.get("lmdbs", lmdbs_of(summary))):
+        raise InputError(f"{path}: 'lmdbs' is of another kind; {REMEDY}")
     for kind in ("lesion_names", "location_names"):
         summary[kind] = list(map(spelled, summary[kind]))
     return summary
@@ -49,15 +62,15 @@ def _sides(value: Any) -> bool:
 
 
 def _digests(value: Any) -> bool:
-    """Of all LMDBs, or of none."""
-    return (
-        isinstance(value, dict)
-        and set(LMDB_NAMES) <= set(value)
-        and all(
-            isinstance(of_one, dict) and all(type(of_one.get(name)) is kind for name, kind in OF_LMDB.items())
-            for of_one in value.values()
-        )
+    """Each as OF_LMDB; `read_summary` looks whether all are there."""
+    return isinstance(value, dict) and all(
+        isinstance(of_one, dict) and all(type(of_one.get(name)) is kind for name, kind in OF_LMDB.items())
+        for of_one in value.values()
     )
+
+
+def _masks(value: Any) -> bool:
+    return isinstance(value, dict) and _text(value.get("folder")) and _text(value.get("components"))
 
 
 _SOUND = {
@@ -70,4 +83,10 @@ _SOUND = {
     "manifest": _text,
     "images": _text,
 }
-_NEWER = {"n_groups": _count, "lmdbs": _digests, "records_sha256": _text}  # not in those of older versions
+_NEWER = {
+    "n_groups": _count,
+    "lmdbs": _digests,
+    "records_sha256": _text,
+    "long_side": _count,
+    "masks": _masks,
+}  # not in those of older versions

@@ -1,4 +1,4 @@
-"""Proves that three LMDBs belong together and say what the manifest says."""
+"""Proves that the LMDBs of a data set belong together and say what the manifest says."""
 
 from __future__ import annotations
 
@@ -19,37 +19,47 @@ from caffe_files.errors import InputError
 from caffe_files.lmdb_open import open_lmdb
 from caffe_files.schema import caffe_messages
 from skinmtl.common.provenance import sha256
-from skinmtl.data.dataset import LMDB_NAMES, read_summary
+from skinmtl.data.dataset import IMAGES, LESIONS, LOCATIONS, MASKS, lmdbs_of, read_summary
 from skinmtl.data.group_column import NO_GROUPS
 from skinmtl.data.lmdb_digest import RecordsDigest, another
 from skinmtl.data.manifest import Manifest, Row, read_manifest
+from skinmtl.data.mask_check import check_mask, compare_mask
 from skinmtl.data.near_images import hint, near_image
 from skinmtl.data.table import read_csv
 from skinmtl.images import image_file
 
 # The stored JPEG differs from its source by 1 to 3 grey levels on average, two photographs by tens.
 LARGEST_MEAN_DIFFERENCE = 8.0
+USUAL_CROP = 224  # of the nets for lesions and locations
 
 
 @dataclass(frozen=True)
 class Checked:
     """What was checked: records, images, how many records were compared with their source files, and whether all were
-    held against the digests in dataset.json, which older ones lack."""
+    held against the digests in dataset.json, which older ones lack; and whether there are masks."""
 
     n_records: int
     n_images: int
     n_compared: int
     has_digests: bool
+    has_masks: bool = False
 
 
-def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: Path | None, compare: int) -> Checked:
+def check_lmdbs(
+    out: Path,
+    crop: int | None,
+    manifest_path: Path | None,
+    image_folder: Path | None,
+    compare: int,
+    mask_folder: Path | None = None,
+) -> Checked:
     """Raises InputError at the first record that is wrong.
 
-    Checked: the three have equal keys, as many as dataset.json says; every image decodes to three channels and is at
-    least `crop` a side; lesion vectors are 0/1 of length P, locations below Q, both equal to the manifest's; every
-    image has its number of copies; all records are those that were written, by the digests in dataset.json. `compare`
-    records, evenly spread, are held against their source files. Manifest and image folder are where dataset.json says,
-    unless given.
+    Checked: all have equal keys, as many as dataset.json says; every image decodes to three channels and is at least
+    `crop` a side (None: USUAL_CROP, or 1 where there are masks, whose nets do not crop); lesion vectors are 0/1 of
+    length P, locations below Q, both equal to the manifest's; masks are 0/255 of their image's size; every image has
+    its number of copies; all records are those that were written, by the digests in dataset.json. `compare` records,
+    evenly spread, are held against their source files. Manifest and folders are where dataset.json says, unless given.
     """
     out = Path(out)
     summary = read_summary(out)
@@ -59,24 +69,32 @@ def check_lmdbs(out: Path, crop: int, manifest_path: Path | None, image_folder: 
     listed = [record for _, record in read_csv(out / "records.csv", ("key", "image", "copy", "short_side"))]
     if len(listed) != summary["n_records"]:
         raise InputError(f"{out / 'records.csv'}: {len(listed)} records, dataset.json says {summary['n_records']}")
+    names, masks = lmdbs_of(summary), summary.get("masks")
+    if crop is None:
+        crop = 1 if masks else USUAL_CROP
     sources = (image_folder or _recorded(out, summary, "images")) if compare else None
+    mask_sources = (mask_folder or _recorded(out, {"masks": masks["folder"]}, "masks")) if compare and masks else None
     compared = set(np.linspace(0, len(listed) - 1, min(compare, len(listed))).astype(int).tolist())
-    digests = {name: RecordsDigest() for name in LMDB_NAMES}
+    digests = {name: RecordsDigest() for name in names}
     for number, (record, datums) in enumerate(zip(listed, _aligned_datums(out, listed, digests))):
         where = f"{out}: record {record['key']}"
         if record["image"] not in rows:
             near = hint(near_image(record["image"], rows))
             raise InputError(f"{where}: {record['image']!r} is not in {manifest.path}{near}; build from this manifest")
         row = rows[record["image"]]
-        image, lesions, location = datums
-        pixels = _check_image(where, image, crop)
-        _check_labels(where, lesions, location, row, manifest)
+        pixels = _check_image(where, datums[IMAGES], crop)
+        _check_lesions(where, datums[LESIONS], row, manifest)
+        if LOCATIONS in datums:
+            _check_location(where, datums[LOCATIONS], row, manifest)
+        mask = check_mask(where, datums[MASKS], pixels) if MASKS in datums else None
         if number in compared:
             if not re.fullmatch("[1-9][0-9]{0,5}", record["short_side"]):
                 raise InputError(f"{out / 'records.csv'}: short_side {record['short_side']!r}; build the LMDBs again")
-            _compare(where, pixels, sources / row.image, int(record["short_side"]))
+            _compare(where, pixels, sources / row.image, int(record["short_side"]), summary.get("long_side", 0))
+            if mask is not None:
+                compare_mask(where, mask, mask_sources / row.mask, masks["components"])
     _check_copies(out, Counter(record["image"] for record in listed), summary)
-    return Checked(len(listed), summary["n_images"], len(compared), _check_digests(out, summary, digests))
+    return Checked(len(listed), summary["n_images"], len(compared), _check_digests(out, summary, digests), bool(masks))
 
 
 def _check_digests(out: Path, summary: dict[str, Any], digests: dict[str, RecordsDigest]) -> bool:
@@ -107,19 +125,19 @@ def _check_names(out: Path, summary: dict[str, Any], manifest: Manifest) -> None
 
 def _aligned_datums(
     out: Path, listed: list[dict[str, str]], digests: dict[str, RecordsDigest]
-) -> Iterator[list[Message]]:
-    """Yields the three Datums of each listed record; all three LMDBs must have exactly these keys, in this order."""
+) -> Iterator[dict[str, Message]]:
+    """Yields each listed record's Datums by LMDB; all LMDBs must have exactly these keys, in this order."""
     with ExitStack() as stack:
-        databases = [stack.enter_context(_open(out / name, len(listed))) for name in LMDB_NAMES]
+        databases = {name: stack.enter_context(_open(out / name, len(listed))) for name in digests}
         for record in tqdm(listed, "records", unit="record", disable=None):
-            datums = []
-            for name, database in zip(LMDB_NAMES, databases):
+            datums = {}
+            for name, database in databases.items():
                 key, value = next(database)
                 if key != record["key"].encode():
                     raise InputError(f"{out}: record {record['key']}: {name} has {key!r} there; build the LMDBs again")
                 digests[name].add(key, value)
                 try:
-                    datums.append(caffe_messages().Datum.FromString(value))
+                    datums[name] = caffe_messages().Datum.FromString(value)
                 except DecodeError:
                     raise InputError(f"{out}: record {record['key']}: {name} holds no Datum; build again") from None
             yield datums
@@ -154,9 +172,13 @@ def _check_image(where: str, datum: Message, crop: int) -> np.ndarray:
     return pixels
 
 
-def _check_labels(where: str, lesions: Message, location: Message, row: Row, manifest: Manifest) -> None:
-    if lesions.data or lesions.encoded or location.data or location.encoded:
+def _check_bytes(where: str, label: Message) -> None:
+    if label.data or label.encoded:
         raise InputError(f"{where}: a label Datum holds bytes, which Caffe would read first; build the LMDBs again")
+
+
+def _check_lesions(where: str, lesions: Message, row: Row, manifest: Manifest) -> None:
+    _check_bytes(where, lesions)
     shape = (lesions.channels, lesions.height, lesions.width, len(lesions.float_data))
     if shape != (len(manifest.lesion_names), 1, 1, len(manifest.lesion_names)):
         raise InputError(
@@ -169,6 +191,10 @@ def _check_labels(where: str, lesions: Message, location: Message, row: Row, man
         raise InputError(
             f"{where}: lesions {sorted(present)}, {manifest.path}:{row.line} says {sorted(row.lesions)}; build again"
         )
+
+
+def _check_location(where: str, location: Message, row: Row, manifest: Manifest) -> None:
+    _check_bytes(where, location)
     values = list(location.float_data)
     if (location.channels, location.height, location.width, len(values)) != (1, 1, 1, 1):
         raise InputError(f"{where}: the location Datum is not one number; build the LMDBs again")
@@ -179,9 +205,10 @@ def _check_labels(where: str, lesions: Message, location: Message, row: Row, man
         raise InputError(f"{where}: location {name!r}, {manifest.path}:{row.line} says {row.location!r}; build again")
 
 
-def _compare(where: str, stored: np.ndarray, source: Path, short_side: int) -> None:
+def _compare(where: str, stored: np.ndarray, source: Path, short_side: int, long_side: int) -> None:
     try:
-        pixels = image_file.resized(image_file.read(source), short_side).pixels
+        data = image_file.read(source)
+        pixels = (image_file.fitted(data, long_side) if long_side else image_file.resized(data, short_side)).pixels
     except image_file.ImageError as error:
         raise InputError(f"{where}: its source {source} cannot be compared ({error}); give --images") from None
     if pixels.shape != stored.shape:

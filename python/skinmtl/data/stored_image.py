@@ -20,7 +20,8 @@ class Stored(NamedTuple):
 
     `had_short_side` is the file's; `is_passed` says that its JPEG data were not coded anew; `converted` is the colour
     profile that was applied, or ""; `told` is what a person should know of the image, a line each. `size` is the
-    file's, in bytes, and `contents` their digest.
+    file's, in bytes, and `contents` their digest. `had_size` is the file's picture's (height, width), upright, and
+    `stored_size` that of what is stored.
     """
 
     datum: bytes
@@ -31,29 +32,36 @@ class Stored(NamedTuple):
     told: tuple[str, ...] = ()
     size: int = -1
     contents: str = ""
+    had_size: tuple[int, int] | None = None
+    stored_size: tuple[int, int] = (0, 0)
 
 
-def image_datum(task: tuple[Path, int]) -> Stored:
-    """Reads, resizes and encodes one image, given with the shorter side to store. Never raises for a bad file."""
-    path, side = task
+def image_datum(task: tuple[Path, int] | tuple[Path, int, int]) -> Stored:
+    """Reads, resizes and encodes one image, given with the shorter side to store, or with 0 and the longest side.
+
+    Never raises for a bad file.
+    """
+    path, side, *longest = task
     try:
         data = image_file.read(path)
-        image = image_file.resized(data, side)
+        image = image_file.resized(data, side) if side else image_file.fitted(data, longest[0])
     except image_file.ImageError as error:
         return Stored(b"", str(error), 0, False)
-    passed = _as_it_is(data, side) if image.is_clean and image.had_short_side == side else None
-    stored = passed or image_file.encode_jpeg(image.pixels, JPEG_QUALITY)
     height, width = image.pixels.shape[:2]
+    passed = _as_it_is(data, height, width) if image.is_clean and image.had_size == (height, width) else None
+    stored = passed or image_file.encode_jpeg(image.pixels, JPEG_QUALITY)
     datum = caffe_messages().Datum(channels=3, height=height, width=width, encoded=True, data=stored)
     stored_bytes, is_passed = datum.SerializeToString(), passed is not None
     return Stored(
         *(stored_bytes, "", image.had_short_side, is_passed, image.converted, image.told),
         size=len(data),
         contents=digest(data),
+        had_size=image.had_size,
+        stored_size=(height, width),
     )
 
 
-def _as_it_is(data: bytes, side: int) -> bytes | None:
+def _as_it_is(data: bytes, height: int, width: int) -> bytes | None:
     """The JPEG without its notes, where Caffe decodes it to the pixels to be stored and nothing is won by coding anew.
 
     That is at any lower quality too: what is lost is lost, and coding a second time loses more. A progressive JPEG is
@@ -62,7 +70,7 @@ def _as_it_is(data: bytes, side: int) -> bytes | None:
     header = jpeg.header(data) if data.startswith(jpeg.START) else None
     if header is None or header.coding not in jpeg.SEQUENTIAL or header.bits != 8 or not header.is_ycc:
         return None
-    if min(header.width, header.height) != side or header.orientation != UPRIGHT:
+    if (header.width, header.height) != (width, height) or header.orientation != UPRIGHT:
         return None
     passed = jpeg.without_notes(data)
     if passed is None or len(passed) > LARGEST_PASSED * header.width * header.height:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from skinmtl.images.formats import Format
 from skinmtl.images.image_size import MAX_PIXELS, size_of
 from skinmtl.images.pixels import decode_other
 
-__all__ = ["ImageError", "decode", "encode_jpeg", "load", "read", "resize_short_side", "resized"]
+__all__ = ["ImageError", "decode", "encode_jpeg", "fitted", "load", "read", "resize_short_side", "resized"]
 
 LONGEST_SIDE = 65500  # the most that libjpeg stores
 # libjpeg can decode at 1/2, 1/4 and 1/8 from a part of the coefficients. Our choice: what it makes is at least 1.5
@@ -28,6 +29,7 @@ LONGEST_SIDE = 65500  # the most that libjpeg stores
 # time, at 1.25 times 43.5, at once the wanted size 41.
 REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 KEPT_LARGER = 1.5
+SIDES_EXCHANGED = 5  # EXIF orientations from here on: stored with rows and columns exchanged
 LARGEST_FILE = 1 << 30  # bytes: MAX_PIXELS of 8 bits without compression are less than half of it
 # A decoder goes over the whole picture once a scan, and a scan may be of some bytes. Encoders write about ten. Our
 # choice: SCANS at any size, and more as far as all of them together pass over SCANNED pixels.
@@ -42,6 +44,7 @@ class Resized(NamedTuple):
     is_clean        the decoder had nothing to say, and the colours are the file's own
     converted       the colour profile from which they were converted, or ""
     told            what a person should know of it, a line each
+    had_size        (height, width) of the file's picture, upright
     """
 
     pixels: np.ndarray
@@ -49,6 +52,7 @@ class Resized(NamedTuple):
     is_clean: bool
     converted: str = ""
     told: tuple[str, ...] = ()
+    had_size: tuple[int, int] = (0, 0)
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -78,22 +82,53 @@ def resized(data: bytes, side: int) -> Resized:
     form, (width, height) = _check_size(data)
     if max(height, width) * side > LONGEST_SIDE * min(height, width):
         raise ImageError(f"{width} x {height} is too narrow for a shorter side of {side}")
-    told = ""
+    return _resized_to(data, form, (width, height), partial(_resized_size, side=side))
+
+
+def fitted(data: bytes, side: int) -> Resized:
+    """The image of a file with its longer side made `side` where that is longer, by area; never enlarged.
+
+    A JPEG that is much larger is decoded at a reduced scale, as by `resized`. ImageError as from `decode`.
+    """
+    form, (width, height) = _check_size(data)
+    return _resized_to(data, form, (width, height), partial(fitted_size, side=side))
+
+
+def fitted_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """(width, height) with the longer one at most `side`; each at least a pixel.
+
+    >>> fitted_size(3024, 2016, 1024), fitted_size(600, 450, 1024)
+    ((1024, 683), (600, 450))
+    """
+    longer = max(width, height)
+    if longer <= side:
+        return width, height
+    return max(1, round(width * side / longer)), max(1, round(height * side / longer))
+
+
+def _resized_to(
+    data: bytes, form: Format, size: tuple[int, int], size_for: Callable[[int, int], tuple[int, int]]
+) -> Resized:
+    """`size` is (width, height) as stored; `size_for` gives the size wanted for a width and a height."""
+    (width, height), told = size, ""
     try:
         if form is formats.JPEG:
             header = _whole_jpeg(data)
-            turned = header.orientation
-            reduction = max([by for by in REDUCED if KEPT_LARGER * by * side <= min(width, height)], default=1)
+            turned, to, decoded = header.orientation, size_for(width, height), (height, width)
+            reduction = max([by for by in REDUCED if KEPT_LARGER * by * min(to) <= min(width, height)], default=1)
             pixels, messages = imdecode(data, REDUCED.get(reduction, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION)
-            pixels, is_clean = _shrink(pixels, width, height, reduction, side), not messages
+            pixels, is_clean = _shrink(pixels, width, height, reduction, to), not messages
         else:
             pixels, turned, told = decode_other(data, form)
-            pixels, is_clean = resize_short_side(pixels, side), False
+            decoded = pixels.shape[:2]  # of HEIC upright already, whatever its header says first
+            pixels, is_clean = _resize(pixels, size_for(decoded[1], decoded[0])), False
     except cv2.error as error:
         raise ImageError(f"cannot be resized ({one_line(error)})") from None
     pixels, converted, of_colours = in_srgb(pixels, profile_of(data, form))
     told_lines = tuple(line for line in (told, of_colours) if line)
-    return Resized(_upright(pixels, turned), min(width, height), is_clean and not converted, converted, told_lines)
+    had_size = (decoded[1], decoded[0]) if turned >= SIDES_EXCHANGED else decoded
+    is_clean = is_clean and not converted
+    return Resized(_upright(pixels, turned), min(width, height), is_clean, converted, told_lines, had_size)
 
 
 def read(path: Path) -> bytes:
@@ -139,10 +174,16 @@ def loaded(data: bytes, side: int) -> Loaded:
 def resize_short_side(image: np.ndarray, side: int) -> np.ndarray:
     """Resizes so that the shorter side is `side` and the aspect ratio stays: by area down, bicubic up."""
     height, width = image.shape[:2]
-    if min(height, width) == side:
+    return _resize(image, _resized_size(width, height, side))
+
+
+def _resize(image: np.ndarray, to: tuple[int, int]) -> np.ndarray:
+    """To (width, height): by area where a side becomes smaller, else bicubic."""
+    height, width = image.shape[:2]
+    if (width, height) == to:
         return image
-    interpolation = cv2.INTER_AREA if side < min(height, width) else cv2.INTER_CUBIC
-    return cv2.resize(image, _resized_size(width, height, side), interpolation=interpolation)
+    is_smaller = to[0] < width or to[1] < height
+    return cv2.resize(image, to, interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_CUBIC)
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
@@ -194,8 +235,8 @@ def _resized_size(width: int, height: int, side: int) -> tuple[int, int]:
     return max(side, round(width * side / short)), max(side, round(height * side / short))
 
 
-def _shrink(image: np.ndarray, width: int, height: int, reduction: int, side: int) -> np.ndarray:
-    """Resizes what was decoded from a JPEG of `width` x `height` pixels at 1/`reduction`.
+def _shrink(image: np.ndarray, width: int, height: int, reduction: int, to: tuple[int, int]) -> np.ndarray:
+    """Resizes what was decoded from a JPEG of `width` x `height` pixels at 1/`reduction`, to (width, height) `to`.
 
     Its last row and column stand for less than `reduction` pixels where the sides are no multiples; so the scale is
     that of the file's pixels, and what is behind its end is cut off. Where it is twice as large as is wanted or more:
@@ -203,10 +244,10 @@ def _shrink(image: np.ndarray, width: int, height: int, reduction: int, side: in
     2 x 2, 4 x 4, ...; against the area filter that is an eighth of its time, for 1 to 2 dB that JPEG coding hides.
     """
     decoded = (-(-height // reduction), -(-width // reduction))
-    if image.shape[:2] != decoded or min(width, height) <= side:  # OpenCV's early versions do not reduce
-        return resize_short_side(image, side)
-    to_width, to_height = _resized_size(width, height, side)
-    times = 2 ** int(math.log2(min(width, height) / (reduction * side)))
+    to_width, to_height = to
+    if image.shape[:2] != decoded or to_width >= width or to_height >= height:  # OpenCV's early versions do not reduce
+        return _resize(image, to)
+    times = 2 ** int(math.log2(min(width, height) / (reduction * min(to))))
     scale_x, scale_y = times * to_width * reduction / width, times * to_height * reduction / height
     interpolation = cv2.INTER_LINEAR if times > 1 else cv2.INTER_AREA
     larger = cv2.resize(image, None, fx=scale_x, fy=scale_y, interpolation=interpolation)
@@ -215,7 +256,7 @@ def _shrink(image: np.ndarray, width: int, height: int, reduction: int, side: in
 
 
 def _upright(image: np.ndarray, exif_orientation: int) -> np.ndarray:
-    if exif_orientation >= 5:  # stored with rows and columns exchanged
+    if exif_orientation >= SIDES_EXCHANGED:  # stored with rows and columns exchanged
         image = image.transpose(1, 0, 2)
     if exif_orientation in (3, 4, 7, 8):
         image = image[::-1]

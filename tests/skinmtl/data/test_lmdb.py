@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from caffe_files.errors import InputError
-from skinmtl.data import lmdb_write
+from skinmtl.data import lmdb_file, lmdb_write
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
 from skinmtl.data.folds import select, write_folds
 from skinmtl.data.lmdb_check import check_lmdbs
@@ -126,8 +126,8 @@ def test_train_and_test_share_no_group(build, make_dataset):
 def test_the_map_grows_and_commits_are_many(build, make_dataset, monkeypatch):
     data = make_dataset(20)
     whole = bytes_of(build(data, "a"))
-    monkeypatch.setattr(lmdb_write, "MAP_SIZE", 32 << 10)
-    monkeypatch.setattr(lmdb_write, "RECORDS_PER_COMMIT", 3)
+    monkeypatch.setattr(lmdb_file, "MAP_SIZE", 32 << 10)
+    monkeypatch.setattr(lmdb_file, "RECORDS_PER_COMMIT", 3)
     out = build(data, "b")
     assert check_lmdbs(out, 40, None, None, 100).n_records == 20
     assert len(whole[next(path for path in whole if "image_lmdb" in str(path))]) > 32 << 10
@@ -226,11 +226,11 @@ def test_commits_are_many_by_bytes_too(build, make_dataset, monkeypatch):
     data = make_dataset(20)
     build(data, "a")
     commits = []
-    commit = lmdb_write._commit
+    commit = lmdb_file._commit
     monkeypatch.setattr(
-        lmdb_write, "_commit", lambda environment, batch: commits.append(batch) or commit(environment, batch)
+        lmdb_file, "_commit", lambda environment, batch: commits.append(batch) or commit(environment, batch)
     )
-    monkeypatch.setattr(lmdb_write, "BYTES_PER_COMMIT", 3000)
+    monkeypatch.setattr(lmdb_file, "BYTES_PER_COMMIT", 3000)
     out = build(data, "b")
     assert check_lmdbs(out, 40, None, None, 100).n_records == 20
     sizes = [sum(len(value) for _, value in batch) for batch in commits if len(batch) > 1]
@@ -241,11 +241,11 @@ def test_commits_are_many_by_bytes_too(build, make_dataset, monkeypatch):
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from skinmtl.data import lmdb_write
+from skinmtl.data import lmdb_file, lmdb_write
 from skinmtl.data.manifest import read_manifest
 
 where = Path(sys.argv[1])
-lmdb_write.BYTES_PER_COMMIT = 1 << 20
+lmdb_file.BYTES_PER_COMMIT = 1 << 20
 manifest, sizes = read_manifest(where / "manifest.csv"), lmdb_write.Sizes(200, 200, 1)
 lmdb_write.write_lmdbs(manifest, where / "images", where / "out", sizes, 1, 1, {})
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -125,7 +125,7 @@ def test_caffe_refuses_what_a_killed_build_leaves(make_dataset, tmp_path, monkey
         folder.rename(kept)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skinmtl.data.lmdb_write._commit", killed_here)
+    monkeypatch.setattr("skinmtl.data.lmdb_file._commit", killed_here)
     with pytest.raises(KeyboardInterrupt):
         write_lmdbs(read_manifest(data.manifest), data.images, tmp_path / "out", Sizes(SIDE, SIDE, 1), 1, 1, {})
     assert (kept / "image_lmdb.unfinished").exists()
