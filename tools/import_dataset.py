@@ -20,7 +20,7 @@ from skinmtl.common.counting import counted
 from skinmtl.importers.importer import Importer
 from skinmtl.importers.importing import Imported, import_dataset
 from skinmtl.importers.registry import importers
-from skinmtl.importers.report import noticed, write_import
+from skinmtl.importers.report import masks_and_splits, noticed, write_import
 from skinmtl.refinement.rules import ready_maps
 
 UNUSED_SHOWN = 10  # of the site map's names that no row has; import.json has all
@@ -64,6 +64,16 @@ def add_importer(names: Any, importer: Importer) -> None:
         action="store_true",
         help="the images are not there yet: take their names from the tables (default: drop rows without an image)",
     )
+    if importer.masks:
+        parser.add_argument(
+            "--masks", type=Path, metavar="DIR", help=f"the folder with the masks, {importer.masks} (default: --root)"
+        )
+    if importer.has_sites:
+        parser.add_argument(
+            "--without-locations",
+            action="store_true",
+            help="leave the body sites out, so that no row is dropped for the want of one: for nets without locations",
+        )
     parser.add_argument(
         "--site-map",
         type=map_path,
@@ -85,7 +95,14 @@ def add_importer(names: Any, importer: Importer) -> None:
         help="a word that usually stands for no value, such as none, and is a name here; may be given again",
     )
     own = parser.add_argument_group("flags of this data set") if importer.options else parser
+    switches = [option for option in importer.options if option.switch]
+    if switches:
+        one_of = own.add_mutually_exclusive_group()
+        for option in switches:
+            one_of.add_argument(option.flag, action="store_true", help=option.help)
     for option in importer.options:
+        if option.switch:
+            continue
         default = "" if option.default is None else f" (default {option.default})"
         own.add_argument(
             option.flag,
@@ -120,7 +137,16 @@ def main() -> None:
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
     }
     imported = import_dataset(
-        importer, args.root, options, args.images, args.metadata_only, args.site_map, args.encoding, args.keep_word
+        importer,
+        args.root,
+        options,
+        args.images,
+        args.metadata_only,
+        args.site_map,
+        args.encoding,
+        args.keep_word,
+        getattr(args, "masks", None),
+        getattr(args, "without_locations", False),
     )
     write_import(imported, args.out, vars(args))
     print_result(imported, args.out)
@@ -135,6 +161,7 @@ def print_result(imported: Imported, out: Path) -> None:
     manifest = imported.manifest
     lesions, locations = len(manifest.lesion_names), len(manifest.location_names)
     print(f"{counted(lesions, 'lesion')}, {counted(locations, 'location')}; see {out / 'import.md'}")
+    print_masks_and_splits(imported)
     if noticed(imported):
         counts = ((name, value if isinstance(value, int) else len(value)) for name, value in noticed(imported).items())
         print(f"noticed: {', '.join(f'{name} ({count})'.replace('_', ' ') for name, count in counts)}")
@@ -148,12 +175,31 @@ def print_result(imported: Imported, out: Path) -> None:
         return
     paths = out / "manifest.csv", out / "folds.csv", out / "train", imported.images.root
     table, folds, train, images = (shlex.quote(str(path)) for path in paths)
-    print(f"next: tools/make_folds.py --manifest {table} --out {folds}")
+    by_split = " --split-column split" if any(row.split for row in manifest.rows) else ""
+    masks = ""
+    if manifest.has_masks and imported.masks.root != imported.images.root:
+        masks = f" --masks {shlex.quote(str(imported.masks.root))}"
+    print(f"next: tools/make_folds.py --manifest {table} --out {folds}{by_split}")
     print(
-        f"then: tools/make_lmdb.py --manifest {table} --images {images} --folds {folds} --fold 0 --subset train "
+        f"then: tools/make_lmdb.py --manifest {table} --images {images}{masks} --folds {folds} --fold 0 --subset train "
         f"--out {train}"
     )
-    print(f"or all at once: skinmtl run {table} --images {images} --out NEW-FOLDER")
+    print(f"or all at once: skinmtl run {table} --images {images}{masks} --out NEW-FOLDER")
+
+
+def print_masks_and_splits(imported: Imported) -> None:
+    """How many images have a mask and are of which split, and what of the download is not there."""
+    found = masks_and_splits(imported)
+    if "masks" in found:
+        masks = found["masks"]
+        total = len(imported.manifest.rows)
+        without = counted(len(masks["images_without"]), "image")
+        print(f"masks: {masks['images_with_one']} of {total} images have one, {without} none")
+    if "splits" in found:
+        counts = (f"{name} {of['rows']}" for name, of in found["splits"].items())
+        print(f"splits: {', '.join(counts)}")
+    for name in found.get("not_there", ()):
+        print(f"not there: {name}")
 
 
 if __name__ == "__main__":

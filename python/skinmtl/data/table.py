@@ -55,6 +55,7 @@ def read_csv(
     check_header: Callable[[Sequence[str]], None] | None = None,
     faults: Faults | None = None,
     oddities: Oddities | None = None,
+    names: Sequence[str] | None = None,
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields (line, column -> stripped value) for each record of a CSV that has at least `columns`.
 
@@ -64,6 +65,7 @@ def read_csv(
     check_header  raises InputError for what else the header must not have
     faults        takes the records that cannot be read, which are then left out; None: the first is an InputError
     oddities      is told of what was passed over
+    names         of the columns of a table that has no header; None: its first line has them
     """
     line = 0
     name = encoding or "utf-8"
@@ -75,7 +77,7 @@ def read_csv(
             line, rows = _rows(path, file, delimiter, oddities)
             before = line
             reader = csv.reader(rows, strict=True, delimiter=delimiter)
-            header = [name.strip() for name in next(reader, [])]
+            header = [each.strip() for each in (next(reader, []) if names is None else names)]
             _check_header(f"{path}:{line + 1}", header, columns, delimiter)
             if check_header is not None:
                 check_header(header)

@@ -8,7 +8,7 @@ import os
 from collections import defaultdict
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
-from typing import Callable, Iterable, Iterator
+from typing import Callable, Iterable, Iterator, Sequence
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import image_name_fault
@@ -39,6 +39,7 @@ class Files:
 class Images:
     """The image files of a folder, found by id or path, with or without ending, in any case and in any subfolder.
 
+    passed_over   files whose names fit a pattern of `without`, such as superpixels
     unusable      files whose path cannot stand in a manifest (not UTF-8, spaces at an end, a control character)
     other_ending  how often an image was found under another ending than the table's
     copies        name as asked for -> its files, where several have the same bytes and the first was taken
@@ -47,8 +48,9 @@ class Images:
     Only files that end as a format that is read are found; of others `why_unread` knows.
     """
 
-    def __init__(self, files: Files, ending: str) -> None:
+    def __init__(self, files: Files, ending: str, without: Sequence[str] = ()) -> None:
         self.root = files.root
+        self.passed_over: list[str] = files.matching(*without)
         self.unusable: list[str] = []
         self.other_ending = 0
         self.copies: dict[str, list[str]] = {}
@@ -57,8 +59,11 @@ class Images:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         self._unread: dict[str, list[str]] = defaultdict(list)
+        leave_out = set(self.passed_over)
         for name in files.names:
             path = PurePosixPath(name)
+            if name in leave_out:
+                continue
             if not formats.is_read(name):
                 self._unread[without_case(path.name)].append(name)
                 if formats.has_image_ending(name):

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 class Found:
     """One image row as the data set's own tables state it.
 
-    file, line    where the row stands
+    file, line    where the row stands; line 0: a file that no table names
     image         the image's id or path as the table has it, with or without an ending; "": the row names none
     lesions       the labels, already taken apart (none: ()); `importing` cleans and checks them
     sites         the body sites, already taken apart: (), one or several, and "unknown" as the data set writes it
     group         what must not straddle folds, see `Source.group_of`: patient, else lesion or case; "": the image
     lesion_id     the lesion where the data set names it, to find one lesion with several sites; "": not named
+    mask          the mask's file as the data set names it, with or without an ending; "": none is named
+    split         the data set's own part that the image is of: train, validation or test; "": none
     others        further columns for the manifest
     problem       why the importer cannot make sense of the row ("unreadable label"): dropped and counted under it
     detail        what was read instead, for the list of dropped rows
@@ -37,6 +39,8 @@ class Found:
     sites: tuple[str, ...]
     group: str = ""
     lesion_id: str = ""
+    mask: str = ""
+    split: str = ""
     others: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
     detail: str = ""
@@ -48,6 +52,7 @@ class Option:
 
     kind          makes the value from text; ValueError where it cannot
     many          may be given again and again; the value is a tuple
+    switch        takes no value: True where it is given; of an importer's switches one at most may be
     """
 
     flag: str
@@ -58,6 +63,7 @@ class Option:
     required: bool = False
     metavar: str | None = None
     choices: tuple[str, ...] | None = None
+    switch: bool = False
 
     @property
     def name(self) -> str:
@@ -66,6 +72,8 @@ class Option:
     @property
     def unset(self) -> Any:
         """The value where the flag is not given."""
+        if self.switch:
+            return False
         return () if self.many and self.default is None else self.default
 
 
@@ -83,6 +91,9 @@ class Importer:
     ending          of the image files, for ids without one where the images are not there yet (an option `--ending`
                     of the importer's own takes precedence)
     overlap         other data sets that have the same images: no folds can keep those apart
+    has_sites       whether the data set tells body sites; where it does not, the manifest has no locations
+    masks           which files are the masks, in words; "": the data set has none
+    no_images       patterns of image files that are neither images nor masks, such as superpixels
     unknown_sites   values that say that the site is not known, in lower case, besides `data.nothing`'s
     options         flags of this importer only
     notes           rules of this importer, for its report
@@ -97,6 +108,9 @@ class Importer:
     read: Callable[[Source], Iterable[Found]]
     ending: str = ".jpg"
     overlap: str = ""
+    has_sites: bool = True
+    masks: str = ""
+    no_images: tuple[str, ...] = ()
     unknown_sites: frozenset[str] = frozenset()
     options: tuple[Option, ...] = ()
     notes: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from skinmtl.images.formats import has_image_ending
 from skinmtl.importers.files import Files, Images
 from skinmtl.importers.importer import Found, Importer
 from skinmtl.importers.labels import Labels, SiteMap
+from skinmtl.importers.masks import Masks
 from skinmtl.importers.records import Groups
 from skinmtl.importers.source import Source, Table
 
@@ -46,7 +47,7 @@ REASONS = {
     UNREAD_IMAGE: "The file is there, but of a format that is not read, or not by this installation.",
     AMBIGUOUS_IMAGE: "Several image files of that name whose bytes differ. `--images` can name one folder of them.",
     DUPLICATE: "The same image with the same labels is on an earlier row.",
-    CONTRADICTORY: "Rows that name the same image and disagree in lesions or site: none of them is kept.",
+    CONTRADICTORY: "Rows that name the same image and disagree in lesions, site or split: none of them is kept.",
 }
 
 
@@ -71,6 +72,7 @@ class Imported:
     dropped: tuple[Dropped, ...]
     tables: tuple[Table, ...]
     images: Images | None
+    masks: Masks | None
     lesion_labels: Labels
     site_labels: Labels
     site_map: SiteMap
@@ -96,24 +98,32 @@ def import_dataset(
     site_map: Path | None = None,
     encoding: str = "utf-8",
     keep_words: Iterable[str] = (),
+    masks: Path | None = None,
+    without_locations: bool = False,
 ) -> Imported:
     """Reads a data set's tables below `root` and decides about each row; writes nothing.
 
     images         the folder that the manifest's image names are relative to (None: `root`)
-    metadata_only  do not look for images: names are what the data set's own naming gives
+    masks          the folder that its masks' names are relative to (None: `root`)
+    metadata_only  do not look for images and masks: names are what the data set's own naming gives
     site_map       CSV of `SiteMap`, applied before the rules about sites
     keep_words     words that usually mean nothing, and are names in this data set
+    without_locations  leave body sites out, so that no row is dropped for the want of one
     InputError where a table cannot be read, or where no row at all can be kept.
     """
     files = Files(root)
     chosen = {option.name: option.unset for option in importer.options}
     chosen.update(options or {})
-    source = Source(files, chosen, encoding, keep_words)
-    importer = replace(importer, ending=chosen.get("ending") or importer.ending)
-    found_images = None
+    has_sites = importer.has_sites and not without_locations
+    importer = replace(importer, ending=chosen.get("ending") or importer.ending, has_sites=has_sites)
+    found_images = found_masks = image_files = mask_files = None
     if not metadata_only:
-        found_images = Images(files if images is None else Files(images), importer.ending)
-    work = _Work(importer, found_images, SiteMap(site_map), source.nothings)
+        image_files = files if images is None else Files(images)
+        found_images = Images(image_files, importer.ending, importer.no_images)
+        mask_files = files if masks is None else Files(masks)
+        found_masks = Masks(mask_files) if importer.masks else None
+    source = Source(files, chosen, encoding, keep_words, image_files, mask_files, has_sites)
+    work = _Work(importer, found_images, SiteMap(site_map), source.nothings, found_masks)
     for found in tqdm(importer.read(source), desc=importer.name, unit=" rows", disable=None, leave=False):
         work.take(found)
     work.drop_duplicates()
@@ -126,11 +136,14 @@ def import_dataset(
 class _Work:
     """The rows so far: `candidates` maps an image to the rows that are usable and name it."""
 
-    def __init__(self, importer: Importer, images: Images | None, site_map: SiteMap, nothings: Nothings) -> None:
+    def __init__(
+        self, importer: Importer, images: Images | None, site_map: SiteMap, nothings: Nothings, masks: Masks | None
+    ) -> None:
         self.importer = importer
         self.nothings = nothings
         self.rows_read = 0
         self.images = images
+        self.masks = masks
         self.site_map = site_map
         self.lesion_labels = Labels()
         self.site_labels = Labels()
@@ -163,6 +176,8 @@ class _Work:
             reason = UNUSABLE_NAME if asked else NO_IMAGE
         elif not lesions:
             reason, detail = UNKNOWN_LESION if labels else NO_LESION, ";".join(labels)
+        elif not self.importer.has_sites:
+            known_sites = ("",)
         elif not sites:
             reason, detail = (LEFT_OUT if named else NO_SITE), ";".join(named)
         elif not known_sites:
@@ -173,7 +188,9 @@ class _Work:
             self._drop(found, reason, detail)
             return
         others = {f"source_{name}" if name in KNOWN_COLUMNS else name: text for name, text in found.others.items()}
-        self.candidates[image].append((found, Row(0, image, lesions, known_sites[0], group, others)))
+        mask = "" if self.masks is None else self.masks.find(image, found.mask)
+        row = Row(0, image, lesions, known_sites[0], group, others, mask, found.split)
+        self.candidates[image].append((found, row))
 
     def drop_duplicates(self) -> None:
         """Of rows that name the same image the first stays where all agree; where they do not, none can be trusted."""
@@ -181,9 +198,10 @@ class _Work:
             if len(rows) == 1:
                 continue
             first = rows[0][0]
-            agree = len({(frozenset(row.lesions), row.location) for _, row in rows}) == 1
+            agree = len({(frozenset(row.lesions), row.location, row.split) for _, row in rows}) == 1
             for found, row in rows[1:] if agree else rows:
-                detail = f"{image}: {';'.join(row.lesions)} / {row.location}"
+                labels = (";".join(row.lesions), row.location, row.split)
+                detail = f"{image}: {' / '.join(filter(None, labels))}"
                 if agree:
                     detail = f"{image}: as {first.file.name}:{first.line}"
                 self._drop(found, DUPLICATE if agree else CONTRADICTORY, detail)
@@ -191,19 +209,16 @@ class _Work:
 
     def result(self, tables: Iterable[Table]) -> Imported:
         kept = [each for rows in self.candidates.values() for each in rows]
-        rows = tuple(
-            Row(line, row.image, row.lesions, row.location, self.groups.of(row.group), row.others)
-            for line, (_, row) in enumerate(kept, 2)
-        )
+        rows = tuple(replace(row, line=line, group=self.groups.of(row.group)) for line, (_, row) in enumerate(kept, 2))
         sites: dict[str, dict[str, None]] = defaultdict(dict)
         for found, row in kept:
-            if not self.nothings.is_one(found.lesion_id):
+            if row.location and not self.nothings.is_one(found.lesion_id):
                 sites[found.lesion_id][row.location] = None
         manifest = Manifest(
             Path("manifest.csv"),
             rows,
             tuple(sorted({name for row in rows for name in row.lesions})),
-            tuple(sorted({row.location for row in rows})),
+            tuple(sorted({row.location for row in rows} - {""})),
         )
         order = {table.path: number for number, table in enumerate(tables)}
         self.dropped.sort(key=lambda row: (order.get(row.file, len(order)), row.line))
@@ -214,6 +229,7 @@ class _Work:
             tuple(self.dropped),
             tuple(tables),
             self.images,
+            self.masks,
             self.lesion_labels,
             self.site_labels,
             self.site_map,

@@ -10,6 +10,13 @@ from skinmtl.images.formats import has_image_ending
 SET = frozenset({"1", "1.0", "yes", "true"})
 NOT_SET = frozenset({"0", "0.0", "no", "false", ""})
 
+# what sets and people call their parts, in lower case -> a manifest's word
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "validate", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
+
 
 def image_key(image: str) -> str:
     """The id in a form that two tables can be joined on: without folder, image ending and case.

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from caffe_files.outputs import new_folder
 from skinmtl.common.json_file import write_json
 from skinmtl.common.markdown import plain
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import write_manifest
+from skinmtl.data.manifest_columns import SPLITS
 from skinmtl.data.names import look_alike_groups, look_alikes
 from skinmtl.data.table import write_csv
-from skinmtl.importers.importing import REASONS, Imported
+from skinmtl.importers.importing import REASONS, Dropped, Imported
 
+NOT_THERE = "not_there"  # what an importer notes of a download that it did not find: a section of its own
 EXAMPLES = 5  # dropped rows a reason in import.md; dropped.csv has all
 
 RULES = (
@@ -29,6 +31,7 @@ RULES = (
     "Words that stand for no value (`N/A`, `nan`, `#REF!`, `unknown`, `-` and the like) are no label, site or patient; "
     "`--keep-word` makes one a name.",
     "Groups that share an image are one.",
+    "A row whose mask is not there is kept, without one, and counted.",
     "A lesion whose rows name different sites keeps them: each row its own. They are listed.",
 )
 
@@ -41,7 +44,7 @@ def write_import(imported: Imported, out: Path, arguments: Mapping[str, Any]) ->
         write_csv(
             folder / "dropped.csv",
             ("file", "line", "image", "reason", "detail"),
-            ((row.file, row.line, row.image, row.reason, row.detail) for row in imported.dropped),
+            ((row.file, row.line or "", row.image, row.reason, row.detail) for row in imported.dropped),
         )
         write_json(folder / "import.json", {**record, "made_by": made_by(dict(arguments))})
         (folder / "import.md").write_text(_markdown(imported, record), encoding="utf-8", errors="backslashreplace")
@@ -72,9 +75,42 @@ def summary(imported: Imported) -> dict[str, Any]:
         "largest_group": max(groups.values(), default=0),
         "rows_with_several_lesions": sum(len(row.lesions) > 1 for row in rows),
         "lesions": _sorted_counts(name for row in rows for name in row.lesions),
-        "locations": _sorted_counts(row.location for row in rows),
+        "locations": _sorted_counts(row.location for row in rows if row.location),
+        **masks_and_splits(imported),
         "noticed": noticed(imported),
     }
+
+
+def masks_and_splits(imported: Imported) -> dict[str, Any]:
+    """What the data set has of these.
+
+    not_there  parts of the download that were not found
+    masks      their folder, how many images have one, and which have none, with the reason
+    splits     split -> its rows, those with a mask, and lesion -> rows
+    """
+    rows = imported.manifest.rows
+    found: dict[str, Any] = {}
+    if imported.noticed.get(NOT_THERE):
+        found[NOT_THERE] = list(imported.noticed[NOT_THERE])
+    if imported.masks is not None:
+        without = {row.image: imported.masks.missing[row.image] for row in rows if not row.mask}
+        found["masks"] = {
+            "folder": str(imported.masks.root),
+            "images_with_one": len(rows) - len(without),
+            "images_without": without,
+        }
+    if any(row.split for row in rows):
+        found["splits"] = {
+            split or "none": {
+                "rows": len(of),
+                "with_a_mask": sum(bool(row.mask) for row in of),
+                "lesions": _sorted_counts(name for row in of for name in row.lesions),
+            }
+            for split in (*SPLITS, "")
+            for of in [[row for row in rows if row.split == split]]
+            if of
+        }
+    return found
 
 
 def noticed(imported: Imported) -> dict[str, Any]:
@@ -82,7 +118,7 @@ def noticed(imported: Imported) -> dict[str, Any]:
     images = imported.images
     manifest = imported.manifest
     found = {
-        **imported.noticed,
+        **{name: value for name, value in imported.noticed.items() if name != NOT_THERE},
         "labels_changed": [
             {"from": old, "to": new, "times": count}
             for labels in (imported.lesion_labels, imported.site_labels, imported.group_labels)
@@ -109,7 +145,9 @@ def noticed(imported: Imported) -> dict[str, Any]:
         found["images_in_several_places"] = images.copies
         found["images_of_that_name_only_in_other_folders"] = images.in_other_folders
         found["image_files_that_cannot_stand_in_a_manifest"] = images.unusable
-        found["image_files_of_no_kept_row"] = len(images) - len(manifest.rows)
+        found["image_files_passed_over_since_they_are_no_images"] = len(images.passed_over)
+        masks = {row.mask for row in manifest.rows if imported.masks is not None and imported.masks.root == images.root}
+        found["image_files_of_no_kept_row"] = len(images) - len(manifest.rows) - len(masks - {""})
     return {name: value for name, value in found.items() if value}
 
 
@@ -128,7 +166,10 @@ def _markdown(imported: Imported, record: Mapping[str, Any]) -> str:
         "## Dropped\n\n" + _dropped(imported),
         f"## Groups\n\nGroups: {record['groups']}. Rows in the largest: {record['largest_group']}.\n",
         f"## Lesions ({len(record['lesions'])})\n\n" + _table(("lesion", "rows"), record["lesions"].items()),
-        f"## Locations ({len(record['locations'])})\n\n" + _table(("location", "rows"), record["locations"].items()),
+        *_locations_text(record["locations"]),
+        *_not_there_text(record.get(NOT_THERE, ())),
+        *_splits_text(record.get("splits", {})),
+        *_masks_text(record.get("masks")),
         "## Noticed\n\n" + _noticed_text(record["noticed"]),
         "## Read from\n\n"
         + _table(("file", "records", "sha256"), [tuple(table.values()) for table in record["tables"]])
@@ -137,16 +178,54 @@ def _markdown(imported: Imported, record: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _locations_text(locations: Mapping[str, int]) -> Iterator[str]:
+    if locations:
+        yield f"## Locations ({len(locations)})\n\n" + _table(("location", "rows"), locations.items())
+    else:
+        yield "## Locations\n\nNone: the manifest has no column of locations.\n"
+
+
+def _not_there_text(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        yield f"## Not there ({len(names)})\n\n" + "".join(f"- {plain(name)}\n" for name in names)
+
+
+def _splits_text(splits: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    if splits:
+        lines = (
+            (name, of["rows"], of["with_a_mask"], ", ".join(f"{lesion} {n}" for lesion, n in of["lesions"].items()))
+            for name, of in splits.items()
+        )
+        yield "## Splits\n\n" + _table(("split", "rows", "with a mask", "lesions"), lines)
+
+
+def _masks_text(masks: Mapping[str, Any] | None) -> Iterator[str]:
+    if masks is None:
+        return
+    without = masks["images_without"]
+    text = f"## Masks\n\nImages with a mask: {masks['images_with_one']}. Images without: {len(without)}"
+    if not without:
+        yield f"{text}.\n"
+        return
+    yield f"{text}; import.json names all, these are the first:\n\n" + _table(
+        ("image", "why"), list(without.items())[:EXAMPLES]
+    )
+
+
 def _dropped(imported: Imported) -> str:
     if not imported.dropped:
         return "No row.\n"
     parts = ["All of them with file and line: dropped.csv. The first of each reason:\n"]
     for reason, count in imported.reasons().items():
         rows = [row for row in imported.dropped if row.reason == reason][:EXAMPLES]
-        lines = [(f"{row.file.name}:{row.line}", row.image, row.detail) for row in rows]
+        lines = [(_place(row), row.image, row.detail) for row in rows]
         meaning = f" {REASONS[reason]}" if reason in REASONS else ""
         parts.append(f"### {reason}: {count}\n\n{meaning.strip()}\n\n" + _table(("row", "image", "detail"), lines))
     return "\n".join(parts)
+
+
+def _place(row: Dropped) -> str:
+    return f"{row.file.name}:{row.line}" if row.line else row.file.name
 
 
 def _noticed_text(found: Mapping[str, Any]) -> str:

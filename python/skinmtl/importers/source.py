@@ -8,9 +8,18 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from caffe_files.errors import InputError
+from caffe_files.inputs import regular_file
 from skinmtl.common.provenance import sha256
 from skinmtl.data.nothing import Nothings
-from skinmtl.data.table import Oddities, optional_columns, read_csv, read_header
+from skinmtl.data.table import (
+    Oddities,
+    optional_columns,
+    read_csv,
+    read_header,
+    refuse_what_is_no_text,
+    text_codec,
+    undecodable_line,
+)
 from skinmtl.importers.files import Files
 
 
@@ -28,15 +37,27 @@ class Table:
 class Source:
     """A data set's folder, the importer's options (name -> value), and the tables that were read from it.
 
+    image_files, mask_files  where images and masks are looked for; None: they are not
+    has_sites whether body sites are asked for
     nothings  tells words that mean nothing from names, and counts them
     noticed   what the importer noticed while it read, for the report: a name with a number, a list or a dict
     """
 
     def __init__(
-        self, files: Files, options: Mapping[str, Any], encoding: str = "utf-8", keep_words: Iterable[str] = ()
+        self,
+        files: Files,
+        options: Mapping[str, Any],
+        encoding: str = "utf-8",
+        keep_words: Iterable[str] = (),
+        image_files: Files | None = None,
+        mask_files: Files | None = None,
+        has_sites: bool = True,
     ) -> None:
         self.files = files
         self.root = files.root
+        self.image_files = image_files
+        self.mask_files = mask_files
+        self.has_sites = has_sites
         self.options = options
         self.encoding = encoding
         self.nothings = Nothings(keep_words)
@@ -89,18 +110,24 @@ class Source:
         return read_header(path, self.encoding, delimiter)
 
     def read(
-        self, path: Path, columns: Sequence[str], delimiter: str = ",", optional: Sequence[str] = ()
+        self,
+        path: Path,
+        columns: Sequence[str],
+        delimiter: str = ",",
+        optional: Sequence[str] = (),
+        header: Sequence[str] | None = None,
     ) -> Iterator[tuple[int, dict[str, str]]]:
         """Yields (line, column -> stripped text) for each record; InputError as for `read_csv`.
 
         A line break in one of `columns` is refused, since a quote that is left open swallows the lines after it.
         Elsewhere it is legitimate, and counted. Of the columns that are `optional` none may be there under a name that
-        differs in case, spaces or signs.
+        differs in case, spaces or signs. `header` names the columns of a table that has no header.
         """
         table = Table(Path(path))
         self.tables.append(table)
         check = optional_columns(path, optional)
-        for line, record in read_csv(path, columns, self.encoding, delimiter, check, oddities=table.oddities):
+        oddities = table.oddities
+        for line, record in read_csv(path, columns, self.encoding, delimiter, check, oddities=oddities, names=header):
             table.records += 1
             for name, value in record.items():
                 if "\n" in value or "\r" in value:
@@ -110,3 +137,23 @@ class Source:
                         )
                     table.line_breaks += 1
             yield line, record
+
+    def lines(self, path: Path) -> Iterator[tuple[int, str]]:
+        """Yields (line, stripped text) of a table that is no CSV, without empty lines; InputError as for `read`."""
+        table = Table(Path(path))
+        self.tables.append(table)
+        codec = text_codec(self.encoding)
+        refuse_what_is_no_text(path)
+        try:
+            with open(str(regular_file(path)), encoding=codec) as file:
+                for number, text in enumerate(file, 1):
+                    if text.strip():
+                        table.records += 1
+                        yield number, text.strip()
+        except UnicodeError:
+            where = f"{path}:{undecodable_line(path, codec)}"
+            raise InputError(f"{where}: not {self.encoding}; save the file as UTF-8, or name its --encoding") from None
+        except LookupError:
+            raise InputError(f"{path}: {self.encoding!r} is no text encoding; try cp1252") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None

@@ -103,7 +103,7 @@ def test_the_list_shows_every_importer(tool):
     for importer in importers().values():
         for text in (importer.name, importer.title, importer.home_page, importer.licence, importer.group):
             assert text in done.stdout
-    assert done.stdout.count("never train on one and test on") == 4
+    assert done.stdout.count("never train on one and test on") == 7
 
 
 def test_a_new_importer_is_one_file(tmp_path, monkeypatch):

@@ -116,7 +116,7 @@ class TestDermaConIn:
             ("1.jpg", "Exophytic/Fungating;Scale", "Back", "SUB1"),
             ("5.jpg", "Ulcer", "Tongue", "SUB3"),
         ]
-        assert [row.others["split"] for row in imported.manifest.rows] == ["train", "test"]
+        assert [row.split for row in imported.manifest.rows] == ["train", "test"]
         assert dropped(imported) == [
             (3, "2.jpg", "several sites"),
             (4, "3.jpg", "no lesion label"),
@@ -318,5 +318,5 @@ def test_every_importer_says_where_its_data_come_from_and_needs_a_table(tmp_path
         assert importer.title and importer.home_page and importer.licence and importer.lesion_labels and importer.group
         assert importer.name == "csv" or importer.home_page.startswith("https://")
         options = {option.name: "x" for option in importer.options if option.required}
-        with pytest.raises(InputError, match=r"no .*\.csv"):
+        with pytest.raises(InputError, match=r"no .*(\.csv|\.txt|_Input)"):
             import_dataset(importer, tmp_path, options)

@@ -106,7 +106,7 @@ def test_the_criteria_that_are_not_absent_are_several_labels(folder):
 
 def test_the_published_split_is_by_row_number_from_0(folder):
     imported = import_folder("derm7pt", folder)
-    assert [row.others["split"] for row in imported.manifest.rows] == ["train", "valid", "train", "test"]
+    assert [row.split for row in imported.manifest.rows] == ["train", "validation", "train", "test"]
     for name in SPLITS:
         (folder / name).unlink()
     assert [row.others for row in import_folder("derm7pt", folder).manifest.rows] == [{"view": "clinic"}] * 4
@@ -143,6 +143,6 @@ def test_through_the_tool_with_the_image_folder_of_its_own(tool, folder, tmp_pat
     assert written_reasons(tmp_path / "out") == (18, 10, REASONS_OF_BOTH)
     lines = (tmp_path / "out" / "manifest.csv").read_text().splitlines()
     assert lines[:2] == [
-        "image,lesions,location,group,view,split",
-        "NEL/NEL025.JPG,basal cell carcinoma,abdomen,case:1,clinic,train",
+        "image,lesions,location,group,split,view",
+        "NEL/NEL025.JPG,basal cell carcinoma,abdomen,case:1,train,clinic",
     ]

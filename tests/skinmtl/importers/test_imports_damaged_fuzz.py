@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fuzzing import mutated_bytes, mutated_lines
-from test_importers_fuzz import SAMPLES
+from test_importers_fuzz import FOLDER_OF, SAMPLES, write_images
 
 from skinmtl.importers.importing import import_dataset
 from skinmtl.importers.registry import importers
@@ -14,11 +14,12 @@ from skinmtl.importers.registry import importers
 def test_a_damaged_table(fuzzer, sample):
     options, tables = SAMPLES[sample]
     importer = importers()[sample.split()[0]]
+    write_images(fuzzer.folder, sample)
     for name, text in tables.items():
         (fuzzer.folder / name).write_text(text, encoding="utf-8")
 
     def read(path):
-        import_dataset(importer, path.parent, options, metadata_only=True)
+        import_dataset(importer, path.parent, options, metadata_only=sample not in FOLDER_OF)
 
     for name, text in tables.items():
         others = [other for other in tables if other != name]

@@ -9,8 +9,10 @@ from typing import Any, Iterator, Mapping, Sequence
 from caffe_files.errors import InputError
 from skinmtl.data.group_column import group_like
 from skinmtl.importers.importer import Found, Importer, Option
-from skinmtl.importers.records import labels_set, prefixed
+from skinmtl.importers.records import SPLIT_WORDS, labels_set, prefixed
 from skinmtl.importers.source import Source
+
+UNKNOWN_SPLIT = "unknown split"
 
 
 def read(source: Source) -> Iterator[Found]:
@@ -20,14 +22,16 @@ def read(source: Source) -> Iterator[Found]:
     header = source.header(table, options["delimiter"])
     lesion_set = prefixed(header, options["lesion_prefix"] or "\n")
     location_set = prefixed(header, options["location_prefix"] or "\n")
-    _check(table, options, bool(lesion_set), bool(location_set))
+    _check(table, options, bool(lesion_set), bool(location_set), source.has_sites)
     _check_groups(table, options, header)
     columns = [options["image_column"], *lesion_columns, *options["group_column"], *options["keep_column"]]
-    columns += [each for each in (location_column, options["lesion_id_column"]) if each]
+    named = (location_column, options["lesion_id_column"], options["mask_column"], options["split_column"])
+    columns += filter(None, named)
     for line, record in source.read(table, list(dict.fromkeys(columns)), options["delimiter"]):
         lesions, wrong_lesion = labels_set(record, lesion_set)
         sites, wrong_site = labels_set(record, location_set)
         wrong = wrong_lesion or wrong_site
+        split, wrong_split = _split(source, record, options["split_column"])
         yield Found(
             file=table,
             line=line,
@@ -36,9 +40,11 @@ def read(source: Source) -> Iterator[Found]:
             sites=(*_cells(record, filter(None, [location_column]), options["separator"]), *sites),
             group=_group(source, record, options["group_column"]),
             lesion_id=record[options["lesion_id_column"]] if options["lesion_id_column"] else "",
+            mask=source.known(record[options["mask_column"]]) if options["mask_column"] else "",
+            split=split,
             others={name: record[name] for name in options["keep_column"]},
-            problem="neither 0 nor 1" if wrong else "",
-            detail=wrong,
+            problem="neither 0 nor 1" if wrong else UNKNOWN_SPLIT if wrong_split else "",
+            detail=wrong or wrong_split,
         )
 
 
@@ -53,7 +59,9 @@ def _table(source: Source) -> Path:
     return source.root / tables[0]
 
 
-def _check(table: Path, options: Mapping[str, object], has_lesions: bool, has_locations: bool) -> None:
+def _check(
+    table: Path, options: Mapping[str, object], has_lesions: bool, has_locations: bool, asks_for_sites: bool
+) -> None:
     for kind, column, found in (
         ("lesion", options["lesion_column"], has_lesions),
         ("location", options["location_column"], has_locations),
@@ -61,8 +69,10 @@ def _check(table: Path, options: Mapping[str, object], has_lesions: bool, has_lo
         prefix = options[f"{kind}_prefix"]
         if prefix and not found:
             raise InputError(f"{table}:1: no column starts with {prefix!r}; correct --{kind}-prefix")
-        if not column and not prefix:
-            raise InputError(f"{table}: which column has the {kind}? Give --{kind}-column or --{kind}-prefix")
+        if not (column or prefix) and (kind == "lesion" or asks_for_sites):
+            otherwise = ", or --without-locations" if kind == "location" else ""
+            remedy = f"Give --{kind}-column or --{kind}-prefix{otherwise}"
+            raise InputError(f"{table}: which column has the {kind}? {remedy}")
 
 
 def _check_groups(table: Path, options: Mapping[str, Any], header: Sequence[str]) -> None:
@@ -79,6 +89,13 @@ def _check_groups(table: Path, options: Mapping[str, Any], header: Sequence[str]
 def _cells(record: Mapping[str, str], columns: object, separator: str) -> tuple[str, ...]:
     cells = (record[name] for name in columns)
     return tuple(part for cell in cells for part in (cell.split(separator) if separator else [cell]) if part.strip())
+
+
+def _split(source: Source, record: Mapping[str, str], column: str | None) -> tuple[str, str]:
+    """(a manifest's word for the split, "" or what is none)."""
+    value = source.known(record[column]) if column else ""
+    split = SPLIT_WORDS.get(value.lower(), "")
+    return split, "" if split else value
 
 
 def _group(source: Source, record: Mapping[str, str], columns: tuple[str, ...]) -> str:
@@ -112,6 +129,7 @@ IMPORTER = Importer(
     lesion_labels="single or multi",
     group="the columns given with --group-column",
     read=read,
+    masks="as the column of --mask-column names them",
     options=(
         Option("--table", "the table's file name (default: the only *.csv below --root)", metavar="NAME"),
         Option("--image-column", "the image's id or path", required=True, metavar="NAME"),
@@ -129,6 +147,8 @@ IMPORTER = Importer(
             many=True,
             metavar="NAME",
         ),
+        Option("--mask-column", "the file of the lesion's mask, below --masks", metavar="NAME"),
+        Option("--split-column", "the official split: train, validation or test (or val, training...)", metavar="NAME"),
         Option("--lesion-id-column", "to find lesions whose rows name different sites", metavar="NAME"),
         Option("--keep-column", "a column to copy to the manifest; may be given again", many=True, metavar="NAME"),
         Option(

@@ -20,7 +20,7 @@ from skinmtl.importers.source import Source
 
 TABLE = "meta.csv"
 VIEWS = ("clinic", "derm")
-SPLITS = ("train", "valid", "test")
+SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # in its files' names -> in a manifest
 ATTRIBUTES = (
     "pigment_network",
     "streaks",
@@ -43,7 +43,6 @@ def read(source: Source) -> Iterator[Found]:
     number = -1
     for number, (line, record) in enumerate(source.read(table, ("case_num", "location", *labels, *views))):
         for view in views:
-            others = {"view": view, "split": splits.get(number, ("",))[0]} if splits else {"view": view}
             stand_in = view == "clinic" and bool(record[view]) and record[view] == record.get("derm")
             yield Found(
                 file=table,
@@ -53,7 +52,8 @@ def read(source: Source) -> Iterator[Found]:
                 sites=(record["location"],),
                 group=source.group_of("", case=record["case_num"]),
                 lesion_id=record["case_num"],
-                others=others,
+                split=SPLITS.get(splits.get(number, ("",))[0], ""),
+                others={"view": view},
                 problem=NO_CLINICAL if stand_in else "",
                 detail=record.get("notes", "") if stand_in else "",
             )

@@ -76,7 +76,8 @@ def _found(
         lesions=lesions,
         sites=sites,
         group=source.group_of(record["Subject_ID"]),
-        others={**others, "split": split} if split else others,
+        split=split,
+        others=others,
         problem="neither 0 nor 1" if wrong else "",
         detail=wrong,
     )

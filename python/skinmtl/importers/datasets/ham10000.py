@@ -3,7 +3,8 @@
 `HAM10000_metadata.csv` has a row an image, `<image_id>.jpg` in HAM10000_images_part_1 or _part_2. The release at its
 home page has a column `dataset` (the source), that on Kaggle has not, and there both folders come twice, the same
 bytes. The site downloads the table as `HAM10000_metadata`, `.csv` or, parted by tabs, `.tab`. A lesion has up to six
-images, which is why the lesion is the group.
+images, which is why the lesion is the group. `HAM10000_segmentations_lesion_tschandl`, a download of its own, has a
+mask of each image, `<image_id>_segmentation.png`.
 
 Tschandl, Rosendahl and Kittler, "The HAM10000 dataset", Scientific Data 5, 180161 (2018).
 """
@@ -12,16 +13,21 @@ from __future__ import annotations
 
 from typing import Iterator
 
+from skinmtl.importers.challenge import Folders, stem
 from skinmtl.importers.importer import Found, Importer
 from skinmtl.importers.records import kept
 from skinmtl.importers.source import Source
 
 TABLES = ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab")
+MASKS = ("HAM10000_segmentations_lesion_tschandl",)
 COLUMNS = ("lesion_id", "image_id", "dx", "localization")
 
 
 def read(source: Source) -> Iterator[Found]:
     table = source.find(*TABLES)
+    masks = Folders(source.mask_files, MASKS)
+    if source.mask_files is not None and not masks.there:
+        source.noticed["not_there"] = [f"{MASKS[0]} (masks)"]
     delimiter = "\t" if "lesion_id" in source.header(table, "\t") else ","
     for line, record in source.read(table, COLUMNS, delimiter):
         lesion = record["lesion_id"]
@@ -33,6 +39,7 @@ def read(source: Source) -> Iterator[Found]:
             sites=(record["localization"],),
             group=source.group_of("", lesion=lesion),
             lesion_id=lesion,
+            mask=masks.ask(MASKS, f"{stem(record['image_id'])}_segmentation"),
             others=kept(record, "dx_type", "dataset"),
         )
 
@@ -45,5 +52,6 @@ IMPORTER = Importer(
     lesion_labels="single",
     group="lesion_id",
     read=read,
+    masks="<image_id>_segmentation.png in HAM10000_segmentations_lesion_tschandl",
     overlap="ISIC 2019 contains all of HAM10000: never train on one and test on the other.",
 )
