@@ -32,7 +32,13 @@ COMMON = {
 }
 ENGINES = {
     "caffe": {},
-    "torch": {"onnx": "onnx", "onnxruntime": "onnxruntime", "safetensors": "safetensors", "torch": "torch"},
+    "torch": {
+        "onnx": "onnx",
+        "onnxruntime": "onnxruntime",
+        "safetensors": "safetensors",
+        "torch": "torch",
+        "torchvision": "torchvision",
+    },
 }
 
 
