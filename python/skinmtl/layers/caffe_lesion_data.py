@@ -6,9 +6,9 @@ import caffe
 
 from caffe_files.streams import Plan, Recipe
 from skinmtl.layers.caffe_stream import StreamLayer
-from skinmtl.layers.lesion_data import TOPS, plan_of, recipe_of
+from skinmtl.layers.lesion_data import plan_of, recipe_of
 from skinmtl.layers.param_str import read_param_str
-from skinmtl.layers.settings import LesionDataSettings
+from skinmtl.layers.settings import LESION_TOPS, LesionDataSettings
 
 
 class LesionData(StreamLayer):
@@ -22,7 +22,7 @@ class LesionData(StreamLayer):
     JSON: LesionDataSettings.
     """
 
-    tops = len(TOPS)
+    tops = len(LESION_TOPS)
 
     def read_settings(self) -> LesionDataSettings:
         return read_param_str(LesionDataSettings, self.param_str, "LesionData")

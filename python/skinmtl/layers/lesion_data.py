@@ -18,10 +18,9 @@ from caffe_files.records import REMEDY, Records
 from caffe_files.streams import Part, Plan, Reader, Recipe
 from skinmtl.images.letterbox import Letterbox
 from skinmtl.layers.lesion_draw import draw, drawn_upon
-from skinmtl.layers.settings import LesionDataSettings
+from skinmtl.layers.settings import BESIDE_IMAGES, LesionDataSettings
 
-TOPS = ("data", "window", "box", "class_label", "mask", "draw")  # as the nets name them
-BESIDE = ("mask_lmdb", "lesion_lmdb")  # the image LMDB
+KINDS = ("uint8", "float32", "float32", "float32", "uint8", "float32")  # of the tops, before the mean is subtracted
 LESION_ABOVE = 128  # of a mask's pixel, as the challenge's organisers have it
 
 
@@ -39,7 +38,7 @@ class LesionSamples(Reader):
     """
 
     def __init__(self, source: str, side: int, augment: int, repeats: bool, planes: bool) -> None:
-        paths = [source, *(str(Path(source).with_name(name)) for name in BESIDE)]
+        paths = [source, *(str(Path(source).with_name(name)) for name in BESIDE_IMAGES)]
         self._images, self._masks, self._lesions = self._all = [Records(path) for path in paths]
         for other in (self._masks, self._lesions):
             other.check_in_step(self._images)
@@ -89,13 +88,7 @@ def recipe_of(settings: LesionDataSettings, training: bool, planes: bool) -> Rec
 
 def plan_of(settings: LesionDataSettings) -> Plan:
     """Which samples the layer has, as planes."""
-    square = (settings.side, settings.side)
-    parts = (
-        Part((3, *square), "uint8"),
-        *(Part(shape, "float32") for shape in ((4,), (4,), ())),
-        Part((1, *square), "uint8"),
-        Part((2,), "float32"),
-    )
+    parts = tuple(map(Part, settings.shapes, KINDS))
     return Plan(settings.batch_size, parts, settings.seed, settings.start, prefetch=settings.prefetch)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from skinmtl.layers.param_str import Kind, Settings, numbers, read_param_str, setting, text, whole, wholes
 from skinmtl.layers.region_settings import LARGEST_SIDE
 
+LESION_TOPS = ("data", "window", "box", "class_label", "mask", "draw")  # of LesionData, as the nets name them
+BESIDE_IMAGES = ("mask_lmdb", "lesion_lmdb")  # what LesionData reads in step with the image LMDB
 # in the text of a net, where a string's quotes may be escaped
 PACE = re.compile(r',\s*\\?"(?:workers|prefetch)\\?"\s*:\s*\w+|\\?"(?:workers|prefetch)\\?"\s*:\s*\w+\s*,\s*')
 MEAN = numbers("three numbers: B, G, R", 3)
@@ -76,6 +78,11 @@ class LesionDataSettings(Settings):
     augment: int = setting(whole(0, 5), 2)
     workers: int | None = setting(WORKERS, None)
     prefetch: int = setting(PREFETCH, 4)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """What the tops hold of one image."""
+        return (3, self.side, self.side), (4,), (4,), (), (1, self.side, self.side), (2,)
 
 
 def read_settings(param_str: str, where: str) -> JitterSettings:

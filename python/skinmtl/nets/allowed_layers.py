@@ -14,7 +14,8 @@ from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
-from skinmtl.nets.data_layers import JITTERED
+from skinmtl.layers import PYCAFFE_LAYERS
+from skinmtl.nets.data_layers import JITTERED, LESIONS
 
 # what caffe_torch knows, which has all that make_prototxt.py makes; a test holds the two together
 COMPUTING = (
@@ -23,7 +24,8 @@ COMPUTING = (
     *("Scale", "Sigmoid", "SigmoidCrossEntropyLoss", "Silence", "Slice", "Softmax", "SoftmaxWithLoss", "Split", "Tile"),
 )
 OWN_MODULE = "skinmtl.layers"
-READING = ("Data", f"{OWN_MODULE}.{JITTERED}")  # LMDBs, in the nets of a training
+READING = ("Data", f"{OWN_MODULE}.{JITTERED}", f"{OWN_MODULE}.{LESIONS}")  # LMDBs, in the nets of a training
+OWN_COMPUTING = tuple(f"{OWN_MODULE}.{name}" for name in PYCAFFE_LAYERS if name not in (JITTERED, LESIONS))
 LMDB = 1  # of DataParameter.DB; LEVELDB writes a log where it reads
 
 
@@ -38,7 +40,7 @@ def read_given_net(path: Path, allowed: Sequence[str] = (), reads_data: bool = F
         kind = kind_of(layer)
         if kind in allowed:
             continue
-        if kind not in COMPUTING and not (reads_data and kind in READING):
+        if kind not in (*COMPUTING, *OWN_COMPUTING) and not (reads_data and kind in READING):
             raise InputError(f"{path}: layer {layer.name!r} {_what(layer, kind)}; {_remedy(kind)}")
         door = _other_door(layer)
         if door:

@@ -32,6 +32,7 @@ NO_PYCAFFE = (
 # of syncedmem.hpp; of C++; of OpenBLAS
 NO_MEMORY = re.compile("host allocation of size|std::bad_alloc|[Mm]emory allocation|MemoryError")
 NOT_LOADED = 3  # the child's status where it has not come to the net
+TOLD = 4  # where a layer of our own has said what is wrong with the net, and what to do
 GLOG_FATAL = re.compile(r"^F\d{4} .*?\] (.*)", re.MULTILINE)
 
 
@@ -56,7 +57,7 @@ def net_shapes(prototxt: Path, gpu: int | None = None, allowed: Sequence[str] = 
     """The shapes of a net, built on the CPU or on a GPU. InputError says why where Caffe cannot, or may not: see
     read_given_net.
 
-    Layers that read images are replaced by inputs of their crop, so that no LMDB is needed. Caffe is given what was
+    Layers that read images are replaced by inputs of one image, so that no LMDB is needed. Caffe is given what was
     read here, not the file, which it might read otherwise.
     """
     net = read_given_net(prototxt, allowed, reads_data=True)
@@ -83,6 +84,8 @@ def net_shapes(prototxt: Path, gpu: int | None = None, allowed: Sequence[str] = 
     reason = said.group(1) if said else (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
     if done.returncode == NOT_LOADED:  # no fault of the net
         raise InputError(f"Caffe cannot be loaded here: {reason}; mend that, or add --engine torch")
+    if done.returncode == TOLD:
+        raise InputError(f"{prototxt}: {reason}")
     if done.returncode < 0 and not said:  # OpenBLAS, where it gets no memory
         name = signal.Signals(-done.returncode).name
         raise InputError(
@@ -104,14 +107,15 @@ def _product(sides: Sequence[int]) -> int:
 
 
 def without_data(net: Any, path: Path) -> None:
-    """Replaces each layer of a NetParameter that reads images by an Input of its crop; label layers and what hangs on
-    them go."""
+    """Replaces each layer of a NetParameter that reads images by an Input of its tops for one image; label layers and
+    what hangs on them go."""
     gone = set()
     for layer in list(net.layer):
         data = data_layer(layer, path)
-        if data and data.crop:
+        if data and data.shapes:
             layer.type = "Input"
-            layer.input_param.shape.add(dim=[1, 3, data.crop, data.crop])
+            for _, shape in zip(layer.top, data.shapes):
+                layer.input_param.shape.add(dim=shape)
         elif data or gone.intersection(layer.bottom):
             gone.update(layer.top)
             net.layer.remove(layer)
@@ -130,7 +134,11 @@ def main() -> None:
     else:
         caffe.set_mode_gpu()
         caffe.set_device(int(sys.argv[1]))
-    built = caffe.Net("/dev/stdin", caffe.TEST)
+    try:
+        built = caffe.Net("/dev/stdin", caffe.TEST)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(TOLD)
     # not .data.shape: that would take the memory
     params = {name: [list(blob.shape) for blob in blobs] for name, blobs in built.params.items()}
     tops = {name: list(blob.shape) for name, blob in built.blobs.items()}

@@ -208,13 +208,14 @@ def _check_data(net: Path, layers: list[DataLayer], folder: Path, locks: bool) -
         )
     if layers[0].scales:
         check_stored(folder, summary, layers[0].scales)
-    for layer in layers:
-        entries = _entries(layer.source, locks)
+    sources = [source for layer in layers for source in layer.sources]
+    for source in sources:
+        entries = _entries(source, locks)
         if entries != summary["n_records"]:
             raise InputError(
-                f"{layer.source}: {entries} records, dataset.json says {summary['n_records']}; build the LMDBs again"
+                f"{source}: {entries} records, dataset.json says {summary['n_records']}; build the LMDBs again"
             )
-    return check_unchanged([layer.source for layer in layers], summary)
+    return check_unchanged(sources, summary)
 
 
 def _entries(folder: Path, locks: bool) -> int:

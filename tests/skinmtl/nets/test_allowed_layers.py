@@ -9,7 +9,8 @@ from conftest import ROOT
 
 from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
-from skinmtl.nets.allowed_layers import COMPUTING, LMDB, READING, read_given_net
+from skinmtl.layers import PYCAFFE_LAYERS
+from skinmtl.nets.allowed_layers import COMPUTING, LMDB, OWN_COMPUTING, READING, read_given_net
 
 DATA = "layer { name: 'd' type: 'Data' top: 'data' data_param { source: 's' backend: LMDB batch_size: 1 } %s }"
 PYTHON = "layer { name: 'p' type: 'Python' top: 't' python_param { module: '%s' layer: '%s' } }"
@@ -88,8 +89,17 @@ def test_python_is_the_packages_own_class_alone(tmp_path):
         assert read_given_net(net, [f"{module}.{name}"])
 
 
+def test_the_packages_own_layers_are_built_and_may_read_in_trainings_alone(tmp_path):
+    own = {f"skinmtl.layers.{name}" for name in PYCAFFE_LAYERS}
+    assert {*READING[1:], *OWN_COMPUTING} == own
+    assert {"skinmtl.layers.Proposals", "skinmtl.layers.RoIAlign"} < set(OWN_COMPUTING)
+    assert "skinmtl.layers.LesionData" in READING
+    for kind in OWN_COMPUTING:
+        read_given_net(written(tmp_path / "deploy.prototxt", PYTHON % tuple(kind.rsplit(".", 1))))
+
+
 def test_layers_that_read_lmdbs_are_of_trainings_alone(tmp_path):
-    for text in (DATA % "", PYTHON % tuple(READING[1].rsplit(".", 1))):
+    for text in (DATA % "", *(PYTHON % tuple(kind.rsplit(".", 1)) for kind in READING[1:])):
         net = written(tmp_path / "deploy.prototxt", text)
         assert read_given_net(net, reads_data=True)
         with pytest.raises(InputError, match="reads images, which only the nets of a training do"):
