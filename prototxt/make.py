@@ -20,6 +20,7 @@ MARK = "# made by: "
 # by name, so that a folder that somebody puts here is not made anew
 NETS = (
     *("alexnet_lesion", "resnet50_lesion", "resnet50_location", "resnet50_mtl"),
+    *("resnet50_mask_rcnn", "resnet101_mask_rcnn"),
     *("tiny_alexnet_lesion", "tiny_lesion", "tiny_location", "tiny_mtl"),
 )
 

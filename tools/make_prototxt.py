@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from cli import finite, new_parser, not_negative, positive, run
-from mask_net_arguments import add_mask_net_arguments, has_masks, mask_net_settings, set_mask_net_defaults
+from mask_net_arguments import (
+    add_mask_net_arguments,
+    has_masks,
+    mask_net_settings,
+    needs_locations,
+    set_mask_net_defaults,
+)
 from parsing import renamed
 from skinmtl.nets.making import ALL_MODELS, Request, make
 from skinmtl.nets.resnet import POOLS, STRIDES_ON, ResNet
-from skinmtl.nets.solver_template import SOLVER_FILE
+from skinmtl.nets.solver_template import solver_file
 from skinmtl.nets.trunks import TRUNKS
 
 SCALES, SEED = [256, 480], 1  # the paper's scales
@@ -89,9 +95,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--solver",
         type=Path,
+        nargs="+",
         metavar="FILE",
         help="also write OUT/solver.prototxt: this one, with its comments, for the new net and its whole test set, "
-        "snapshots to OUT/NAME_iter_N.caffemodel; `caffe train -solver OUT/solver.prototxt` needs no editing",
+        "snapshots to OUT/NAME_iter_N.caffemodel; `caffe train -solver OUT/solver.prototxt` needs no editing. One for "
+        "a phase of a mask net becomes OUT/solver_phaseN.prototxt, and all three may be given",
     )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder to write train, test and deploy.prototxt to"
@@ -149,13 +157,10 @@ def parse_args() -> Tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser = make_parser()
     args = parser.parse_args()
     set_defaults(parser, args)
-    if has_masks(args) and args.lesions is not None and "location" not in (args.also or []):
-        parser.set_defaults(locations=0)
-        args.locations = args.locations or 0
-    if (args.lesions is None) != (args.locations is None):
+    if needs_locations(args) and (args.lesions is None) != (args.locations is None):
         parser.error("--lesions and --locations go together")
-    if args.solver:
-        parser.refuse_inputs(args.out / SOLVER_FILE, args.solver)
+    for solver in args.solver or ():
+        parser.refuse_inputs(args.out / solver_file(solver), solver)
     return parser, args
 
 
@@ -183,7 +188,7 @@ def main() -> None:
         counted = {name: getattr(options, name) for name in ("lesions", "locations", "test_batch_size")}
         return command_of(parser, argparse.Namespace(**{**vars(args), **counted}))
 
-    request = Request(settings_of(args), has_masks(args), command, args.out, args.solver, args.check)
+    request = Request(settings_of(args), has_masks(args), command, args.out, args.solver or (), args.check)
     for line in make(request):
         print(line)
 

@@ -151,6 +151,11 @@ def has_masks(args: argparse.Namespace) -> bool:
     return args.model in MASK_MODELS
 
 
+def needs_locations(args: argparse.Namespace) -> bool:
+    """Whether the number of locations matters."""
+    return not has_masks(args) or "location" in (args.also or ())
+
+
 def set_mask_net_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """The defaults of a mask net; exits with a usage error where flags do not go together."""
     if not has_masks(args):
@@ -178,6 +183,10 @@ def set_mask_net_defaults(parser: argparse.ArgumentParser, args: argparse.Namesp
         jaccard="on",
         seed=fields["seed"].default,
     )
+    if not needs_locations(args):
+        if args.locations:
+            parser.error("--locations: goes with --also location")
+        defaults["locations"] = 0
     if args.jaccard != "off":
         defaults["jaccard_smooth"], defaults["jaccard_weight"] = fields["jaccard"].default
     parser.set_defaults(

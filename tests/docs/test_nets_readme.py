@@ -10,16 +10,20 @@ from conftest import ROOT
 from documents import all_commands, as_tool, commands_of, simple_commands, text_of
 
 from caffe_files.prototxt import read_net
+from skinmtl.nets.phases import default_phases
 from skinmtl.pretrained.net_check import Preprocessing
 from skinmtl.pretrained.published import PUBLISHED
 
 README = text_of("prototxt/README.md")
-FOLDERS = sorted(path.name for path in (ROOT / "prototxt").iterdir() if path.is_dir())
+ALL = sorted(path.name for path in (ROOT / "prototxt").iterdir() if path.is_dir())
+MASKS = [name for name in ALL if name.endswith("_mask_rcnn")]
+FOLDERS = [name for name in ALL if name not in MASKS]
 LARGE = [name for name in FOLDERS if not name.startswith("tiny")]
 HEADS = {"mtl": ["lesion", "location"], "lesion": ["lesion"], "location": ["location"]}
 # the table of values: what -> the ResNets', AlexNet's
+TABLE = README.partition("## Values of")[2].partition("\n## ")[0]
 VALUES = {
-    row[0]: row[1:3] for row in re.findall(r"^\| ([^|]*) \| ([^|]*) \| ([^|]*) \| [^|]* \|$", README, re.MULTILINE)
+    row[0]: row[1:3] for row in re.findall(r"^\| ([^|]*) \| ([^|]*) \| ([^|]*) \| [^|]* \|$", TABLE, re.MULTILINE)
 }
 
 
@@ -34,17 +38,19 @@ def made_by(name, split):
 
 
 def test_the_papers_models_and_their_tiny_counterparts_are_there():
-    assert FOLDERS == [
+    assert ALL == [
         "alexnet_lesion",
+        "resnet101_mask_rcnn",
         "resnet50_lesion",
         "resnet50_location",
+        "resnet50_mask_rcnn",
         "resnet50_mtl",
         "tiny_alexnet_lesion",
         "tiny_lesion",
         "tiny_location",
         "tiny_mtl",
     ]
-    for name in FOLDERS:
+    for name in ALL:
         assert re.search(rf"^\| [^|]*`{name}`", README, re.MULTILINE), name
 
 
@@ -63,7 +69,20 @@ def test_a_folder_has_three_nets_of_its_name_and_a_solver(name):
     assert f'test_net: "prototxt/{name}/test.prototxt"' in solver
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("name", MASKS)
+def test_a_mask_net_has_a_net_and_a_solver_for_each_phase(name):
+    for split in ("train", "train_phase1", "train_phase2", "train_phase3", "test", "deploy"):
+        assert read_net(ROOT / "prototxt" / name / f"{split}.prototxt").name == name
+    for number, phase in enumerate(default_phases(name.partition("_")[0]), 1):
+        solver = (ROOT / f"solvers/{name}_phase{number}.prototxt").read_text(encoding="utf-8")
+        assert f'train_net: "prototxt/{name}/train_phase{number}.prototxt"' in solver
+        assert f'test_net: "prototxt/{name}/test.prototxt"' in solver
+        assert f"\nbase_lr: {phase['base_lr']} " in solver
+        assert f"\nmax_iter: {phase['iterations']} " in solver
+        assert f"solvers/{name}_phase{number}.prototxt" in README or name == "resnet101_mask_rcnn"
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_the_readme_makes_the_net_by_the_command_in_the_nets_first_line(name, tool):
     assert len({made_by(name, split) for split in ("train", "test", "deploy")}) == 1
     making = [c.line for c in commands_of("prototxt/README.md") if f"--out prototxt/{name} " in c.line]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Union
+from typing import Any, Callable, Sequence, Union
 
 from caffe_files.errors import InputError
 from skinmtl.nets.known_data import NOTHING_KNOWN, Known, known_of
 from skinmtl.nets.label_names import KINDS
+from skinmtl.nets.mask_data import anchors_told
 from skinmtl.nets.mask_options import MASK_MODELS, MaskNetOptions
 from skinmtl.nets.multi_task import MODELS, NetOptions
 from skinmtl.nets.net_files import check_data, differing_files, net_files, test_batch_size, write_net_files
-from skinmtl.nets.solver_template import SOLVER_FILE, filled_solver, test_iter_of
+from skinmtl.nets.solver_template import filled_solver, phase_of, solver_file, test_iter_of
 
 ALL_MODELS = {**MODELS, **MASK_MODELS}
 Options = Union[NetOptions, MaskNetOptions]
@@ -25,14 +26,14 @@ class Request:
     settings  the fields of NetOptions or, where `with_masks`, of MaskNetOptions; None for lesions, locations or
               test_batch_size where the data says it
     command   the command that makes the same again, given the options with what the data said
-    solver    another net's, to be filled in for this one
+    solvers   another net's, to be filled in for this one: one, or one for each phase
     """
 
     settings: dict[str, Any]
     with_masks: bool
     command: Callable[[Options], str]
     out: Path
-    solver: Path | None = None
+    solvers: Sequence[Path] = ()
     check: bool = False
 
 
@@ -46,20 +47,27 @@ def make(request: Request) -> list[str]:
     command = request.command(options)
     test_iter = None if request.check and counted else check_data(options)
     made = net_files(options, command, known)
-    if request.solver:
+    for template in request.solvers:
+        name = solver_file(template)
+        if f"train{phase_of(template)}.prototxt" not in made:
+            raise InputError(f"{template}: for one of the phases that {options.net_name} has not; give another solver")
+        if name in made:
+            raise InputError(f"{template}: would become {name}, as another --solver does; give one for each phase")
         if request.check and test_iter is None:
-            test_iter = test_iter_of(request.out / SOLVER_FILE)
+            test_iter = test_iter_of(request.out / name)
         if test_iter is None:
             raise InputError(f"{test_data}: not there to count the test_iter of --solver; build it first")
-        made[SOLVER_FILE] = filled_solver(request.solver, request.out, options, test_iter, command)
+        made[name] = filled_solver(template, request.out, options, test_iter, command)
     if request.check:
         differing = differing_files(made, request.out)
         if differing:
             files = ", ".join(map(str, differing))
             raise InputError(f"{files}: not as generated; run this without --check, or remove what is not this net's")
         return [f"{request.out}: as generated"]
+    fit = anchors_told(options) if isinstance(options, MaskNetOptions) else None
     write_net_files(made, request.out)
-    return [f"{request.out}: {options.net_name}, {_outputs(options)}", *_remarks(options, request, test_iter)]
+    lines = [f"{request.out}: {options.net_name}, {_outputs(options)}", *filter(None, [fit])]
+    return [*lines, *_remarks(options, request, test_iter)]
 
 
 def _options(request: Request, known: Known) -> Options:
@@ -69,9 +77,9 @@ def _options(request: Request, known: Known) -> Options:
         if known.names is None:
             folders = f"{settings['train_data']}, {settings['test_data']}"
             raise InputError(f"{folders}: not both there to count labels; give the counts")
-        settings["lesions"], settings["locations"] = (len(known.names[kind]) for kind in KINDS)
-        if request.with_masks and "location" not in settings["also"]:
-            settings["locations"] = 0
+        lesions, locations = (len(known.names[kind]) for kind in KINDS)
+        # 0 where a mask net does not tell them
+        settings.update(lesions=lesions, locations=locations if settings["locations"] is None else 0)
     options = (MaskNetOptions if request.with_masks else NetOptions)(**settings)
     if options.test_batch_size is None:
         largest = {"largest": options.batch_size} if request.with_masks else {}
@@ -92,8 +100,7 @@ def _remarks(options: Options, request: Request, test_iter: int | None) -> list[
     lines = []
     if options.trunk == "alexnet" and not options.trunk_layers.fits_published(options.crop):
         lines.append(f"published weights do not fit fc6 at a crop of {options.crop}: only at 199 to 230")
-    if request.solver:
-        lines.append(f"train it: caffe train -solver {request.out / SOLVER_FILE}")
-    elif test_iter:
+    lines += [f"train it: caffe train -solver {request.out / solver_file(each)}" for each in request.solvers]
+    if test_iter and not request.solvers:
         lines.append(f"set in the solver: test_iter: {test_iter}")
     return lines

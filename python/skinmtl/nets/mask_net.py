@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from google.protobuf.message import Message
 
 from caffe_files.schema import caffe_messages
+from skinmtl.layers.param_str import settings_text
 from skinmtl.layers.region_settings import (
     AnchorTargetsSettings,
     DetectionOutputSettings,
@@ -16,6 +15,7 @@ from skinmtl.layers.region_settings import (
     ProposalTargetsSettings,
     SmoothL1LossSettings,
 )
+from skinmtl.layers.settings import LesionDataSettings
 from skinmtl.nets.mask_options import MaskNetOptions
 from skinmtl.nets.multi_task import append_head, append_label, append_loss, append_probability
 from skinmtl.nets.pyramid import append_pyramid
@@ -66,15 +66,15 @@ def _data_layers(layers: RegionLayers, split: str) -> None:
     layer = layers.net.layer.add(name="data", type="Python", top=LESION_DATA_TOPS)
     layer.python_param.module = "skinmtl.layers"
     layer.python_param.layer = "LesionData"
-    settings = {
-        "source": f"{folder}/image_lmdb",
-        "batch_size": batch_size,
-        "side": options.side,
-        "mean": list(options.subtracted),
-        "seed": options.seed,
-        "augment": options.augment if split == "train" else 0,
-    }
-    layer.python_param.param_str = json.dumps(settings, ensure_ascii=False)
+    settings = LesionDataSettings(
+        source=f"{folder}/image_lmdb",
+        batch_size=batch_size,
+        side=options.side,
+        mean=options.subtracted,
+        seed=options.seed,
+        augment=options.augment if split == "train" else 0,
+    )
+    layer.python_param.param_str = settings_text(settings)
     for head in options.also:
         append_label(layers.net, head, folder, batch_size)
 

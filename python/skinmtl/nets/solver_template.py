@@ -14,16 +14,32 @@ from caffe_files.inputs import regular_file
 from caffe_files.prototxt import read_solver
 from caffe_files.schema import caffe_messages
 from caffe_files.upgrade import upgrade_solver
+from skinmtl.nets.mask_options import MaskNetOptions
 from skinmtl.nets.multi_task import NetOptions
 
-SOLVER_FILE = "solver.prototxt"
+PHASE = re.compile(r"(?:.*/)?train(_phase\d+)\.prototxt", re.DOTALL)
 STRING = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
+ORDER = ("train_net", "test_net", "test_iter", "snapshot_prefix")  # of those that the template has no place for
 PLACES = r"(?:net|train_net|test_net|test_iter|snapshot_prefix)"
 # a comment, a field that names a place, with the comment behind it, or another field's string
 TOKENS = re.compile(rf"#[^\n]*|\b(?P<place>{PLACES})\s*:\s*(?:{STRING}|\d+)(?:[ \t]*#[^\n]*)?|{STRING}")
 
 
-def filled_solver(template: Path, folder: Path, options: NetOptions, test_iter: int, command: str) -> str:
+def phase_of(template: Path) -> str:
+    """Of a solver for one phase of a mask net's training, whose net is train_phase1.prototxt, "_phase1"; else ""."""
+    solver = read_solver(template)
+    match = PHASE.fullmatch(solver.train_net or solver.net)
+    return match.group(1) if match else ""
+
+
+def solver_file(template: Path) -> str:
+    """What a solver is called that is filled in from `template`: solver.prototxt, or solver_phase1.prototxt."""
+    return f"solver{phase_of(template)}.prototxt"
+
+
+def filled_solver(
+    template: Path, folder: Path, options: NetOptions | MaskNetOptions, test_iter: int, command: str
+) -> str:
     """The text of `template` for the net in `folder`: its prototxts, its whole test set, snapshots beside them.
 
     A comment behind what is filled in was about the other net, and goes. InputError where the template is no solver,
@@ -32,12 +48,8 @@ def filled_solver(template: Path, folder: Path, options: NetOptions, test_iter: 
     if not read_solver(template).test_interval:
         raise InputError(f"{template}: has no test_interval, without which Caffe takes no test net; add one")
     batch = options.test_batch_size
-    values = {
-        "train_net": _quoted(folder / "train.prototxt"),
-        "test_net": _quoted(folder / "test.prototxt"),
-        "test_iter": str(test_iter),
-        "snapshot_prefix": _quoted(folder / options.net_name),
-    }
+    places = _places(template, folder, options)
+    values = {name: _quoted(places[name]) if name in places else str(test_iter) for name in ORDER}
     behind = {"test_iter": f"  # x {batch} = the {test_iter * batch} test images"}
     text = regular_file(template).read_text(encoding="utf-8")
     left = dict(values)
@@ -55,11 +67,21 @@ def filled_solver(template: Path, folder: Path, options: NetOptions, test_iter: 
     missing = [f"{name}: {value}{behind.get(name, '')}" for name, value in left.items()]
     header = (
         f"# made by: {command}\n"
-        f"# {template} for this net; train it with: caffe train -solver {(folder / SOLVER_FILE).as_posix()}"
+        f"# {template} for this net; train it with: caffe train -solver {(folder / solver_file(template)).as_posix()}"
     )
     made = "\n".join([header, body, *missing, ""])
-    _check(made, template, folder, options.net_name, test_iter)
+    _check(made, template, places, test_iter)
     return made
+
+
+def _places(template: Path, folder: Path, options: NetOptions | MaskNetOptions) -> dict[str, Path]:
+    """The paths that are filled in."""
+    phase = phase_of(template)
+    return {
+        "train_net": folder / f"train{phase}.prototxt",
+        "test_net": folder / "test.prototxt",
+        "snapshot_prefix": folder / f"{options.net_name}{phase}",
+    }
 
 
 def test_iter_of(solver: Path) -> int:
@@ -69,15 +91,15 @@ def test_iter_of(solver: Path) -> int:
     return 1
 
 
-def _check(made: str, template: Path, folder: Path, net_name: str, test_iter: int) -> None:
+def _check(made: str, template: Path, places: dict[str, Path], test_iter: int) -> None:
     """InputError unless the text says what it is to say, and else what the template says."""
     solver, expected = caffe_messages().SolverParameter(), read_solver(template)
     for field in ("net", "test_net", "test_iter"):
         expected.ClearField(field)
-    expected.train_net = (folder / "train.prototxt").as_posix()
-    expected.test_net.append((folder / "test.prototxt").as_posix())
+    expected.train_net = places["train_net"].as_posix()
+    expected.test_net.append(places["test_net"].as_posix())
     expected.test_iter.append(test_iter)
-    expected.snapshot_prefix = (folder / net_name).as_posix()
+    expected.snapshot_prefix = places["snapshot_prefix"].as_posix()
     with suppress(text_format.ParseError):
         text_format.Parse(made, solver)
         upgrade_solver(solver, template)

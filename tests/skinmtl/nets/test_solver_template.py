@@ -10,7 +10,7 @@ from conftest import CAFFE, ROOT
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_solver
 from skinmtl.nets.multi_task import NetOptions
-from skinmtl.nets.solver_template import filled_solver
+from skinmtl.nets.solver_template import filled_solver, phase_of
 
 OPTIONS = NetOptions("resnet50_mtl", "tiny", 64, 3, 4, "no", "no", 8, 4, frozen_batch_norm=False)
 NET = ("--model", "resnet50_mtl", "--trunk", "tiny", "--crop", 64, "--batch-size", 8, "--test-batch-size", 4)
@@ -92,19 +92,26 @@ def test_the_committed_solvers_are_templates(name, tmp_path):
     text = filled_solver(template, tmp_path, OPTIONS, 7, "a test")
     (tmp_path / "solver.prototxt").write_text(text)
     solver, given = read_solver(tmp_path / "solver.prototxt"), read_solver(template)
+    phase = phase_of(template)
+    assert name.endswith(phase) and bool(phase) == ("mask_rcnn" in name)
     assert (solver.train_net, list(solver.test_net), list(solver.test_iter)) == (
-        f"{tmp_path}/train.prototxt",
+        f"{tmp_path}/train{phase}.prototxt",
         [f"{tmp_path}/test.prototxt"],
         [7],
     )
-    assert solver.snapshot_prefix == f"{tmp_path}/tiny_mtl"
+    assert solver.snapshot_prefix == f"{tmp_path}/tiny_mtl{phase}"
     for each in (solver, given):
         for field in ("train_net", "test_net", "test_iter", "snapshot_prefix"):
             each.ClearField(field)
     assert solver == given
     kept = [line for line in template.read_text().splitlines() if line.startswith("#")]
     assert [line for line in text.splitlines() if line.startswith("#")][2:] == kept
-    assert "4,000" not in text and "240" not in text and f"solvers/{name}" not in text.split("\n", 2)[2]
+    assert (
+        "4,000" not in text
+        and "240" not in text
+        and "150 validation" not in text
+        and f"solvers/{name}" not in text.split("\n", 2)[2]
+    )
 
 
 @pytest.mark.parametrize(
