@@ -159,6 +159,7 @@ FLAGS: Dict[str, Flag] = {
     "--change-engine": Flag(NONE, "go on with another engine than the run was begun with"),
     "--watch": Flag(CHOICE, "the validation figure that must not stand still"),
     "--watch-test-fold": Flag(NONE, "allow the test fold to be watched, as in the paper"),
+    "--phases": Flag("FILE", "the phases that a training has: layers that learn, learning rate, iterations"),
     "--plateau-factor": Flag("F", "what a plateau divides the learning rate by"),
     "--plateau-window": Flag("TESTS", "over which the watched figure is averaged"),
     "--plateau-threshold": Flag("SHARE", "by which a mean must be better to count"),

@@ -9,11 +9,13 @@ Stopped by Ctrl-C, SIGTERM or SIGHUP it leaves a snapshot; the same command with
 import argparse
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional
 
 from arguments import add_engine_arguments, check_engine_arguments, engine_of
 from cli import finite, new_parser, not_negative, positive, run, share
+from skinmtl.training.phases import read_phases
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.training_run import DISPLAY, SEED, TEST_INTERVAL, Request, train
 from skinmtl.training.validation import WATCHED
@@ -111,6 +113,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="only the newest N, or all (default %(default)s); best.caffemodel is kept in any case",
     )
+    parser.add_argument(
+        "--phases",
+        type=Path,
+        metavar="FILE",
+        help="phases to train in, YAML or JSON: the layers that learn, base_lr and iterations of each; the rate is "
+        "fixed in a phase unless a --plateau flag is given",
+    )
     watching = parser.add_argument_group("the plateau")
     watching.add_argument(
         "--watch",
@@ -122,37 +131,32 @@ def make_parser() -> argparse.ArgumentParser:
     watching.add_argument(
         "--plateau-factor",
         type=divisor,
-        default=RULE.factor,
         metavar="F",
-        help="divides the rate (default %(default)g)",
+        help=f"divides the rate (default {RULE.factor:g})",
     )
     watching.add_argument(
         "--plateau-window",
         type=positive,
-        default=RULE.window,
         metavar="TESTS",
-        help="whose mean error counts (default %(default)s)",
+        help=f"whose mean error counts (default {RULE.window})",
     )
     watching.add_argument(
         "--plateau-threshold",
         type=share,
-        default=RULE.threshold,
         metavar="SHARE",
-        help="by which a mean must be below the best so far to be better (default %(default)s)",
+        help=f"by which a mean must be below the best so far to be better (default {RULE.threshold})",
     )
     watching.add_argument(
         "--plateau-patience",
         type=positive,
-        default=RULE.patience,
         metavar="TESTS",
-        help="in a row that are not better make a plateau (default %(default)s)",
+        help=f"in a row that are not better make a plateau (default {RULE.patience})",
     )
     watching.add_argument(
         "--plateau-minimum",
         type=rate,
-        default=RULE.minimum,
         metavar="RATE",
-        help="smallest learning rate: a plateau there ends training (default %(default)g)",
+        help=f"smallest learning rate: a plateau there ends training (default {RULE.minimum:g})",
     )
     expert = parser.add_argument_group("how it is done")
     expert.add_argument(
@@ -180,8 +184,18 @@ def parse_args() -> argparse.Namespace:
         parser.error("--change-engine goes with --resume")
     if args.workers is not None and args.engine != "torch":
         parser.error("--workers goes with --engine torch; Caffe's layers have their own")
+    if args.phases is not None and (args.max_iter is not None or args.base_lr is not None):
+        parser.error("--max-iter and --base-lr go without --phases, whose file says them for each phase")
     check_engine_arguments(parser, args)
     return args
+
+
+def plateau_of(args: argparse.Namespace) -> Optional[PlateauRule]:
+    """The rule that the flags make; None where none is given."""
+    names = ("factor", "window", "threshold", "patience", "minimum")
+    given = {name: getattr(args, f"plateau_{name}") for name in names}
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(RULE, **given) if given else None
 
 
 def main() -> int:
@@ -203,17 +217,12 @@ def main() -> int:
         snapshot_interval=args.snapshot_interval,
         display=args.display,
         keep_snapshots=args.keep_snapshots,
-        plateau=PlateauRule(
-            args.plateau_factor,
-            args.plateau_window,
-            args.plateau_threshold,
-            args.plateau_patience,
-            args.plateau_minimum,
-        ),
+        plateau=plateau_of(args),
         watch=args.watch,
         watch_test_fold=args.watch_test_fold,
         rate_change=args.rate_change,
         resume_data=args.resume_data,
+        phases=() if args.phases is None else read_phases(args.phases),
     )
     outcome = train(request, vars(args))
     if outcome.signal:

@@ -71,7 +71,7 @@ class Toy:
         fields = {
             **plain,
             **{"solver": self.solver, "net": self.varied, "weights": [], "out": out, "resume": False},
-            **{"set_aside": False, "change_engine": False, "engine": Engine(), "plateau": PlateauRule()},
+            **{"set_aside": False, "change_engine": False, "engine": Engine(), "plateau": None},
             **{"watch": "error", "watch_test_fold": False},
             **{"rate_change": "auto", "resume_data": "exact"},
             **changes,

@@ -20,6 +20,7 @@ import numpy as np
 from google.protobuf.message import DecodeError, Message
 from tqdm import tqdm
 
+from caffe_files.blobs import blob_shape, store_blob
 from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
 from skinmtl.engines.caffe_engine import pycaffe, pycaffe_on
@@ -55,9 +56,9 @@ class CaffeSolver(TrainingSolver):
         for caffemodel in weights:
             self._solver.net.copy_from(str(caffemodel))
 
-    def restore(self, snapshot: Snapshot, rate: float, seed: int, passes: int) -> None:
+    def restore(self, snapshot: Snapshot, rate: float, seed: int, passes: int, fresh: bool = False) -> None:
         self._build(rate, seed)
-        self._restore_state(snapshot)
+        self._restore_state(snapshot, fresh)
         net = self._solver.net
         replayed = [number for number, layer in enumerate(net.layers) if layer.type in REPLAYED]
         for layer in self._jittered:
@@ -138,18 +139,23 @@ class CaffeSolver(TrainingSolver):
     def _losses(self, net: Any) -> dict[str, float]:
         return {head: float(net.blobs[f"{head}_loss"].data) for head in self._inputs.names}
 
-    def _restore_state(self, snapshot: Snapshot) -> None:
+    def _restore_state(self, snapshot: Snapshot, fresh: bool) -> None:
         """The state names its caffemodel by the path it was written under; in a folder that moved, one that names
-        the path of now takes its place."""
+        the path of now takes its place, and for a fresh start one whose history is zero."""
         state = caffe_messages().SolverState()
         try:
             state.ParseFromString(snapshot.state.read_bytes())
         except DecodeError:
             raise InputError(f"{snapshot.state}: not a solverstate; remove its .json to use an older one") from None
-        if Path(state.learned_net).exists() and Path(state.learned_net).samefile(snapshot.model):
+        if not fresh and Path(state.learned_net).exists() and Path(state.learned_net).samefile(snapshot.model):
             self._solver.restore(str(snapshot.state))
             return
         state.learned_net = str(snapshot.model)
+        if fresh:
+            histories = [blob_shape(blob, len(blob.shape.dim)) for blob in state.history]
+            state.ClearField("history")
+            for shape in histories:
+                store_blob(state.history.add(), np.zeros(shape, np.float32))
         moved = snapshot.state.with_name(".moved.solverstate")  # one name, so that kills leave no more than one
         try:
             moved.write_bytes(state.SerializeToString())

@@ -15,13 +15,14 @@ from skinmtl.training import best, snapshots
 from skinmtl.training.divergence import LossGuard, chance_loss
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.log_file import append_row, cut_back, read_log, write_rows
+from skinmtl.training.phases import phase_until, starts_of, write_phase_net
 from skinmtl.training.plateau import Plateau
 from skinmtl.training.progress_bar import ProgressBar, say
 from skinmtl.training.run_folder import RunFolder
 from skinmtl.training.schedule import Schedule
 from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.stopping import StopRequest
-from skinmtl.training.telling import closing_line, line_of_rate, line_of_test
+from skinmtl.training.telling import closing_line, line_of_phase, line_of_rate, line_of_test
 from skinmtl.training.validation import validate, watched_error
 
 
@@ -56,7 +57,9 @@ class Training:
 
     def __init__(self, engine: TrainingSolver, folder: RunFolder, inputs: TrainingInputs, schedule: Schedule) -> None:
         self._engine, self._folder, self._inputs, self._schedule = engine, folder, inputs, schedule
-        self._plateau = Plateau(schedule.plateau, schedule.base_lr)
+        self._starts = starts_of(schedule.phases)
+        self._phase = 0
+        self._plateau = self._plateau_of_phase()
         self._progress = Progress()
         self._guard = self._new_guard()
         self._last: snapshots.Snapshot | None = None
@@ -68,10 +71,13 @@ class Training:
         snapshots.remove_after(self._folder.snapshots, -1)
         self._folder.remove_best()
         write_rows(self._folder.log, [])
+        self._take_net()
         self._engine.start(weights, self._plateau.rate, self._schedule.seed)
 
     def go_on(self, snapshot: snapshots.Snapshot) -> None:
         """From a snapshot; the log is cut back to it."""
+        self._phase = phase_until(self._schedule.phases, snapshot.iteration)
+        self._take_net()
         self._plateau = Plateau.from_state(snapshot.record["plateau"])
         self._progress = Progress(**snapshot.record["progress"])
         self._guard = self._new_guard()
@@ -84,7 +90,8 @@ class Training:
     def run(self, stop: StopRequest) -> Outcome:
         """Trains to the end, or until `stop` has a signal: then it leaves a snapshot and comes back."""
         engine, schedule = self._engine, self._schedule
-        with ProgressBar(engine.iteration, schedule.max_iter, engine.images_per_iteration) as self._bar:
+        begun, images = engine.iteration, engine.images_per_iteration
+        with ProgressBar(begun, schedule.max_iter, images, a_plateau_ends=not schedule.phases) as self._bar:
             while True:
                 at = engine.iteration
                 better = False
@@ -93,12 +100,15 @@ class Training:
                 elif at and at % schedule.display == 0 and self._progress.iterations:
                     self._log(at, {})
                 # a stop during the last test leaves it due: the resumed run makes it
-                ended = (self._plateau.ended or at >= schedule.max_iter) and not self._test_is_due(at)
+                ended = (self._ended_by_plateau() or at >= schedule.max_iter) and not self._test_is_due(at)
                 going_on = not ended and stop.signal is None
-                if at and (better or not going_on or at % schedule.snapshot_interval == 0):
+                next_phase = at in self._starts[1:-1] and at == self._starts[self._phase + 1]
+                if at and (better or not going_on or next_phase or at % schedule.snapshot_interval == 0):
                     self._snapshot()
                 if better:
                     self._progress.best = best.keep(self._folder, schedule.watch, self._progress.best, self._last)
+                if going_on and next_phase:
+                    self._begin_phase()
                 if going_on:
                     self._bar.step(self._step(), self._plateau.rate)
                     continue
@@ -124,7 +134,7 @@ class Training:
         return losses
 
     def _test_is_due(self, at: int) -> bool:
-        due = at % self._schedule.test_interval == 0 or at >= self._schedule.max_iter
+        due = at % self._schedule.test_interval == 0 or at >= self._schedule.max_iter or at in self._starts[1:]
         return due and at > self._progress.tested
 
     def _test(self, at: int, stop: StopRequest) -> bool:
@@ -147,7 +157,8 @@ class Training:
             progress.best = {"error": error, "iteration": at}
         draw_curves(read_log(self._folder.log), self._folder.curves)
         # a run of more iterations would not make the last iteration's extra test, which therefore lowers no rate
-        fell = at % self._schedule.test_interval == 0 and self._plateau.observe(error)
+        due = at % self._schedule.test_interval == 0 and at not in self._starts[1:-1]
+        fell = due and self._plateau.observe(error)
         self._tell_test(at, row)
         if fell and not self._plateau.ended:
             self._change_rate(rate)
@@ -159,10 +170,11 @@ class Training:
             self._bar.testing(number, self._inputs.test_passes)
 
     def _tell_test(self, at: int, row: dict[str, Any]) -> None:
-        schedule, progress = self._schedule, self._progress
-        ended = self._plateau.ended or at >= schedule.max_iter
+        schedule, progress, watch = self._schedule, self._progress, self._schedule.watch
+        ended = self._ended_by_plateau() or at >= schedule.max_iter
         left = None if ended else self._bar.seconds_left()
-        self._bar.say(line_of_test(at, schedule.max_iter, schedule.watch, progress.error, progress.best, row, left))
+        best, ends = progress.best, not schedule.phases
+        self._bar.say(line_of_test(at, schedule.max_iter, watch, progress.error, best, row, left, ends))
 
     def _change_rate(self, before: float) -> None:
         rate, schedule = self._plateau.rate, self._schedule
@@ -176,6 +188,29 @@ class Training:
         self._snapshot()
         self._restore(self._last, "restored from a snapshot")
 
+    def _begin_phase(self) -> None:
+        """From the snapshot that was just made at the end of the phase before."""
+        self._phase += 1
+        self._plateau = self._plateau_of_phase()
+        self._take_net()
+        words = line_of_phase(self._engine.iteration, self._schedule.phases, self._phase)
+        self._restore(self._last, words, fresh=True)
+
+    def _take_net(self) -> None:
+        """The training net of the phase, where there are phases."""
+        phases = self._schedule.phases
+        if phases:
+            path = self._folder.phase_net(self._phase)
+            write_phase_net(self._inputs.train_net, phases, self._phase, path)
+            self._engine.train_net = path
+
+    def _plateau_of_phase(self) -> Plateau:
+        schedule = self._schedule
+        return Plateau(schedule.plateau, schedule.phases[self._phase].base_lr if schedule.phases else schedule.base_lr)
+
+    def _ended_by_plateau(self) -> bool:
+        return self._plateau.ended and not self._schedule.phases
+
     def _settled_best(self, snapshot: snapshots.Snapshot) -> dict[str, Any] | None:
         known = self._progress.best
         settled = best.settle(self._folder, self._schedule.watch, known)
@@ -186,7 +221,7 @@ class Training:
             )
         return settled
 
-    def _restore(self, snapshot: snapshots.Snapshot, where: str) -> None:
+    def _restore(self, snapshot: snapshots.Snapshot, where: str, fresh: bool = False) -> None:
         place = snapshot.record["data"]
         seed, passes = place["seed"], place["passes"]
         if self._schedule.resume_data == "cycle":
@@ -194,7 +229,7 @@ class Training:
             passes = self._engine.passes_of_cycle(snapshot.iteration)
         reading = f"; {passes} batches are read again to find the place in the data"
         say(where + (reading if self._engine.reads_again else ""))
-        self._engine.restore(snapshot, self._plateau.rate, seed, passes)
+        self._engine.restore(snapshot, self._plateau.rate, seed, passes, fresh)
         self._last = snapshot
 
     def _snapshot(self) -> None:
@@ -207,6 +242,7 @@ class Training:
             stem = self._engine.snapshot()
         self._progress.recent = self._guard.recent
         record = {
+            **({"phase": self._phase + 1} if self._schedule.phases else {}),
             "plateau": self._plateau.state(),
             "data": {"seed": self._engine.seed, "passes": self._engine.passes},
             "progress": asdict(self._progress),
@@ -230,7 +266,7 @@ class Training:
         return row
 
     def _reason(self) -> str:
-        if self._plateau.ended:
+        if self._ended_by_plateau():
             return f"the error is at a plateau with the smallest learning rate, {self._plateau.rate:g}"
         return "all iterations are done"
 

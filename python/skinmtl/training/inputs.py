@@ -115,8 +115,11 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
     )
 
 
-def check_weights(inputs: TrainingInputs, weights: list[Path], engine: Engine) -> FilledLayers:
-    """Builds both nets, and holds each caffemodel against them, as Caffe would fill them.
+def check_weights(
+    inputs: TrainingInputs, weights: list[Path], engine: Engine, first_phase: Message | None = None
+) -> FilledLayers:
+    """Builds both nets, and holds each caffemodel against them, as Caffe would fill them. `first_phase` is the training
+    net of the first phase, where there are phases.
 
     InputError where the engine cannot build a net, where a layer of that name has another shape (Caffe would abort), or
     where frozen statistics are left unset (every output would be NaN).
@@ -142,11 +145,14 @@ def check_weights(inputs: TrainingInputs, weights: list[Path], engine: Engine) -
             raise InputError(f"{caffemodel}: no layer has a name of {inputs.train_net}; give weights of its trunk")
         filled.update(report.filled)
         unused.update(report.unused)
-    for layer in read_net(inputs.train_net).layer:
+    for layer in read_net(inputs.train_net).layer if first_phase is None else first_phase.layer:
         if layer.type == "BatchNorm" and layer.batch_norm_param.use_global_stats and layer.name not in filled:
+            otherwise = "make the net with --batch-norm batch"
+            if first_phase is not None:
+                otherwise += " and let the first phase train that layer"
             raise InputError(
                 f"{inputs.train_net}: {layer.name} has frozen statistics and no weights set them, so that every output "
-                "would be NaN; give the pretrained --weights, or make the net with --batch-norm batch"
+                f"would be NaN; give the pretrained --weights, or {otherwise}"
             )
     names = list(shapes.params)
     return FilledLayers(

@@ -27,7 +27,7 @@ class PlateauRule:
 
 
 class Plateau:
-    """The learning rate of a run, lowered by the errors that it observes.
+    """The learning rate of a run, lowered by the errors that it observes; without a rule it stays.
 
     >>> plateau = Plateau(PlateauRule(window=1, patience=2, minimum=0.005), base_rate=0.1)
     >>> [plateau.observe(error) for error in (0.5, 0.4, 0.4, 0.4, 0.3)]
@@ -36,7 +36,7 @@ class Plateau:
     0.01
     """
 
-    def __init__(self, rule: PlateauRule, base_rate: float) -> None:
+    def __init__(self, rule: PlateauRule | None, base_rate: float) -> None:
         self.rule = rule
         self.base_rate = base_rate
         self.ended = False
@@ -48,7 +48,7 @@ class Plateau:
     @property
     def rate(self) -> float:
         """The learning rate now."""
-        return _rounded(self.base_rate / self.rule.factor**self._drops)
+        return _rounded(self.base_rate / self.rule.factor**self._drops if self.rule else self.base_rate)
 
     @property
     def best_mean(self) -> float | None:
@@ -60,6 +60,8 @@ class Plateau:
         if error != error:
             raise ValueError("an error that is NaN can be no plateau")
         rule = self.rule
+        if rule is None:
+            return False
         self._recent = [*self._recent, float(error)][-rule.window :]
         if len(self._recent) < rule.window:
             return False
@@ -81,7 +83,7 @@ class Plateau:
     def state(self) -> dict[str, Any]:
         """All that it remembers, ready for JSON."""
         return {
-            "rule": asdict(self.rule),
+            "rule": self.rule and asdict(self.rule),
             "base_rate": self.base_rate,
             "drops": self._drops,
             "recent": self._recent,
@@ -93,7 +95,7 @@ class Plateau:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Plateau:
         """The plateau that `state` was taken of."""
-        plateau = cls(PlateauRule(**state["rule"]), state["base_rate"])
+        plateau = cls(PlateauRule(**state["rule"]) if state["rule"] else None, state["base_rate"])
         plateau._drops = state["drops"]
         plateau._recent = list(state["recent"])
         plateau._best = state["best"]

@@ -24,13 +24,19 @@ def say(*lines: str) -> None:
 
 
 class ProgressBar:
-    """Counts iterations from `begun` on; `now` is a clock of seconds."""
+    """Counts iterations from `begun` on; `now` is a clock of seconds. `a_plateau_ends`: there may be fewer."""
 
     def __init__(
-        self, begun: int, max_iter: int, images_per_iteration: int, now: Callable[[], float] = time.monotonic
+        self,
+        begun: int,
+        max_iter: int,
+        images_per_iteration: int,
+        now: Callable[[], float] = time.monotonic,
+        a_plateau_ends: bool = True,
     ) -> None:
         self._iteration = self._begun = begun
         self._max_iter, self._images, self._now = max_iter, images_per_iteration, now
+        self._a_plateau_ends = a_plateau_ends
         self._started = self._spoken = self._drawn = now()
         self._counted = begun  # the iteration at which the last line was said
         self._shown = ""  # after the bar
@@ -52,7 +58,9 @@ class ProgressBar:
             self._bar.update()
         elif self._now() - self._spoken >= SILENCE:
             speed = (self._iteration - self._counted) * self._images / (self._now() - self._spoken)
-            self._mumble(line_between(self._iteration, self._max_iter, losses, speed, self.seconds_left()))
+            left = self.seconds_left()
+            ends = self._a_plateau_ends
+            self._mumble(line_between(self._iteration, self._max_iter, losses, speed, left, ends))
 
     def testing(self, done: int, passes: int) -> None:
         """After `done` of the `passes` of a test."""

@@ -42,6 +42,10 @@ class RunFolder:
         self.best = path / "best.caffemodel"
         self.final = path / "final.caffemodel"
 
+    def phase_net(self, number: int) -> Path:
+        """The training net of a phase, from 0, where a training has phases."""
+        return self.path / f"phase_{number + 1}.prototxt"
+
     def check_new(self, resume: bool) -> None:
         """InputError where something is there that a new run would overwrite, or that is no run to resume."""
         if not self.path.exists() and not self.path.is_symlink():
@@ -68,6 +72,7 @@ class RunFolder:
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             written = (self.args, self.solver, self.log, self.curves, self.best, self.final)
+            written += tuple(self.path.glob("phase_*.prototxt"))
             for path in (*written, *(self.snapshots.iterdir() if self.snapshots.is_dir() else ())):
                 own_file(path)
             lock = open(str(own_file(self.path / LOCK)), "w")  # noqa: SIM115  (held until the run ends)
@@ -108,6 +113,9 @@ class RunFolder:
         and its precision may be others."""
         may_differ = (*MAY_DIFFER, *(OF_ENGINE if change_engine else ()))
         begun = self.read_args()
+        before, now = (each["settings"].get("phases") for each in (begun, record))
+        if before != now:  # which decide other settings too
+            return "its phases were others" if before and now else f"it had {'' if before else 'no '}phases"
         for part in ("settings", "sha256"):
             for name in {**begun[part], **record[part]}:
                 before, now = begun[part].get(name), record[part].get(name)

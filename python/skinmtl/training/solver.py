@@ -20,12 +20,14 @@ class TrainingSolver(ABC):
 
     seed and passes say where the data stands: the data layers of the net, built under `seed`, have been forwarded
     `passes` times. `reads_again`: to find its place in the data, a restored solver reads what was read before.
+    train_net is the net that it is built with next: the one given, or that of a phase.
     """
 
     reads_again: bool
 
     def __init__(self, given: Message, inputs: TrainingInputs, solver_path: Path, prefix: Path, max_iter: int) -> None:
         self.seed = self.passes = 0
+        self.train_net = inputs.train_net
         self._given, self._inputs, self._max_iter = given, inputs, max_iter
         self._solver_path, self._prefix = solver_path, prefix
 
@@ -48,8 +50,9 @@ class TrainingSolver(ABC):
         """Builds the solver at iteration 0, with each caffemodel's layers copied by name."""
 
     @abstractmethod
-    def restore(self, snapshot: Snapshot, rate: float, seed: int, passes: int) -> None:
-        """Builds the solver anew at a snapshot, under `seed`, with the data `passes` passes on."""
+    def restore(self, snapshot: Snapshot, rate: float, seed: int, passes: int, fresh: bool = False) -> None:
+        """Builds the solver anew at a snapshot, under `seed`, with the data `passes` passes on. With `fresh` nothing is
+        left of the updates so far, as at iteration 0: no momentum, nor what Adam and others keep."""
 
     @abstractmethod
     def set_rate(self, rate: float) -> bool:
@@ -82,7 +85,7 @@ class TrainingSolver(ABC):
 
     def _write_solver(self, rate: float, seed: int) -> Message:
         """The solver that the run is trained with from here on, and its file."""
-        solver = effective_solver(self._given, self._inputs.train_net, rate, self._max_iter, self._prefix, seed)
+        solver = effective_solver(self._given, self.train_net, rate, self._max_iter, self._prefix, seed)
         with new_file(self._solver_path) as partial:
             partial.write_text(solver_text(solver), encoding="utf-8")
         return solver

@@ -8,8 +8,9 @@ them out by these words.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
+from skinmtl.training.phases import Phase, starts_of
 from skinmtl.training.watched_interval import half_width
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def opening_lines(
     folder: Path, engine: str, inputs: TrainingInputs, images_per_iteration: int, schedule: Schedule, first: int
 ) -> list[str]:
     """What will be trained, from iteration `first` on."""
+    phases = schedule.phases
     parts = [f"1 - {FIGURES[name]}" for head, name in ERROR_OF.items() if head in inputs.names]
     means = f", {'the mean of ' * (len(parts) > 1)}{' and '.join(parts)}" if schedule.watch == "error" else ""
     copies = f" (each stored {inputs.copies} times)" if inputs.copies > 1 else ""
@@ -41,12 +43,17 @@ def opening_lines(
         f"training in {folder} with {engine}",
         f"images: {inputs.n_images} to train on{copies}, {inputs.n_watched} for validation",
         f"iterations: {first} to {schedule.max_iter}, {images_per_iteration} images each, a test every "
-        f"{schedule.test_interval}; a plateau may end training earlier",
+        f"{schedule.test_interval}{'' if phases else '; a plateau may end training earlier'}",
         f"watched: {WATCHED_WORDS[schedule.watch]} of the validation images{means}",
-        f"learning rate: {schedule.base_lr:g} at first, divided by {schedule.plateau.factor:g} at each plateau of what "
-        "is watched",
     ]
-    return lines + _chance(inputs, schedule)
+    for number, (start, phase) in enumerate(zip(starts_of(phases), phases), 1):
+        lines.append(f"phase {number}: from iteration {start} on: {_phase(phase)}")
+    fall = f"divided by {schedule.plateau.factor:g} at each plateau of what is watched" if schedule.plateau else ""
+    if not phases:
+        lines.append(f"learning rate: {schedule.base_lr:g} at first, {fall}" if fall else f"{schedule.base_lr:g}")
+    elif fall:
+        lines.append(f"learning rate: in each phase {fall}")
+    return lines + (_chance(inputs, schedule) if schedule.plateau else [])
 
 
 def line_of_test(
@@ -57,6 +64,7 @@ def line_of_test(
     best: Mapping[str, Any],
     row: Mapping[str, Any],
     seconds_left: float | None,
+    a_plateau_ends: bool = True,
 ) -> str:
     """A test: `row` is its row of log.csv; `best` has the error and the iteration of the best test so far.
 
@@ -67,21 +75,36 @@ def line_of_test(
     place = "the best so far" if best["iteration"] == iteration else f"best: {_best(best)}"
     figures = [f"{WATCHED_WORDS[watch]} {error:.3f} ({place})"]
     figures += [f"{words} {row[name]:.3f}" for name, words in FIGURES.items() if row.get(name) is not None]
-    parts = [", ".join(figures), *_training(row), f"learning rate {row['lr']:g}", *_pace(row, seconds_left)]
+    parts = [
+        ", ".join(figures),
+        *_training(row),
+        f"learning rate {row['lr']:g}",
+        *_pace(row, seconds_left, a_plateau_ends),
+    ]
     return f"{TEST} {iteration} of {max_iter}: {'; '.join(parts)}"
 
 
 def line_between(
-    iteration: int, max_iter: int, losses: Mapping[str, float], images_per_second: float, seconds_left: float | None
+    iteration: int,
+    max_iter: int,
+    losses: Mapping[str, float],
+    images_per_second: float,
+    seconds_left: float | None,
+    a_plateau_ends: bool = True,
 ) -> str:
     """Where a training is between two tests; `losses` are those of the last iteration, by head."""
     row = {**{f"{head}_loss": loss for head, loss in losses.items()}, "images_per_second": images_per_second}
-    return f"{AT} {iteration} of {max_iter}: {'; '.join([*_training(row), *_pace(row, seconds_left)])}"
+    return f"{AT} {iteration} of {max_iter}: {'; '.join([*_training(row), *_pace(row, seconds_left, a_plateau_ends)])}"
 
 
 def line_within_test(iteration: int, max_iter: int, done: int, passes: int) -> str:
     """Where a training is within a test."""
     return f"{AT} {iteration} of {max_iter}: testing, batch {done} of {passes}"
+
+
+def line_of_phase(iteration: int, phases: Sequence[Phase], number: int) -> str:
+    """That a phase begins, from 0."""
+    return f"{AT} {iteration}: phase {number + 1} of {len(phases)} begins: {_phase(phases[number])}"
 
 
 def line_of_rate(iteration: int, before: float, now: float, rule: PlateauRule, watch: str, best_mean: float) -> str:
@@ -134,6 +157,11 @@ def _chance(inputs: TrainingInputs, schedule: Schedule) -> list[str]:
     ]
 
 
+def _phase(phase: Phase) -> str:
+    layers = "all layers learn" if "*" in phase.trainable else f"{' '.join(phase.trainable)} learn, the rest is frozen"
+    return f"{layers}, {phase.iterations} iterations at a learning rate of {phase.base_lr:g}"
+
+
 def _best(best: Mapping[str, Any]) -> str:
     return f"{best['error']:.3f} at iteration {best['iteration']}"
 
@@ -144,10 +172,11 @@ def _training(row: Mapping[str, Any]) -> list[str]:
     return [f"training loss {', '.join(shown)}"] if shown else []
 
 
-def _pace(row: Mapping[str, Any], seconds_left: float | None) -> list[str]:
+def _pace(row: Mapping[str, Any], seconds_left: float | None, a_plateau_ends: bool) -> list[str]:
     speed = row.get("images_per_second")
     shown = [] if speed is None else [f"{_short(speed)} images/s"]
-    left = [] if seconds_left is None else [f"about {duration(seconds_left)} left unless a plateau ends it"]
+    unless = " unless a plateau ends it" if a_plateau_ends else ""
+    left = [] if seconds_left is None else [f"about {duration(seconds_left)} left{unless}"]
     return shown + left
 
 

@@ -58,10 +58,13 @@ class TorchSolver(TrainingSolver):
             self._solver.copy_from(caffemodel)
         self._place(seed, 0)
 
-    def restore(self, snapshot: Snapshot, rate: float, seed: int, passes: int) -> None:
+    def restore(self, snapshot: Snapshot, rate: float, seed: int, passes: int, fresh: bool = False) -> None:
         """From a snapshot of either engine."""
         self._build(rate, seed)
         self._solver.restore(snapshot.state, snapshot.model)
+        if fresh:
+            for history in self._solver.history:
+                history.zero_()
         self._place(seed, passes)
 
     def set_rate(self, rate: float) -> bool:
@@ -108,7 +111,7 @@ class TorchSolver(TrainingSolver):
                 source.close()
         param = self._write_solver(rate, seed)
         torch.manual_seed(seed)  # of the fillers
-        net = open_net(str(self._inputs.train_net), "TRAIN", None, self._workers)
+        net = open_net(str(self.train_net), "TRAIN", None, self._workers)
         self._solver = Solver(param, net, self._device, self._precision)
         self._test_net.share_weights(net)
         net.register_forward_hook(_gathering(list(self._inputs.names), self._every_pass))

@@ -15,6 +15,7 @@ from skinmtl.nets.net_record import NET_FILE
 from skinmtl.training import snapshots
 from skinmtl.training.driver import Outcome, Training
 from skinmtl.training.inputs import TrainingInputs, check_gpu, check_inputs, check_weights
+from skinmtl.training.phases import Phase, as_records, phase_net, starts_of
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.progress_bar import say
 from skinmtl.training.run_folder import RunFolder, engines_used, net_sha256
@@ -32,7 +33,11 @@ TEST_INTERVAL, DISPLAY, SEED = 1000, 20, 1
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks for; None where the solver decides."""
+    """What the user asks for; None where the solver decides.
+
+    plateau  None: the default rule, and with phases none, which have fixed rates
+    phases   they decide base_lr and max_iter, too
+    """
 
     solver: Path
     net: Path
@@ -50,11 +55,12 @@ class Request:
     snapshot_interval: int | None
     display: int | None
     keep_snapshots: int | None
-    plateau: PlateauRule
+    plateau: PlateauRule | None
     watch: str
     watch_test_fold: bool
     rate_change: str
     resume_data: str
+    phases: tuple[Phase, ...] = ()
 
 
 def train(request: Request, arguments: dict[str, Any]) -> Outcome:
@@ -65,6 +71,7 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
     schedule = _schedule(request, solver)
     inputs = check_inputs(request.net, request.watch_test_fold, request.engine)
     check_watch(schedule.watch, inputs.names)
+    nets = [phase_net(inputs.train_net, schedule.phases, number) for number in range(len(schedule.phases))]
     prefix = snapshots.prefix_of(inputs.train_net, folder.snapshots)
     say(*inputs.notes)
     record = _record(request, solver, inputs, schedule, arguments)
@@ -82,7 +89,7 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
         record["layers"] = folder.read_args()["layers"]
         check_gpu(inputs, request.engine)
     else:
-        record["layers"] = asdict(check_weights(inputs, request.weights, request.engine))
+        record["layers"] = asdict(check_weights(inputs, request.weights, request.engine, *nets[:1]))
     with folder.locked():
         folder.check_new(request.resume)  # again: another process may have been faster
         if folder.args.exists():
@@ -132,11 +139,14 @@ def _solver(
 
 
 def _schedule(request: Request, solver: Message) -> Schedule:
-    max_iter = request.max_iter or solver.max_iter
+    phases = request.phases
+    max_iter = starts_of(phases)[-1] or request.max_iter or solver.max_iter
     if max_iter < 1:
         raise InputError(f"{request.solver}: has no max_iter; add one, or give --max-iter")
     test_interval = request.test_interval or solver.test_interval or TEST_INTERVAL
-    base_lr = float(f"{solver.base_lr if request.base_lr is None else request.base_lr:.6g}")
+    base_lr = phases[0].base_lr if phases else solver.base_lr if request.base_lr is None else request.base_lr
+    base_lr, lowest = (float(f"{rate:.6g}") for rate in (base_lr, min([base_lr, *(each.base_lr for each in phases)])))
+    rule = request.plateau or (None if phases else PlateauRule())
     seed = request.seed if request.seed is not None else solver.random_seed
     return Schedule(
         max_iter=max_iter,
@@ -145,11 +155,12 @@ def _schedule(request: Request, solver: Message) -> Schedule:
         display=request.display or solver.display or DISPLAY,
         base_lr=base_lr,
         seed=seed if seed >= 0 else SEED,
-        plateau=replace(request.plateau, minimum=min(request.plateau.minimum, base_lr)),
+        plateau=rule and replace(rule, minimum=min(rule.minimum, lowest)),
         watch=request.watch,
         keep_snapshots=request.keep_snapshots,
         rate_change=request.rate_change,
         resume_data=request.resume_data,
+        phases=phases,
     )
 
 
@@ -164,7 +175,7 @@ def _record(
     made = made_by(arguments)
     made["versions"][request.engine.name] = request.engine.version
     settings = asdict(schedule)
-    plateau = settings.pop("plateau")
+    plateau, phases = settings.pop("plateau") or {}, settings.pop("phases")
     for by_choice in ("rate_change", "resume_data"):
         settings.pop(by_choice)
     beside = inputs.train_net.parent
@@ -185,6 +196,7 @@ def _record(
             **{f"plateau_{name}": value for name, value in plateau.items()},
             "batch_size": inputs.batch_size,
             "iter_size": solver.iter_size,
+            **({"phases": as_records(schedule.phases)} if phases else {}),
         },
         "data": {"training": str(inputs.train_data), "validation": str(inputs.test_data)},
         "sha256": {

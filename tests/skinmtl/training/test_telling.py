@@ -25,7 +25,9 @@ def test_the_opening_says_what_is_trained_on_what_and_for_how_long():
         names={"lesion": ["a"], "location": ["x"]}, n_images=432, copies=3, n_watched=480000, n_groups=200000,
         n_watched_of={"lesion": [240000, 120000, 120000], "location": [240000, 240000]},
     )  # fmt: skip
-    schedule = SimpleNamespace(max_iter=800, test_interval=50, base_lr=0.01, plateau=PlateauRule(), watch="error")
+    schedule = SimpleNamespace(
+        max_iter=800, test_interval=50, base_lr=0.01, plateau=PlateauRule(), watch="error", phases=()
+    )
     lines = telling.opening_lines(Path("work/run"), "caffe 1.0.0 on the CPU", inputs, 32, schedule, 0)
     assert lines == [
         "training in work/run with caffe 1.0.0 on the CPU",
@@ -60,7 +62,7 @@ def test_the_opening_says_what_is_trained_on_what_and_for_how_long():
 )
 def test_where_chance_moves_the_watched_error_by_more_than_a_plateau_is_judged_by_that_is_told(images, groups, words):
     schedule = SimpleNamespace(
-        max_iter=800, test_interval=50, base_lr=0.01, plateau=PlateauRule(), watch="location_top1"
+        max_iter=800, test_interval=50, base_lr=0.01, plateau=PlateauRule(), watch="location_top1", phases=()
     )
     inputs = SimpleNamespace(
         names={"location": ["x"]}, n_images=432, copies=1, n_watched=images, n_groups=groups,

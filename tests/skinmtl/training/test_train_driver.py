@@ -19,6 +19,7 @@ from skinmtl.training import driver, snapshots
 from skinmtl.training.driver import Training
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.log_file import read_log
+from skinmtl.training.phases import Phase
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.run_folder import RunFolder
 from skinmtl.training.schedule import Schedule
@@ -42,6 +43,10 @@ SCHEDULE = Schedule(
     rate_change="auto",
     resume_data="exact",
 )
+
+
+# at 4 and at 14, where a snapshot and a test are due too, and at 17
+PHASES = tuple(Phase(("*",), rate, iterations) for rate, iterations in ((0.2, 4), (0.1, 10), (0.05, 3), (0.1, 13)))
 
 
 class KilledError(Exception):
@@ -70,6 +75,7 @@ class ToyEngine:
     def __init__(self, folder, events=None, can_set_rate=True):
         self.folder, self.events, self.can_set_rate = folder, events or {}, can_set_rate
         self.stop = driver.StopRequest()
+        self.train_net = INPUTS.train_net
 
     def _happens(self, moment):
         event = self.events.get((moment, self.iteration))
@@ -80,10 +86,12 @@ class ToyEngine:
 
     def start(self, weights, rate, seed):
         self.iteration, self.weight, self.rate, self.seed, self.passes = 0, 1.0, rate, seed, 0
+        self.momentum = 0.0
 
-    def restore(self, snapshot, rate, seed, passes):
+    def restore(self, snapshot, rate, seed, passes, fresh=False):
         assert snapshot.model.read_text() == snapshot.state.read_text()
-        self.weight = json.loads(snapshot.state.read_text())
+        self.weight, self.momentum = json.loads(snapshot.state.read_text())
+        self.momentum = 0.0 if fresh else self.momentum
         self.iteration, self.rate, self.seed, self.passes = snapshot.iteration, rate, seed, passes
 
     def passes_of_cycle(self, iteration):
@@ -98,7 +106,8 @@ class ToyEngine:
         self._happens("step")
         self.passes += 1
         drawn = np.random.RandomState([self.seed, self.passes]).uniform()
-        self.weight -= self.rate * (self.weight - drawn)
+        self.momentum = 0.5 * self.momentum + self.rate * (self.weight - drawn)
+        self.weight -= self.momentum * (self.train_net.name != "phase_2.prototxt")  # where it is frozen
         self.iteration += 1
         return {"lesion": self.weight + drawn, "location": drawn}
 
@@ -124,7 +133,7 @@ class ToyEngine:
     def snapshot(self):
         stem = self.folder.snapshots / f"toy_iter_{self.iteration}"
         for suffix in (snapshots.MODEL, snapshots.STATE):
-            stem.with_name(stem.name + suffix).write_text(json.dumps(self.weight))
+            stem.with_name(stem.name + suffix).write_text(json.dumps([self.weight, self.momentum]))
             self._happens("snapshot")
         return stem
 
@@ -132,6 +141,7 @@ class ToyEngine:
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
     monkeypatch.setattr(driver, "draw_curves", lambda rows, path: None)
+    monkeypatch.setattr(driver, "write_phase_net", lambda *_: None)
 
 
 def one_process(folder, schedule, events, can_set_rate=True):
@@ -170,12 +180,22 @@ MOMENTS = st.one_of(
 )
 
 
-@settings(max_examples=80, derandomize=True, deadline=None)
-@given(st.lists(MOMENTS, max_size=8), st.booleans(), st.sampled_from([None, 1, 2]), st.sampled_from([2, 4, 7, 100]))
-def test_whatever_interrupts_it_the_end_is_the_same(new_folder, moments, can_set_rate, keep, snapshot_interval):
+@settings(max_examples=120, derandomize=True, deadline=None)
+@given(
+    st.lists(MOMENTS, max_size=8),
+    st.booleans(),
+    st.sampled_from([None, 1, 2]),
+    st.sampled_from([2, 4, 7, 100]),
+    st.sampled_from([(), PHASES]),
+    st.sampled_from([None, SCHEDULE.plateau]),
+)
+def test_whatever_interrupts_it_the_end_is_the_same(
+    new_folder, moments, can_set_rate, keep, snapshot_interval, phases, plateau
+):
     undisturbed, cut = new_folder(), new_folder()
-    one_process(undisturbed, SCHEDULE, {})
-    schedule = SimpleNamespace(**{**vars(SCHEDULE), "keep_snapshots": keep, "snapshot_interval": snapshot_interval})
+    schedule = SimpleNamespace(**{**vars(SCHEDULE), "phases": phases, "plateau": plateau})
+    one_process(undisturbed, schedule, {})
+    schedule = SimpleNamespace(**{**vars(schedule), "keep_snapshots": keep, "snapshot_interval": snapshot_interval})
     for moment, iteration, event in moments:
         outcome = one_process(cut, schedule, {(moment, iteration): event}, can_set_rate)
         if outcome and outcome.signal:
