@@ -188,9 +188,14 @@ def add_near_duplicate_arguments(parser: argparse.ArgumentParser, distance: int,
     add_workers_argument(parser)
 
 
-def check_near_duplicate_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Exits with a usage error unless --images and --near-duplicates came both or none, in their range."""
-    if (args.images is None) != (args.near_duplicates is None):
+def check_near_duplicate_arguments(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, images_alone: bool = False
+) -> None:
+    """Exits with a usage error unless --images and --near-duplicates came both or none, in their range.
+
+    images_alone  --images may come without --near-duplicates
+    """
+    if (args.images is None) != (args.near_duplicates is None) and not (images_alone and args.images):
         parser.error("--images and --near-duplicates go together")
     if args.near_duplicates is not None and args.near_duplicates > 64:
         parser.error("--near-duplicates: the hashes have 64 bits; give a number up to 64")

@@ -76,6 +76,10 @@ FLAGS: Dict[str, Flag] = {
     "--balance": Flag(CHOICE, "what is spread evenly over the folds"),
     "--near-duplicates": Flag("[DISTANCE]", "look for images of different groups that are nearly the same"),
     "--least-correlation": Flag("R", "of two images, to be near-duplicates"),
+    "--against": Flag("CSV", "another manifest, whose images must not be in the first"),
+    "--against-images": Flag("DIR", "the folder that the other manifest's images are in"),
+    "--ignore-names": Flag(NONE, "images are the same by their files alone"),
+    "--out-without": Flag("DIR", "the manifest without the images that are in both"),
     "--merge-near-duplicates": Flag("DIR", "keep groups that share near-duplicates in one fold"),
     # stored images
     "--short-side": Flag("PIXELS", "the shorter side that an image is resized to"),

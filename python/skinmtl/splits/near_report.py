@@ -48,6 +48,11 @@ def lines(recorded: dict[str, Any]) -> Iterator[str]:
         f"{recorded['images_compared']} images; {recorded['pairs_with_near_hashes']} pairs have hashes at most "
         f"{recorded['distance']} of 64 bits apart, these correlate by {recorded['least_correlation']} or more"
     )
+    yield from plain_lines(recorded)
+
+
+def plain_lines(recorded: dict[str, Any]) -> Iterator[str]:
+    """Of a record: which images are too plain to compare."""
     plain = recorded["images_too_plain_to_compare"]
     if plain:
         more = f" and {len(plain) - SHOWN} more" if len(plain) > SHOWN else ""
