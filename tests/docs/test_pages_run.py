@@ -31,6 +31,7 @@ NOT_RUN = {
     r"snapshots/resnet50_mtl_iter_120000": "needs the snapshot of days on a GPU",
     r"^tools/evaluate\.py scores\.npz": "needs the scores of that snapshot",
     r"--root DermaCon-IN": "needs a data set that its owner hands out",
+    r"ISIC20|work/isic20|--root (PH2|HAM10000)": "needs data sets to be downloaded; tests/skinmtl/importers has some",
     r"^caffe-torch train -solver solver\.prototxt|^torchrun": "needs several GPUs",
     r"configfile work/paper\.yaml|^snakemake |^pip install snakemake": "days on a GPU, or a cluster; tests/workflow",
     r"--fuzz-cases|tests/kills\.py": "more than half an hour; the suite runs the same with fewer cases",

@@ -1,8 +1,8 @@
 """Images that stand in two sets: known again by their id, by their files' bytes, or as near-duplicates.
 
 An id is the name of the image's file without folder and ending, in any case; of a name that holds an ISIC id, such as
-`ISIC_0000003_downsampled.jpg`, it is that. A name that several images of one set have (`01.jpg`, in a folder a case) is
-no id: it is counted and not compared.
+`ISIC_0000003_downsampled.jpg`, it is that. A number alone (`00017.jpg`), and a name that several images of one set have
+(`front.jpg`, in a folder a case), are no ids: they are counted and not compared.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Shared:
     """What two sets share.
 
     meetings  in the order of the set's rows, then of the other's
-    no_ids    how many images of both sets have a name that is no id; None: names were not compared
+    no_ids    how many images of both sets have a name that is no id; None: names are not compared
     near      what was found of near-duplicates, of the rows of both sets, one after the other; None: not sought
     """
 
@@ -125,11 +125,11 @@ def without(manifest: Manifest, rows: Iterable[int]) -> Manifest:
 
 
 def _ids(rows: Sequence[Row]) -> Mapping[str, int]:
-    """Id -> row, without names that several images have."""
+    """Id -> row, without names that are none."""
     found: dict[str, list[int]] = defaultdict(list)
     for n, row in enumerate(rows):
         found[image_id(row.image)].append(n)
-    return {name: of[0] for name, of in found.items() if len(of) == 1}
+    return {name: of[0] for name, of in found.items() if len(of) == 1 and not name.isdigit()}
 
 
 def _paths(manifest: Manifest, images: Path) -> list[Path]:

@@ -89,7 +89,8 @@ def _lines(manifest: Manifest, how: Comparison, found: Shared) -> Iterator[str]:
     for way in _ways(how):
         yield f"{way}: {counted(len(found.rows(way)), 'image')}"
     if found.no_ids:
-        yield f"{counted(found.no_ids, 'image')} not compared by id: several images of one set have that name"
+        why = "the name is a number, or several images of one set have it"
+        yield f"{counted(found.no_ids, 'image')} of both sets not compared by id: {why}"
     if how.images is None:
         yield "the files were not compared; give --images, and --against-images where the other set's are elsewhere"
     elif found.near is None:
