@@ -6,8 +6,8 @@ forwarded as often as in the run so far, with the seed of the run, they draw the
 is the undisturbed one, bit by bit on the CPU. Shorter is to stop at the same record after less than one cycle through
 the data, under another seed, so that crops do not repeat: the same images in the same order, cropped otherwise.
 
-JitteredImageData is told the seed and the number of images so far; it needs no replay, since what it draws is a
-function of the two.
+JitteredImageData and LesionData are told the seed and the number of images so far; they need no replay, since what they
+draw is a function of the two.
 """
 
 from __future__ import annotations
@@ -106,8 +106,9 @@ class CaffeSolver(TrainingSolver):
         return self._prefix.with_name(f"{self._prefix.name}_iter_{self.iteration}")
 
     def close(self) -> None:
-        for layer in self._jittered:
-            layer.close()
+        for layer in (*self._jittered, *self._test_net.layers):
+            if hasattr(layer, "close"):
+                layer.close()
         self._jittered = []
         self._solver = None
 
