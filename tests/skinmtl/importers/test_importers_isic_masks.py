@@ -6,7 +6,7 @@ import json
 
 import pytest
 from downloads import dropped, import_folder, report_text
-from made_masks import encoded, masks_of, photograph, png_mask, put
+from made_mask_sets import encoded, masks_of, photograph, png_mask, put
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import read_manifest

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from downloads import dropped, import_folder, report_text
-from made_masks import bmp_of_24_bits, bmp_of_one_bit, encoded, lesion, masks_of, photograph, png_mask, put
+from made_mask_sets import bmp_of_24_bits, bmp_of_one_bit, encoded, lesion, masks_of, photograph, png_mask, put
 
 from caffe_files.errors import InputError
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_masks import put
+from made_mask_sets import put
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest, Row, read_manifest
