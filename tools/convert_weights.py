@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Makes a caffemodel of a ResNet-50 of torchvision's or timm's form, and says which net it belongs in.
 
+Of torchvision's Mask R-CNN on a ResNet-50 (maskrcnn_resnet50_fpn) also pyramid, proposals and subnets are taken, as far
+as they fit, and it is said what stays at its initial values.
+
 The classifier is kept as fc1000; a net of make_prototxt.py has none, and check_weights.py says so.
 """
 
@@ -12,6 +15,7 @@ from parsing import renamed
 from skinmtl.nets.resnet import POOLS, STRIDES_ON
 from skinmtl.pretrained.converting import convert, record_path
 from skinmtl.pretrained.net_check import Preprocessing
+from skinmtl.pretrained.resnet50 import EPS
 
 # of ImageNet, as torchvision and timm have it for all their ResNet-50s
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -69,6 +73,14 @@ def make_parser() -> argparse.ArgumentParser:
         default="padded",
         help="how its first pooling lies, which they do not tell either (default: padded, as PyTorch)",
     )
+    parser.add_argument(
+        "--batch-norm-eps",
+        metavar="EPS",
+        type=finite,
+        default=EPS,
+        help="what its normalisation adds to variances, which they do not tell either (default: 1e-05, PyTorch's; "
+        "torchvision gives its published Mask R-CNN 0)",
+    )
     return parser
 
 
@@ -77,6 +89,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if not all(0 <= value <= 1 for value in args.rgb_mean) or not all(0 < value <= 1 for value in args.rgb_std):
         parser.error("--rgb-mean and --rgb-std are of pixels of 0 to 1")
+    if not 0 <= args.batch_norm_eps < 1:
+        parser.error("--batch-norm-eps: a small number from 0")
     return args
 
 
@@ -84,15 +98,18 @@ def main() -> None:
     args = parse_args()
     mean = tuple(255 * value for value in reversed(args.rgb_mean))
     expected = Preprocessing(args.stride_on, args.pool1, mean)
-    converted = convert(args.checkpoint, args.out, expected, tuple(args.rgb_std), args.net, vars(args))
+    std = tuple(args.rgb_std)
+    converted = convert(args.checkpoint, args.out, expected, std, args.net, vars(args), args.batch_norm_eps)
     entry = f", {converted.entry}" if converted.entry else ""
     print(f"{args.out}: {len(converted.layers)} layers of {args.checkpoint}{entry}")
     if converted.left:
         print(f"left out: {', '.join(converted.left)}")
+    if converted.initial:
+        print(f"stays initial: {', '.join(converted.initial)}")
     if args.net:
         print(f"fits {args.net}")
     else:
-        print(f"it needs a net of: tools/make_prototxt.py --model resnet50_mtl {expected.flags}")
+        print(f"it needs a net of: tools/make_prototxt.py {converted.flags}")
 
 
 if __name__ == "__main__":

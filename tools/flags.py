@@ -101,6 +101,7 @@ FLAGS: Dict[str, Flag] = {
     "--stride-on": Flag(CHOICE, "where a ResNet's stages have their stride"),
     "--pool1": Flag(CHOICE, "how a ResNet's first pooling lies"),
     "--batch-norm": Flag(CHOICE, "whose statistics BatchNorm takes in training"),
+    "--batch-norm-eps": Flag("EPS", "what a model's normalisation adds to its variances"),
     "--online-jitter": Flag(NONE, "draw a new scale for an image each time that it is seen"),
     "--scales": Flag("MIN MAX", "the range that --online-jitter draws from"),
     "--side": Flag("PIXELS", "the side of the square that an image is put into, whole, for boxes and masks"),

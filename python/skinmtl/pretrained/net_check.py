@@ -9,9 +9,11 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
-from skinmtl.layers.settings import read_settings
-from skinmtl.nets.data_layers import JITTERED
+from skinmtl.layers.param_str import read_param_str
+from skinmtl.layers.settings import LesionDataSettings, read_settings
+from skinmtl.nets.data_layers import JITTERED, LESIONS
 from skinmtl.nets.multi_task import SPLITS
+from skinmtl.nets.phases import HEADS
 from skinmtl.pretrained.resnet50 import caffe_shapes
 
 
@@ -34,17 +36,29 @@ class Preprocessing(NamedTuple):
 
 def check_net(net: Path, expected: Preprocessing) -> None:
     """InputError unless every net of the folder, or the one of the file, is a ResNet-50 as expected."""
-    files = [net / f"{split}.prototxt" for split in SPLITS] if net.is_dir() else [net]
-    for file in [file for file in files if file.exists()] or files[:1]:
+    for file in _files(net):
         layers = {layer.name: layer for layer in read_net(file).layer}
         fault = _not_resnet50(layers) or _fault(file, layers, expected)
         if fault:
             raise InputError(f"{file}: {fault}; make it with make_prototxt.py --model resnet50_... {expected.flags}")
 
 
+def net_file(net: Path) -> Path:
+    """The first net of a folder, or the file itself."""
+    return _files(net)[0]
+
+
+def _files(net: Path) -> list[Path]:
+    files = [net / f"{split}.prototxt" for split in SPLITS] if net.is_dir() else [net]
+    return [file for file in files if file.exists()] or files[:1]
+
+
 def _not_resnet50(layers: dict[str, Any]) -> str:
     shapes = caffe_shapes()
-    parameters = {name: layer for name, layer in layers.items() if layer.type in ("Convolution", "BatchNorm", "Scale")}
+    kinds = ("Convolution", "BatchNorm", "Scale")
+    # above it a mask net has others
+    heads = tuple(pattern.rstrip("*") for pattern in HEADS) if "fpn_lateral2" in layers else ()
+    parameters = {name: layer for name, layer in layers.items() if layer.type in kinds and not name.startswith(heads)}
     odd = sorted(set(shapes) ^ set(parameters))
     for name, layer in parameters.items():
         settings = layer.convolution_param
@@ -80,4 +94,6 @@ def _mean(file: Path, layers: dict[str, Any]) -> list[float] | None:
             return list(layer.transform_param.mean_value)
         if layer.type == "Python" and layer.python_param.layer == JITTERED:
             return list(read_settings(layer.python_param.param_str, f"{file}: {layer.name}").mean)
+        if layer.type == "Python" and layer.python_param.layer == LESIONS:
+            return list(read_param_str(LesionDataSettings, layer.python_param.param_str, f"{file}: {layer.name}").mean)
     return None

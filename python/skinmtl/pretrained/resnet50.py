@@ -102,26 +102,27 @@ def trunk_tensors(tensors: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray]
     return taken, [name for name in tensors if name not in counted]
 
 
-def caffe_layers(tensors: dict[str, np.ndarray], std: Sequence[float]) -> dict[str, Layer]:
+def caffe_layers(tensors: dict[str, np.ndarray], std: Sequence[float], eps: float = EPS) -> dict[str, Layer]:
     """The caffemodel's layers by name, for pixels B, G, R of 0 to 255 less the mean.
 
     tensors as of `trunk_tensors`, for pixels R, G, B of 0 to 1, less the mean and divided by `std` (R, G, B). conv1
     takes the other order of channels, and what their deviations differ by. What all three have in common, about 58,
     goes into the statistics of the normalisation after it: so conv1's weights and gradients keep the size that they
     had in PyTorch. Were they divided by 58, a step of training would change them 3,000 times as much. The bias, which
-    PyTorch's conv1 has not, is 0.
+    PyTorch's conv1 has not, is 0. `eps` is what the model's normalisation adds to its variances.
     """
     common = float(np.exp(np.mean(np.log(std))))
     layers: dict[str, Layer] = {}
     for unit in units():
         weights = tensors[f"{unit.torch_convolution}.weight"]
         gamma, beta, mean, variance = (tensors[f"{unit.torch_normal}.{name}"].astype(np.float64) for name in NORMAL)
+        variance = variance + (eps - EPS)  # Caffe adds EPS
         blobs = [weights]
         if unit.convolution == "conv1":
             ratio = common / np.array(std, np.float64)
             blobs = [(weights * ratio[:, None, None])[:, ::-1], np.zeros(len(weights))]
             scale = 255 * common
-            mean, variance = mean * scale, (variance + EPS) * scale**2 - EPS  # Caffe adds EPS again
+            mean, variance = mean * scale, (variance + EPS) * scale**2 - EPS
         layers[unit.convolution] = Layer("Convolution", _float32(*blobs))
         layers[f"bn{unit.suffix}"] = Layer("BatchNorm", _float32(mean, variance, np.ones(1)))
         layers[f"scale{unit.suffix}"] = Layer("Scale", _float32(gamma, beta))
