@@ -14,6 +14,7 @@ from skinmtl.data.folds import read_folds
 from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.data.near_images import hint, near_file
 from skinmtl.experiment.presets import Preset, read_preset
+from skinmtl.nets.multi_task import MODELS
 from skinmtl.pretrained.net_check import Preprocessing
 
 CONFIG, SOLVERS = "config.yaml", "solvers"
@@ -75,6 +76,10 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
     if unknown:
         raise InputError(f"--only-fold {unknown[0]}: the folds are {', '.join(map(str, all_folds))}")
     models, notes = _models(request, preset)
+    if not manifest.location_names and any(model in MODELS for model in models):
+        raise InputError(
+            f"{manifest.path}: no column 'location', which the experiment's nets and its report need; add it"
+        )
     values = {
         "out": str(request.out.resolve()),
         "manifest": str(request.manifest.resolve()),

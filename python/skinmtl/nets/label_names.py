@@ -68,6 +68,8 @@ def check_manifest(manifest: Manifest, deploy: Path) -> None:
     record = None if names_file(deploy.parent).name == LABELS_FILE else read_net_record(deploy.parent)
     classes = {"lesion_names": record.class_names} if record and record.class_names else {}
     for kind, known in {**classes, **read_label_names(deploy.parent)}.items():
+        if known and kind == "location_names" and not manifest.location_names:
+            raise InputError(f"{manifest.path}: no column 'location', which {deploy} has a head for; add it")
         difference = _difference(known, getattr(manifest, kind))
         if difference:
             path = names_file(deploy.parent)

@@ -64,6 +64,11 @@ def _check_crops(options: NetOptions) -> None:
     if options.scales and options.train_data in summaries:
         check_stored(Path(options.train_data), summaries[options.train_data], options.scales)
     for folder, summary in summaries.items():
+        if "location" in options.heads and not summary["location_names"]:
+            raise InputError(
+                f"{folder}: has no locations, which {options.model} learns; make the model for lesions alone, or give "
+                "the manifest a column 'location'"
+            )
         for kind, count in zip(KINDS, (options.lesions, options.locations)):
             if len(summary[kind]) != count:
                 raise InputError(
