@@ -72,7 +72,7 @@ def test_every_image_has_an_answer(heads, kind):
 
 def test_a_bottom_for_each_head_is_wanted():
     text = python("DetectionOutput", TOPS, classes=2, heads=["class", "mask"])
-    with pytest.raises(InputError, match="has 2 bottoms; it has proposals, class_prob, window"):
+    with pytest.raises(InputError, match="the number of its bottoms is 2; they are proposals, class_prob, window"):
         net_of(with_inputs(text, {"a": (1, 9, 5), "b": (1, 4)}))
     with pytest.raises(InputError, match=r"class_prob, has the shape \(9, 2\); it must be \(9, 3\)"):
         net_of(with_inputs(text, {"a": (1, 9, 5), "b": (9, 2), "c": (1, 4)}))

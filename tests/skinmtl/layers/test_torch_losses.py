@@ -122,7 +122,7 @@ def test_it_is_computed_in_float32_from_bfloat16(name):
     [
         ("FocalLoss", {}, [(2, 3, 5), (2, 4)], r"its bottom 1, labels, has the shape \(2, 4\); it must be \(2, 5\)"),
         ("FocalLoss", {"gamma": 2}, [(2, 3), (2,)], "param_str has an unknown field 'gamma'"),
-        ("SmoothL1Loss", {}, [(2, 3), (2, 3)], "has 2 bottoms; it has prediction, target, weight"),
+        ("SmoothL1Loss", {}, [(2, 3), (2, 3)], "the number of its bottoms is 2; they are prediction, target, weight"),
         ("JaccardLoss", {"smooth": -1}, [(1, 1, 2, 2)] * 2, "smooth in param_str is -1; give a number from 0"),
     ],
 )

@@ -151,9 +151,15 @@ def test_a_class_that_the_net_has_not_is_one_line():
     [
         ("AnchorTargets", ANCHOR_TOPS, {"side": 100}, [(1, 4), (1,), (1, 2)], "side 100 is no multiple"),
         ("AnchorTargets", ANCHOR_TOPS, {"side": 128}, [(1, 4), (2,), (1, 2)], r"class_label, has the shape \(2\)"),
-        ("AnchorTargets", ANCHOR_TOPS[:2], {"side": 128}, [(1, 4), (1,), (1, 2)], "has 2 tops"),
+        ("AnchorTargets", ANCHOR_TOPS[:2], {"side": 128}, [(1, 4), (1,), (1, 2)], "the number of its tops is 2"),
         ("Proposals", ["p"], {"side": 128}, [(1, 2, 9), (1, 4, 9), (1, 4)], r"must be \(N, 2, 4092\)"),
-        ("Proposals", ["p", "q", "r"], {"side": 128}, [(1, 2, 4092), (1, 4, 4092), (1, 4)], "has 3 tops"),
+        (
+            "Proposals",
+            ["p", "q", "r"],
+            {"side": 128},
+            [(1, 2, 4092), (1, 4, 4092), (1, 4)],
+            "the number of its tops is 3",
+        ),
         ("ProposalTargets", PROPOSAL_TOPS, {}, [(1, 9, 5), (1, 4), (1,), (1, 1, 8, 8), (1, 2)], "has no 'classes'"),
         (
             *("ProposalTargets", PROPOSAL_TOPS, {"classes": 2}),

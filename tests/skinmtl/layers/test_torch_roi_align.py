@@ -112,7 +112,7 @@ def test_an_image_that_is_not_there_is_one_line():
             {},
             r"bottom 1, the map of stride 8, has the shape \(1, 3, 9, 8\)",
         ),
-        ([(1, 3, 16, 16), (1, 3, 8, 8), (2, 5)], {}, "has 3 bottoms; it has the map of stride 4"),
+        ([(1, 3, 16, 16), (1, 3, 8, 8), (2, 5)], {}, "the number of its bottoms is 3; they are the map of stride 4"),
         ([(1, 3, 16, 16), (1, 3, 8, 8), (1, 3, 4, 4), (2, 4)], {}, r"bottom 3, rois, has the shape \(2, 4\)"),
         ([(1, 3, 16, 16), (1, 3, 8, 8), (1, 3, 4, 4), (2, 5)], {"strides": [4, 8, 24]}, "do not double"),
     ],
