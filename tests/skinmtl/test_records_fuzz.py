@@ -20,7 +20,8 @@ from skinmtl.data.trained_on import ROLES, Known, TrainedOn, read_trained_on
 from skinmtl.experiment import configuration
 from skinmtl.experiment.presets import read_preset
 from skinmtl.experiment.results import figures_table
-from skinmtl.layers.param_str import settings_text
+from skinmtl.layers.param_str import read_param_str, settings_text
+from skinmtl.layers.region_settings import REGION_SETTINGS
 from skinmtl.layers.settings import read_settings
 from skinmtl.nets.label_names import read_label_names
 from skinmtl.nets.net_record import FORMAT, differs, read_net_record
@@ -226,6 +227,31 @@ def test_the_settings_of_a_layer(fuzzer):
         settings_text(read_settings(text, str(path)))
 
     fuzzer.run("param_str", read, encoded({**seed, "start": 3, "workers": None, "prefetch": 2}), mutated_json)
+
+
+@pytest.mark.parametrize("layer", ["AnchorTargets", "ProposalTargets", "RoIAlign", "DetectionOutput"])
+def test_the_settings_of_a_layer_of_regions(fuzzer, layer):
+    seeds = {
+        "AnchorTargets": {
+            "side": 64,
+            "scales": [9, 20.5],
+            "strides": [8, 16],
+            "positive": 0.6,
+            "normaliser": "sampled",
+        },
+        "ProposalTargets": {"classes": 2, "rois": 20, "positive_share": 0.4, "add_boxes": False},
+        "RoIAlign": {"pooled": 7, "strides": [4, 8], "levels": "floor", "canonical": 56},
+        "DetectionOutput": {"classes": 3, "heads": ["class", "mask"], "nms": 0.4},
+    }
+
+    def read(path):
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError:
+            return
+        settings_text(read_param_str(REGION_SETTINGS[layer], text, str(path)))
+
+    fuzzer.run("param_str", read, encoded(seeds[layer]), mutated_json)
 
 
 def test_what_lies_beside_converted_weights(fuzzer):

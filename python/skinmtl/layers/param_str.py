@@ -60,11 +60,11 @@ def number(smallest: float, largest: float = math.inf, above: bool = False) -> K
     )
 
 
-def numbers(words: str, count: int | None = None, above: float = -math.inf) -> Kind:
-    """A list of `count` numbers (None: of one or more), each above `above`; `words` say so."""
+def numbers(words: str, count: int | None = None, above: float = -math.inf, largest: float = math.inf) -> Kind:
+    """A list of `count` numbers (None: of one or more), each above `above` and up to `largest`; `words` say so."""
     return Kind(
         words,
-        lambda value: _is_list(value, count) and all(is_number(one) and one > above for one in value),
+        lambda value: _is_list(value, count) and all(is_number(one) and above < one <= largest for one in value),
     )
 
 

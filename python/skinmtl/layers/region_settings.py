@@ -22,7 +22,8 @@ from skinmtl.layers.param_str import (
 
 STD = (0.1, 0.1, 0.2, 0.2)
 HEADS = ("class", "box", "mask")
-LARGEST_SIDE = 8192  # our choice: beyond it the anchors alone would take gigabytes
+# our choice, far above use, far below what would take a machine down or a float32 to infinity
+LARGEST_SIDE, MOST_ROWS, MOST_CLASSES, LARGEST_GRID, MOST_SAMPLES, LARGEST_NUMBER = 8192, 10**6, 10**4, 1024, 64, 1e6
 
 
 def _side() -> int:
@@ -30,11 +31,15 @@ def _side() -> int:
 
 
 def _scales() -> tuple[float, ...]:
-    return setting(numbers("a list of lengths above 0, one a level", above=0), (32, 64, 128, 256, 512))
+    return setting(
+        numbers("a list of lengths above 0, one a level", above=0, largest=LARGEST_NUMBER), (32, 64, 128, 256, 512)
+    )
 
 
 def _ratios() -> tuple[float, ...]:
-    return setting(numbers("a list of ratios above 0, width through height", above=0), (0.5, 1, 2))
+    return setting(
+        numbers("a list of ratios from 0.001 to 1000, width through height", above=0.000999, largest=1000), (0.5, 1, 2)
+    )
 
 
 def _strides(*default: int) -> tuple[int, ...]:
@@ -42,7 +47,7 @@ def _strides(*default: int) -> tuple[int, ...]:
 
 
 def _std() -> tuple[float, ...]:
-    return setting(numbers("four numbers above 0, of dx, dy, dw, dh", 4, above=0), STD)
+    return setting(numbers("four numbers above 0, of dx, dy, dw, dh", 4, above=0, largest=LARGEST_NUMBER), STD)
 
 
 class _OnAnchors(Settings):
@@ -84,7 +89,7 @@ class AnchorTargetsSettings(_OnAnchors):
     strides: tuple[int, ...] = _strides(4, 8, 16, 32, 64)
     positive: float = setting(number(0, 1, above=True), 0.7)
     negative: float = setting(number(0, 1), 0.3)
-    sample: int = setting(whole(1), 256)
+    sample: int = setting(whole(1, MOST_ROWS), 256)
     share: float = setting(number(0, 1, above=True), 0.5)
     std: tuple[float, ...] = _std()
     normaliser: str = setting(one_of("positives", "sampled", "locations"), "positives")
@@ -109,10 +114,10 @@ class ProposalsSettings(_OnAnchors):
     ratios: tuple[float, ...] = _ratios()
     strides: tuple[int, ...] = _strides(4, 8, 16, 32, 64)
     std: tuple[float, ...] = _std()
-    before: int = setting(whole(1), 6000)
-    after: int = setting(whole(1), 2000)
+    before: int = setting(whole(1, MOST_ROWS), 6000)
+    after: int = setting(whole(1, MOST_ROWS), 2000)
     nms: float = setting(number(0, 1), 0.7)
-    smallest: float = setting(number(0), 0)
+    smallest: float = setting(number(0, LARGEST_NUMBER), 0)
 
 
 @dataclass(frozen=True)
@@ -126,12 +131,12 @@ class ProposalTargetsSettings(Settings):
     add_boxes       whether the lesion's box is a proposal too (py-faster-rcnn, Detectron; matterport does not)
     """
 
-    classes: int = setting(whole(1))
-    rois: int = setting(whole(1), 200)
+    classes: int = setting(whole(1, MOST_CLASSES))
+    rois: int = setting(whole(1, MOST_ROWS), 200)
     positive_share: float = setting(number(0, 1, above=True), 0.33)
     positive: float = setting(number(0, 1, above=True), 0.5)
     std: tuple[float, ...] = _std()
-    mask_side: int = setting(whole(1), 28)
+    mask_side: int = setting(whole(1, LARGEST_GRID), 28)
     add_boxes: bool = setting(true_or_false(), True)
 
     @property
@@ -154,10 +159,10 @@ class RoIAlignSettings(Settings):
     levels     how log2 becomes a whole number: "round" (matterport) or "floor" (FPN paper, Detectron)
     """
 
-    pooled: int = setting(whole(1))
+    pooled: int = setting(whole(1, LARGEST_GRID))
     strides: tuple[int, ...] = _strides(4, 8, 16, 32)
-    samples: int = setting(whole(1), 2)
-    canonical: float = setting(number(0, above=True), 224)
+    samples: int = setting(whole(1, MOST_SAMPLES), 2)
+    canonical: float = setting(number(0, LARGEST_NUMBER, above=True), 224)
     levels: str = setting(one_of("round", "floor"), "round")
 
     def fault(self) -> str:
@@ -174,14 +179,14 @@ class FocalLossSettings(Settings):
     """
 
     alpha: float = setting(number(0, 1), 0.25)
-    beta: float = setting(number(0), 2)
+    beta: float = setting(number(0, LARGEST_NUMBER), 2)
 
 
 @dataclass(frozen=True)
 class SmoothL1LossSettings(Settings):
     """sigma  the loss is linear from 1 / sigma^2 on (1: paper; py-faster-rcnn has 3 for its anchors)"""
 
-    sigma: float = setting(number(0, above=True), 1)
+    sigma: float = setting(number(0.001, 1000), 1)
 
 
 @dataclass(frozen=True)
@@ -192,8 +197,8 @@ class JaccardLossSettings(Settings):
     regularising term by its size), 100 and 100 (keras-contrib), or 0 and 100.
     """
 
-    smooth: float = setting(number(0), 100)
-    weight: float = setting(number(0), 1)
+    smooth: float = setting(number(0, LARGEST_NUMBER), 100)
+    weight: float = setting(number(0, LARGEST_NUMBER), 1)
 
 
 @dataclass(frozen=True)
@@ -206,12 +211,12 @@ class DetectionOutputSettings(Settings):
     detections  rows an image at most
     """
 
-    classes: int = setting(whole(1))
+    classes: int = setting(whole(1, MOST_CLASSES))
     heads: tuple[str, ...] = setting(some_of(*HEADS), HEADS)
     std: tuple[float, ...] = _std()
     nms: float = setting(number(0, 1), 0.3)
     score: float = setting(number(0, 1), 0.0)
-    detections: int = setting(whole(1), 10)
+    detections: int = setting(whole(1, MOST_ROWS), 10)
 
 
 REGION_SETTINGS = {

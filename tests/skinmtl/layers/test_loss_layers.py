@@ -107,7 +107,10 @@ def test_rho_scales_the_box_gradient_of_the_proposal_net_and_nothing_else(tmp_pa
             python_layer("JaccardLoss", "maps", "loss"),
             "the number of its bottoms is 1; they are mask scores, mask_targets",
         ),
-        (python_layer("FocalLoss", "maps maps", "loss", beta=-1), "beta in param_str is -1; give a number from 0"),
+        (
+            python_layer("FocalLoss", "maps maps", "loss", beta=-1),
+            "beta in param_str is -1; give a number from 0",
+        ),
     ],
 )
 def test_a_loss_that_does_not_fit_is_refused_with_a_line(tmp_path, text, words):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from python_nets import fill, forget_gradients, input_layer, net_of, python_layer
-from region_chain import CHAIN, LEVELS, PROPOSALS, ROIS, SHAPES, K, M, N, P, filled, given
+from region_chain import CHAIN, FEATURES, LEVELS, PROPOSALS, ROIS, SHAPES, K, M, N, P, filled, given
 
 from skinmtl.layers.region_settings import (
     AnchorTargetsSettings,
@@ -73,6 +73,21 @@ def test_detections_are_those_of_the_function_whichever_heads_there_are(tmp_path
 
 
 # images without anything
+
+
+def test_where_there_is_no_proposal_the_window_is_the_answer_and_the_region_whose_mask_is_asked_for(tmp_path):
+    text = "".join(input_layer(name, shape) for name, shape in {"rpn_prob": (N, 2, M), **SHAPES}.items())
+    text += PROPOSALS + python_layer(
+        "DetectionOutput", "proposals window", "detections detection_rois", classes=K, heads=["mask"]
+    )
+    text += python_layer("RoIAlign", f"{FEATURES} detection_rois", "mask_pooled", pooled=6)
+    net = filled(tmp_path, text, "TEST", rpn_prob=np.full((N, 2, M), 0.5), rpn_deltas=np.full((N, 4, M), -1e6))
+    net.forward()
+    made, rois, window = data(net, "detections", "detection_rois", "window")
+    np.testing.assert_array_equal(made[:, 0], [[*each, 1, 0, 0, 0.5, 0.5] for each in window])
+    np.testing.assert_array_equal(rois[::10], [[number, *each] for number, each in enumerate(window)])
+    assert not made[:, 1:].any()
+    assert net.blobs["mask_pooled"].data[::10].any(axis=(1, 2, 3)).all()
 
 
 @pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
