@@ -71,6 +71,12 @@ def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
         "--subset", choices=("train", "validation", "test"), help="the test fold, all others, or a part of the others"
     )
     group.add_argument(
+        "--validation-fold",
+        type=not_negative,
+        metavar="K",
+        help="set this fold aside instead of a share: the validation images of a data set's official split",
+    )
+    group.add_argument(
         "--validation",
         type=share,
         default=0.0,
@@ -85,10 +91,17 @@ def check_fold_arguments(parser: argparse.ArgumentParser, args: argparse.Namespa
     given = [args.folds is not None, args.fold is not None, args.subset is not None]
     if any(given) and not all(given):
         parser.error("--folds, --fold and --subset go together")
-    if args.subset == "validation" and not args.validation:
-        parser.error("--subset validation needs --validation SHARE")
+    of_fold = args.validation_fold is not None
+    if args.subset == "validation" and not args.validation and not of_fold:
+        parser.error("--subset validation needs --validation SHARE, or --validation-fold K")
     if args.validation and args.subset not in ("train", "validation"):
         parser.error("--validation goes with --subset train or validation")
+    if of_fold and args.subset not in ("train", "validation"):
+        parser.error("--validation-fold goes with --subset train or validation")
+    if of_fold and args.validation:
+        parser.error("--validation-fold and --validation: give one of them")
+    if of_fold and args.validation_fold == args.fold:
+        parser.error(f"--validation-fold {args.fold}: is the test fold; name another")
 
 
 def add_engine_arguments(parser: argparse._ActionsContainer, default: Optional[str] = "caffe") -> None:

@@ -84,7 +84,7 @@ def main() -> None:
         seen = seen_by(net, [Image(path) for path in args.query])
         count = attend_files(net.deploy, net.weights, args.query, protocol, args.out, vars(args), seen)
     else:
-        manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation)
+        manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation, args.validation_fold)
         manifest = chosen(manifest, args.image or (), args.sample, args.seed)
         true = args.labels != "predicted"
         seen = seen_by(net, images_of(manifest, args.images))

@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation)
+    manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation, args.validation_fold)
     net = net_of(args)
     protocol = protocol_of(args, net.deploy, args.crops)
     seen = seen_by(net, images_of(manifest, args.images))

@@ -23,6 +23,7 @@ FLAGS: Dict[str, Flag] = {
     "--masks": Flag("DIR | ", "the folder that the manifest's masks are in; make-demo-data: draw masks too"),
     "--folds": Flag("CSV | N|CSV", "the folds of make-folds: image,fold; `skinmtl run` also takes their number"),
     "--fold": Flag("K", "which fold is the test fold, from 0"),
+    "--validation-fold": Flag("K", "which fold is set aside for validation, in place of a share"),
     "--subset": Flag(CHOICE, "which part of the images, seen from --fold"),
     "--validation": Flag("SHARE", "of the images outside the test fold, set aside to be watched"),
     "--count": Flag("N", "how many images to draw"),

@@ -16,20 +16,28 @@ from arguments import add_manifest_argument, add_near_duplicate_arguments, check
 from cli import new_parser, positive, run, seed
 from parsing import renamed
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
+from skinmtl.splits.official import write_official
 from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split
+
+N_FOLDS = 5
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     add_manifest_argument(parser)
     parser.add_output_argument("--out", beside=beside, required=True, help="the CSV to write: image,fold")
-    parser.add_argument("--n-folds", type=positive, default=5, metavar="N", help="default %(default)s, the paper's")
+    parser.add_argument("--n-folds", type=positive, metavar="N", help=f"default {N_FOLDS}, the paper's")
+    parser.add_argument(
+        "--split-column",
+        metavar="NAME",
+        help="make the folds of the data set's own split instead, by this column of the manifest: test is fold 0, "
+        "validation fold 1, train the last one",
+    )
     renamed(parser, "--k", "--n-folds")
     parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of the random order (default %(default)s)")
     parser.add_argument(
         "--by",
         choices=("group", "image"),
-        default="group",
         help="what stays whole: a group, so that no patient is in training and test (default), or only the image",
     )
     parser.add_argument(
@@ -57,6 +65,11 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
     check_near_duplicate_arguments(parser, args)
+    dealing = ("n_folds", "by", "balance", "near_duplicates")
+    given = [name for name in dealing if getattr(args, name) is not None]
+    if args.split_column and given:
+        parser.error(f"--split-column: the folds are the data set's own; leave --{given[0].replace('_', '-')} out")
+    args.n_folds, args.by = args.n_folds or N_FOLDS, args.by or "group"
     if args.n_folds == 1:
         parser.error("--n-folds: one fold leaves nothing to train on; make two or more")
     if args.near_duplicates is not None and args.by == "image":
@@ -79,6 +92,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     manifest = manifest_of(args)
+    if args.split_column:
+        for line in write_official(manifest, args.out, report_path(args.out), args.split_column, vars(args)):
+            print(line)
+        return
     search = None
     if args.images:
         search = Search(args.images, args.near_duplicates, args.least_correlation, args.workers)

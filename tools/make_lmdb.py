@@ -117,7 +117,7 @@ def masks_of(args: argparse.Namespace, manifest: Manifest) -> Tuple[Manifest, Op
 def main() -> None:
     args = parse_args()
     so = "where patients have several images, some are trained on and others watched" if args.validation else ""
-    manifest = select(manifest_of(args, so), args.folds, args.fold, args.subset, args.validation)
+    manifest = select(manifest_of(args, so), args.folds, args.fold, args.subset, args.validation, args.validation_fold)
     manifest, masks = masks_of(args, manifest)
     if args.long_side or masks:
         sizes = at_most(args.long_side or LONG_SIDE)

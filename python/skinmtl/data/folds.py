@@ -52,25 +52,38 @@ def read_folds(path: Path, manifest: Manifest) -> np.ndarray:
 
 
 def select(
-    manifest: Manifest, folds_path: Path | None, fold: int | None, subset: str | None, validation: float = 0.0
+    manifest: Manifest,
+    folds_path: Path | None,
+    fold: int | None,
+    subset: str | None,
+    validation: float = 0.0,
+    validation_fold: int | None = None,
 ) -> Manifest:
     """The images of test fold `fold` (subset "test"), the others ("train"), or a part of the others ("validation").
 
     `validation` is the share of the images outside the test fold, in whole groups, that "validation" takes and "train"
-    leaves out: what training may watch while the test fold stays unseen. 0 leaves "train" whole. Without `folds_path`
-    the whole manifest. The label names stay the whole manifest's, so that every subset has the same label indices.
+    leaves out: what training may watch while the test fold stays unseen. 0 leaves "train" whole. `validation_fold` sets
+    that fold aside instead, as the official split of a data set does. Without `folds_path` the whole manifest. The
+    label names stay the whole manifest's, so that every subset has the same label indices.
     """
     if folds_path is None:
         return manifest
     folds = read_folds(folds_path, manifest)
-    if fold not in folds:
-        raise InputError(f"{folds_path}: no image is in fold {fold}; the folds are {sorted(set(folds.tolist()))}")
+    for number in (fold, *([] if validation_fold is None else [validation_fold])):
+        if number not in folds:
+            raise InputError(f"{folds_path}: no image is in fold {number}; the folds are {sorted(set(folds.tolist()))}")
     if subset == "test":
         keep = folds == fold
     else:
-        set_aside = _set_aside(manifest, folds == fold, validation)
+        set_aside = folds == validation_fold
+        if validation_fold is None:
+            set_aside = _set_aside(manifest, folds == fold, validation)
         keep = set_aside if subset == "validation" else (folds != fold) & ~set_aside
     rows = tuple(row for row, kept in zip(manifest.rows, keep) if kept)
+    if not rows and validation_fold is not None:
+        raise InputError(
+            f"{folds_path}: all images are in folds {fold} and {validation_fold}, none is left to train on"
+        )
     if not rows and not validation:
         raise InputError(f"{folds_path}: every image is in fold {fold}, none is left to train on; make more folds")
     if not rows:

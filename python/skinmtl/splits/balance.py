@@ -80,7 +80,7 @@ def lines(found: Balance, by_chance: tuple[float, float] | None, by: str) -> Ite
     """For people: sizes, a table of the labels, the summary, and each label that some fold lacks."""
     for fold, size in enumerate(found.sizes):
         yield f"fold {fold}: {size} images"
-    yield from _table(found, by)
+    yield from table(found, by)
     if found.summary:
         worst = int(np.where(found.judged, found.deviations, -1).argmax())
         text = f"from even, {found.judged.sum()} labels: worst {_percent(found.summary[0])} ({found.labels[worst]}), "
@@ -122,7 +122,8 @@ def record(found: Balance, by_chance: tuple[float, float] | None) -> dict[str, A
     }
 
 
-def _table(found: Balance, by: str) -> Iterator[str]:
+def table(found: Balance, by: str) -> Iterator[str]:
+    """The labels' images in each fold, a line each."""
     header = ["label", "images", f"{by}s", *(f"fold {fold}" for fold in range(len(found.sizes))), "from even"]
     rows = [header]
     for n, label in enumerate(found.labels):

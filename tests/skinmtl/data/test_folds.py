@@ -259,7 +259,7 @@ def test_a_share_that_does_not_go_with_the_subset_is_a_usage_error(tmp_path):
         ["--subset", "train", "--validation", 1],
     )
     assert usage_errors("make_lmdb", [[*start, *words] for words in ends], tmp_path) == [
-        "--subset validation needs --validation SHARE",
+        "--subset validation needs --validation SHARE, or --validation-fold K",
         "--validation goes with --subset train or validation",
         "argument --validation: '1' is not a number from 0 to below 1",
     ]
