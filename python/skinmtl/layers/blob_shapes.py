@@ -35,9 +35,9 @@ def check_count(layer: str, what: str, count: int, names: Sequence[str], optiona
     """InputError unless a layer has as many bottoms, or tops, as names; the optional ones may follow."""
     if len(names) <= count <= len(names) + len(optional):
         return
-    more = f", and it may have {', '.join(optional)}" if optional else ""
-    given = f"{count} {what}" + ("" if count == 1 else "s")
-    raise InputError(f"{layer}: has {given}; it has {', '.join(names)}{more}; correct the net")
+    more = f", then {', '.join(optional)} where wanted" if optional else ""
+    wanted = ", ".join(names) + more
+    raise InputError(f"{layer}: the number of its {what}s is {count}; they are {wanted}; correct the net")
 
 
 def _joined(shape: Sequence[int]) -> str:

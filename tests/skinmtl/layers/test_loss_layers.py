@@ -105,7 +105,7 @@ def test_rho_scales_the_box_gradient_of_the_proposal_net_and_nothing_else(tmp_pa
         ),
         (
             python_layer("JaccardLoss", "maps", "loss"),
-            "has 1 bottom; it has mask scores, mask_targets",
+            "the number of its bottoms is 1; they are mask scores, mask_targets",
         ),
         (
             python_layer("FocalLoss", "maps maps", "loss", beta=-1),
@@ -196,7 +196,7 @@ def test_the_number_of_rois_may_change_from_pass_to_pass(tmp_path):
             {"sizes": {**SIZES, "P4": 9}},
             r"bottom 2, the map of stride 16, has the shape \(2, 2, 9, 9\); it must be \(2, 2, 8, 8\)",
         ),
-        ({"strides": [4, 8, 16]}, "has 5 bottoms; it has the map of stride 4, .*, rois; correct"),
+        ({"strides": [4, 8, 16]}, "the number of its bottoms is 5; they are the map of stride 4, .*, rois; correct"),
         ({"levels": "ceil"}, 'levels in param_str is "ceil"; give "round" or "floor"'),
         ({"pooled": 0}, "pooled in param_str is 0; give a whole number from 1"),
     ],

@@ -161,7 +161,9 @@ def test_the_first_shape_that_does_not_fit_is_told(shapes, words):
 def test_too_few_and_too_many_are_told():
     check_count("L", "top", 1, ["a"], ["b"])
     check_count("L", "top", 2, ["a"], ["b"])
-    with pytest.raises(InputError, match="L: has 3 tops; it has a, and it may have b; correct the net"):
+    with pytest.raises(
+        InputError, match="L: the number of its tops is 3; they are a, then b where wanted; correct the net"
+    ):
         check_count("L", "top", 3, ["a"], ["b"])
-    with pytest.raises(InputError, match="L: has 1 bottom; it has a, c; correct the net"):
+    with pytest.raises(InputError, match="L: the number of its bottoms is 1; they are a, c; correct the net"):
         check_count("L", "bottom", 1, ["a", "c"])

@@ -23,13 +23,13 @@ pytestmark = pytest.mark.caffe
             ANCHOR_TARGETS,
             'bottom: "draw"',
             "",
-            "AnchorTargets: has 2 bottoms; it has box, class_label",
+            "AnchorTargets: the number of its bottoms is 2; they are box, class_label",
         ),
         (
             ANCHOR_TARGETS,
             'top: "rpn_labels"',
             "",
-            "AnchorTargets: has 2 tops; it has rpn_labels, rpn_",
+            "AnchorTargets: the number of its tops is 2; they are rpn_labels, rpn_",
         ),
         (
             ANCHOR_TARGETS,
