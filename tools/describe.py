@@ -5,8 +5,8 @@ example: tools/describe.py --manifest demo/manifest.csv --images demo/images --o
 
 DIR/index.html        all of it as a page; DIR/description.txt: the same as text
 DIR/description.json  all numbers
-DIR/*.csv             labels, pairs, and one line per image, unusable file and repeated file
-DIR/sheets            one picture per label with some of its images
+DIR/*.csv             labels, pairs, and one line per image, mask, unusable file and repeated file
+DIR/sheets            one picture per label with some of its images, and the outlines of their masks
 
 Every image file is read whole and decoded: one that is missing or damaged is listed, and the others are described.
 """
@@ -14,7 +14,7 @@ Every image file is read whole and decoded: one that is missing or damaged is li
 import argparse
 from pathlib import Path
 
-from arguments import add_manifest_argument, add_workers_argument
+from arguments import add_manifest_argument, add_masks_argument, add_workers_argument
 from caffe_files.errors import InputError
 from cli import new_parser, not_negative, run, seed
 from parsing import renamed, renamed_positional
@@ -32,6 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the folder that the manifest's images are in (default: look at the labels only)",
     )
+    add_masks_argument(parser)
     parser.add_output_argument("--out", folder=True, required=True, help="the folder to make")
     parser.add_argument("--folds", type=Path, metavar="CSV", help="the CSV that make_folds.py wrote: count by fold too")
     parser.add_argument(
@@ -48,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fail-if-unusable",
         action="store_true",
-        help="exit with status 1, the description made, where an image file cannot be used",
+        help="exit with status 1, the description made, where an image file or a mask cannot be used",
     )
     renamed(parser, "--strict", "--fail-if-unusable")
     return parser
@@ -61,12 +62,16 @@ def parse_args() -> argparse.Namespace:
         parser.error(f"--sheet: at most {MOST_TILES} images fit on a contact sheet")
     if args.fail_if_unusable and args.images is None:
         parser.error("--fail-if-unusable needs --images")
+    if args.masks is not None and args.images is None:
+        parser.error("--masks needs --images")
     return args
 
 
 def main() -> None:
     args = parse_args()
-    request = Request(args.manifest, args.images, args.folds, args.sheet, args.seed, args.workers, args.group_column)
+    request = Request(
+        args.manifest, args.images, args.folds, args.sheet, args.seed, args.workers, args.group_column, args.masks
+    )
     description = describe(request, args.out, vars(args))
     for line in short_text(description):
         print(line)
@@ -74,6 +79,11 @@ def main() -> None:
     if args.fail_if_unusable and description.files.problems:
         raise InputError(
             f"{args.out / 'problems.csv'}: {len(description.files.problems)} of {len(description.files.facts)} images "
+            "cannot be used; mend them or take their lines out of the manifest"
+        )
+    if args.fail_if_unusable and description.masks and description.masks.problems:
+        raise InputError(
+            f"{args.out / 'masks.csv'}: {len(description.masks.problems)} of {len(description.masks.facts)} masks "
             "cannot be used; mend them or take their lines out of the manifest"
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 from skinmtl.data.manifest import Manifest
 from skinmtl.description.file_summary import PERCENTILES, Duplicates, FileSummary
 from skinmtl.description.labels import LabelCounts, Labels
+from skinmtl.description.masks import MaskSummary, masks_json
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Description:
 
     fold_of  (N,) the fold of each image; None without folds
     sheets   "lesion" and "location" -> (file name, rows shown) of each label; empty without contact sheets
+    masks    what the masks are; None where there are none, or where they were not looked at
     """
 
     manifest: Manifest
@@ -26,6 +28,7 @@ class Description:
     near_names: list[tuple[str, str, str]]
     files: FileSummary | None
     sheets: dict[str, list[tuple[str, list[int]]]]
+    masks: MaskSummary | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All numbers, ready for json.dumps; what is said of each image is in images.csv."""
@@ -33,6 +36,7 @@ class Description:
             "labels": _labels(self.labels),
             "near_names": [list(each) for each in self.near_names],
             "files": None if self.files is None else self._files(self.files),
+            "masks": None if self.masks is None else masks_json(self.manifest, self.masks),
             "sheets": {
                 kind: [
                     {"file": name, "images": [self.manifest.rows[n].image for n in rows]} for name, rows in of_labels

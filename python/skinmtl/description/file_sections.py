@@ -5,6 +5,7 @@ from __future__ import annotations
 from skinmtl.common.counting import counted
 from skinmtl.description.description import Description
 from skinmtl.description.file_summary import LONG, FileSummary
+from skinmtl.description.masks import mask_section
 from skinmtl.description.sections import Picture, Section, Table, listed, percent
 
 MEANING = {
@@ -23,7 +24,8 @@ def file_sections(description: Description) -> list[Section]:
     files = description.files
     if files is None:
         return []
-    return [_problems(description, files), _sizes(description, files), _duplicates(description, files)]
+    of_masks = [] if description.masks is None else [mask_section(description.manifest, description.masks)]
+    return [_problems(description, files), *of_masks, _sizes(description, files), _duplicates(description, files)]
 
 
 def _sizes(description: Description, files: FileSummary) -> Section:

@@ -9,20 +9,23 @@ from skinmtl.data.nothing import Nothings
 from skinmtl.description.description import Description
 from skinmtl.description.file_summary import LONG, SIDES, FileSummary
 from skinmtl.description.labels import FOLDS, RARE_BELOW, Labels
+from skinmtl.description.masks import mask_findings
 from skinmtl.description.sections import NAMED, listed, shortened
 from skinmtl.splits.group_notes import notes_on_groups
 
 
 def findings(description: Description) -> list[str]:
     """One sentence each, files first; an empty list where there is nothing to say."""
-    found = [] if description.files is None else [*_of_files(description.files)]
+    found = [] if description.files is None else [*_of_files(description.files, description.masks is None)]
+    found += [] if description.masks is None else mask_findings(description.masks)
     found += description.manifest.notes
     found += _of_nothing(description.labels)
     found += notes_on_groups(description.manifest, "where patients have several images, folds leak")
     return [*found, *_of_labels(description.labels), *_of_names(description.near_names)]
 
 
-def _of_files(files: FileSummary) -> Iterable[str]:
+def _of_files(files: FileSummary, are_enlarged: bool) -> Iterable[str]:
+    """`are_enlarged`: small images are; those with masks are stored as they are."""
     if files.problems:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in files.kinds.items())
         yield (
@@ -43,7 +46,7 @@ def _of_files(files: FileSummary) -> Iterable[str]:
             if n:
                 yield f"{what} differ within {n:,} of {counted(len(files.duplicates), 'set')} of equal files: {so}"
     crop, test = SIDES[:2]
-    if files.below[test]:
+    if files.below[test] and are_enlarged:
         smaller = f" ({files.below[crop]:,} of them below {crop})" if files.below[crop] else ""
         images = counted(files.below[test], "image")
         yield f"the shorter side of {images} is below {test} pixels{smaller}: they are enlarged"

@@ -15,11 +15,12 @@ PAIRS, GROUP_ROWS, NAME_ROWS = 20, 12, 100
 
 def label_sections(description: Description) -> list[Section]:
     """Lesions, body locations, how they go together, groups, and folds where there are some."""
+    has_locations = bool(description.labels.locations.names)
     sections = [
         _labels(description, "lesion"),
-        _labels(description, "location"),
+        *([_labels(description, "location")] if has_locations else []),
         _together(description),
-        _at_location(description),
+        *([_at_location(description)] if has_locations else []),
         _groups(description),
         *_names(description),
     ]
@@ -38,16 +39,18 @@ def _labels(description: Description, kind: str) -> Section:
     remarks = [_remark(description, counts, n) for n in order]
     rows, links = [], []
     for n, remark in zip(order, remarks):
-        most = int(at[n].argmax())
         row = [counts.names[n], f"{counts.images[n]:,}", percent(counts.images[n] / labels.n_images)]
         row += [f"{counts.groups[n]:,}", *([remark] if any(remarks) else [])]
-        row += [other.names[most], percent(of_other[n, most])] if counts.images[n] else ["-", "-"]
+        if other.names:
+            most = int(at[n].argmax())
+            row += [other.names[most], percent(of_other[n, most])] if counts.images[n] else ["-", "-"]
         row += [f"{counts.alone[n]:,}"] if kind == "lesion" else []
         rows.append([*row, *(f"{images:,}" for images in _of_folds(counts, n))])
         sheet = description.sheets[kind][n][0] if description.sheets else ""
         links.append(f"#{kind}-{n}" if sheet else "")
     most_often = "most often at" if kind == "lesion" else "most often"
-    columns = [kind, "images", "of all", "groups", *(["remark"] if any(remarks) else []), most_often, "its share"]
+    columns = [kind, "images", "of all", "groups", *(["remark"] if any(remarks) else [])]
+    columns += [most_often, "its share"] if other.names else []
     columns += [*(["alone"] if kind == "lesion" else []), *(f"fold {number}" for number in folds)]
     words = frozenset(columns.index(name) for name in (kind, "remark", most_often) if name in columns)
     what = "Lesions" if kind == "lesion" else "Body locations"

@@ -95,7 +95,12 @@ def count_labels(manifest: Manifest, fold_of: np.ndarray | None = None) -> Label
     group = np.array([number[row.group] for row in manifest.rows])
     sizes = np.bincount(group)
     lesions = manifest.lesion_labels()
-    locations = np.eye(len(manifest.location_names), dtype=np.uint8)[manifest.location_labels()]
+    n_locations = len(manifest.location_names)
+    locations = np.zeros((len(manifest.rows), 0), np.uint8)
+    at_location = np.zeros((len(manifest.lesion_names), 0), np.int64)
+    if n_locations:
+        locations = np.eye(n_locations, dtype=np.uint8)[manifest.location_labels()]
+        at_location = counts_by_location(manifest)
     largest = np.argsort(-sizes, kind="stable")[:10]
     return Labels(
         n_images=len(manifest.rows),
@@ -107,7 +112,7 @@ def count_labels(manifest: Manifest, fold_of: np.ndarray | None = None) -> Label
         lesions=_counts(manifest.lesion_names, lesions, group, fold_of),
         locations=_counts(manifest.location_names, locations, group, fold_of),
         together=_together(lesions),
-        at_location=counts_by_location(manifest),
+        at_location=at_location,
         folds=None if fold_of is None else _folds(fold_of, group, names),
     )
 

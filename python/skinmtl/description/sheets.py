@@ -43,7 +43,8 @@ def sample(manifest: Manifest, per_label: int, seed: int) -> dict[str, list[list
         row = manifest.rows[n]
         for name in row.lesions:
             lesions[lesion[name]].append(n)
-        locations[location[row.location]].append(n)
+        if row.location:
+            locations[location[row.location]].append(n)
     groups = [row.group for row in manifest.rows]
     return {
         kind: [_over_groups(rows, groups)[:per_label] for rows in of_labels]

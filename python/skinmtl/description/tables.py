@@ -15,12 +15,13 @@ IMAGE_COLUMNS = (
     *("kind", "problem"),
 )
 PROBLEM_COLUMNS = ("line", "image", "kind", "problem")
+MASK_COLUMNS = ("line", "image", "mask", "share_of_the_image", "lesions", "kinds", "problem")
 DUPLICATE_COLUMNS = ("set", "line", "image", "lesions", "location", "group", "fold", "same_labels", "same_group")
 
 
 def write_tables(folder: Path, description: Description) -> None:
     """labels.csv, lesion_by_lesion.csv, lesion_by_location.csv; with files also images.csv, problems.csv and
-    duplicates.csv, which are empty but for their header where there is none."""
+    duplicates.csv, which are empty but for their header where there is none; with masks also masks.csv."""
     labels = description.labels
     folds = () if labels.folds is None else labels.folds.numbers
     header = [*LABEL_COLUMNS, *(f"fold {number}" for number in folds)]
@@ -67,3 +68,9 @@ def _write_files(folder: Path, description: Description, files: FileSummary) -> 
         for n in one.rows
     ]
     write_csv(folder / "duplicates.csv", DUPLICATE_COLUMNS, duplicates)
+    if description.masks is not None:
+        masks = [
+            [rows[n].line, rows[n].image, rows[n].mask, one.share, one.n_components, "; ".join(one.kinds), one.problem]
+            for n, one in description.masks.facts.items()
+        ]
+        write_csv(folder / "masks.csv", MASK_COLUMNS, masks)

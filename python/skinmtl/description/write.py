@@ -17,6 +17,7 @@ from skinmtl.description.file_summary import FileSummary, summarise
 from skinmtl.description.files import look_at_files
 from skinmtl.description.findings import findings
 from skinmtl.description.labels import count_labels
+from skinmtl.description.masks import summarise_masks
 from skinmtl.description.near_names import near_names
 from skinmtl.description.page import page, text
 from skinmtl.description.sheets import sample, write_sheets
@@ -34,6 +35,7 @@ class Request:
     seed: int
     workers: int
     group_column: str | None = None
+    masks: Path | None = None
 
 
 def describe(request: Request, out: Path, arguments: dict[str, Any]) -> Description:
@@ -48,13 +50,14 @@ def describe(request: Request, out: Path, arguments: dict[str, Any]) -> Descript
         if request.images is not None:
             samples = sample(manifest, request.per_sheet, request.seed)
             shown = {n for of_labels in samples.values() for rows in of_labels for n in rows}
-            facts = look_at_files(manifest, request.images, shown, request.workers)
+            facts = look_at_files(manifest, request.images, shown, request.workers, request.masks)
             files = summarise(manifest, facts, fold_of)
             if request.per_sheet:
                 written = write_sheets(folder / "sheets", manifest, facts, samples)
                 sheets = {kind: list(zip(written[kind], samples[kind])) for kind in samples}
         near = [pair for names in (manifest.lesion_names, manifest.location_names) for pair in near_names(names)]
-        description = Description(manifest, fold_of, count_labels(manifest, fold_of), near, files, sheets)
+        masks = None if request.images is None else summarise_masks(manifest, [one.mask for one in facts])
+        description = Description(manifest, fold_of, count_labels(manifest, fold_of), near, files, sheets, masks)
         sizes = _write_charts(folder, description, files)
         write_tables(folder, description)
         provenance = made_by(arguments)
@@ -73,9 +76,10 @@ def _write_charts(folder: Path, description: Description, files: FileSummary | N
     labels = description.labels
     drawn = {
         "lesions.png": charts.label_bars(labels.lesions, "lesion"),
-        "locations.png": charts.label_bars(labels.locations, "location"),
-        "lesion_by_location.png": charts.location_map(labels),
     }
+    if labels.locations.names:
+        drawn["locations.png"] = charts.label_bars(labels.locations, "location")
+        drawn["lesion_by_location.png"] = charts.location_map(labels)
     if max(labels.lesions_per_image) > 1:
         drawn["lesion_by_lesion.png"] = charts.together_map(labels)
     if files is not None and len(files.usable):
