@@ -118,14 +118,15 @@ def make_parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="phases to train in, YAML or JSON: the layers that learn, base_lr and iterations of each; the rate is "
-        "fixed in a phase unless a --plateau flag is given",
+        "fixed in a phase unless a --plateau flag is given (default: three, heads first, of a net that finds boxes and "
+        "masks on a published trunk; else none)",
     )
     watching = parser.add_argument_group("the plateau")
     watching.add_argument(
         "--watch",
         choices=sorted(WATCHED),
-        default="error",
-        help="on the validation set (default %(default)s: the mean over the heads of 1 - mAP-image and 1 - top-1)",
+        help="on the validation set (default: error, the mean over the heads of 1 - mAP-image and 1 - top-1; of a net "
+        "that finds boxes and masks loss, the sum of its losses, each times its weight)",
     )
     watching.add_argument("--watch-test-fold", action="store_true", help="allow the test fold to be watched: the paper")
     watching.add_argument(
@@ -222,7 +223,7 @@ def main() -> int:
         watch_test_fold=args.watch_test_fold,
         rate_change=args.rate_change,
         resume_data=args.resume_data,
-        phases=() if args.phases is None else read_phases(args.phases),
+        phases=None if args.phases is None else read_phases(args.phases),
     )
     outcome = train(request, vars(args))
     if outcome.signal:

@@ -13,6 +13,7 @@ from skinmtl.figures.style import BLACK, BLUE, CYCLE, GREEN, ORANGE, RED, SKY, n
 
 MOST_MARKERS = 60  # beyond that they would cover the line
 MARKERS = "osD^vP*X"
+VALIDATION = "validation_"  # before a loss's name in log.csv
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,17 @@ class Panel:
 # the rate of a row of log.csv was that of the iterations up to it; Caffe logs that of those to come
 RATE = Panel("learning rate", [Curve("lr", "learning rate", BLACK, steps="steps-pre")], "log")
 CAFFES_RATE = Panel("learning rate", [Curve("lr", "learning rate", BLACK, steps="steps-post")], "log")
+HEADS_LOSSES = Panel(
+    "loss",
+    [
+        Curve("lesion_loss", "lesions, training", BLUE),
+        Curve("validation_lesion_loss", "lesions, validation", BLUE, "--", "o"),
+        Curve("location_loss", "location, training", ORANGE),
+        Curve("validation_location_loss", "location, validation", ORANGE, "--", "s"),
+    ],
+    "from 0",
+)
 LOG_FILE = (
-    Panel(
-        "loss",
-        [
-            Curve("lesion_loss", "lesions, training", BLUE),
-            Curve("validation_lesion_loss", "lesions, validation", BLUE, "--", "o"),
-            Curve("location_loss", "location, training", ORANGE),
-            Curve("validation_location_loss", "location, validation", ORANGE, "--", "s"),
-        ],
-        "from 0",
-    ),
     Panel(
         "validation",
         [
@@ -64,8 +65,17 @@ LOG_FILE = (
 
 
 def draw_curves(rows: Sequence[Mapping[str, float | None]], path: Path) -> None:
-    """Draws the rows of a log.csv, from one row on, to a PNG or SVG; a column without values is left out."""
-    _draw(LOG_FILE, rows, path)
+    """Draws the rows of a log.csv, from one row on, to a PNG or SVG; a column without values is left out.
+
+    The two heads' losses are in one panel; of a net with more, the losses in training and those of the validation set
+    have a panel each, where a loss has the same colour.
+    """
+    losses = [name for name in (rows[0] if rows else ()) if name.endswith("_loss")]
+    panels = [HEADS_LOSSES]
+    if set(losses) - {curve.column for curve in HEADS_LOSSES.curves}:
+        names = list(dict.fromkeys(_without(name) for name in losses))
+        panels = [_losses("loss", names, "", losses), _losses("validation loss", names, VALIDATION, losses)]
+    _draw([*panels, *LOG_FILE], rows, path)
 
 
 def draw_caffe_log(log: CaffeLog, path: Path) -> None:
@@ -75,6 +85,27 @@ def draw_caffe_log(log: CaffeLog, path: Path) -> None:
     others = [column for column in columns if column not in losses]
     panels = [Panel("loss", _curves(losses), "from 0"), Panel("other outputs", _curves(others), "free"), CAFFES_RATE]
     _draw(panels, [{"iteration": iteration, **values} for iteration, values in log.rows], path)
+
+
+def _losses(title: str, names: Sequence[str], before: str, columns: Sequence[str]) -> Panel:
+    """Of the losses of these names, with `before` in front, those that are columns."""
+    curves = [
+        Curve(
+            before + name, name[: -len("_loss")].replace("_", " "), CYCLE[number % len(CYCLE)], *_looks(number, before)
+        )
+        for number, name in enumerate(names)
+        if before + name in columns
+    ]
+    return Panel(title, curves, "from 0")
+
+
+def _looks(number: int, before: str) -> tuple[str, str]:
+    """Line and marker."""
+    return ("--", MARKERS[number % len(MARKERS)]) if before else ("-", "")
+
+
+def _without(name: str) -> str:
+    return name[len(VALIDATION) :] if name.startswith(VALIDATION) else name
 
 
 def _curves(columns: Sequence[str]) -> list[Curve]:

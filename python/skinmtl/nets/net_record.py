@@ -28,6 +28,7 @@ class NetRecord:
     names          "lesion_names", "location_names" -> the names in the order of the head's outputs, where known
     features_blob  what retrieval compares: a vector for each crop
     maps_blob      what class activation maps are made of, before the pooling
+    trunk          of TRUNKS
     heads          of a mask net: "class", "box", "mask", those that it has; of other nets there are none, and the rest
                    below is as empty
     side           of its square input, pixels, which `crop` is too
@@ -44,6 +45,7 @@ class NetRecord:
     names: dict[str, list[str]]
     features_blob: str | None
     maps_blob: str | None
+    trunk: str = ""
     heads: tuple[str, ...] = ()
     side: int = 0
     classes: int = 0
@@ -70,6 +72,7 @@ def read_net_record(folder: Path) -> NetRecord | None:
         names={kind: record[kind] for kind in KINDS if record.get(kind) is not None},
         features_blob=record["features_blob"],
         maps_blob=record["maps_blob"],
+        trunk=record["trunk"],
         heads=tuple(record.get("heads", ())),
         class_names=record.get("class_names"),
         **{name: record[name] for name in ("side", "classes", "mask_side", "detections") if "heads" in record},

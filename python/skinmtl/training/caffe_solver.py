@@ -80,7 +80,7 @@ class CaffeSolver(TrainingSolver):
         self._solver.step(1)
         self.passes += self._given.iter_size
         passes = self._every_pass or [self._losses(self._solver.net)]
-        return {head: sum(losses[head] for losses in passes) / len(passes) for head in self._inputs.names}
+        return {name: sum(losses[name] for losses in passes) / len(passes) for name in passes[0]}
 
     def test_batches(self) -> Iterator[dict[str, np.ndarray]]:
         self._test_net.share_with(self._solver.net)
@@ -88,9 +88,11 @@ class CaffeSolver(TrainingSolver):
             self._test_net.forward()
             blobs = {}
             for head in self._inputs.names:
-                for name in (f"fc_{head}", f"{head}_label", f"{head}_loss"):
+                for name in (f"fc_{head}", f"{head}_label"):
                     blobs[name] = np.array(self._test_net.blobs[name].data)
                 blobs[f"{head}_label"] = blobs[f"{head}_label"].reshape(len(blobs[f"{head}_label"]), -1)
+            for loss in self._inputs.test_losses:
+                blobs[f"{loss.name}_loss"] = np.float32(self._test_net.blobs[loss.top].data.sum())
             yield blobs
 
     def weights_are_finite(self) -> bool:
@@ -138,7 +140,7 @@ class CaffeSolver(TrainingSolver):
         net.after_forward(gather)
 
     def _losses(self, net: Any) -> dict[str, float]:
-        return {head: float(net.blobs[f"{head}_loss"].data) for head in self._inputs.names}
+        return {loss.name: float(net.blobs[loss.top].data.sum()) for loss in self._inputs.losses}
 
     def _restore_state(self, snapshot: Snapshot, fresh: bool) -> None:
         """The state names its caffemodel by the path it was written under; in a folder that moved, one that names

@@ -14,7 +14,7 @@ from skinmtl.figures.curves import draw_curves
 from skinmtl.training import best, snapshots
 from skinmtl.training.divergence import LossGuard, chance_loss
 from skinmtl.training.inputs import TrainingInputs
-from skinmtl.training.log_file import append_row, cut_back, read_log, write_rows
+from skinmtl.training.log_file import append_row, columns_of, cut_back, read_log, write_rows
 from skinmtl.training.phases import phase_until, starts_of, write_phase_net
 from skinmtl.training.plateau import Plateau
 from skinmtl.training.progress_bar import ProgressBar, say
@@ -23,7 +23,7 @@ from skinmtl.training.schedule import Schedule
 from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.stopping import StopRequest
 from skinmtl.training.telling import closing_line, line_of_phase, line_of_rate, line_of_test
-from skinmtl.training.validation import validate, watched_error
+from skinmtl.training.validation import METRICS, validate, watched_error
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ class Training:
         self._plateau = self._plateau_of_phase()
         self._progress = Progress()
         self._guard = self._new_guard()
+        metrics = [name for head in inputs.names for name in METRICS[head]]
+        names = ([loss.name for loss in losses] for losses in (inputs.losses, inputs.test_losses))
+        self._columns = columns_of(*names, metrics)
         self._last: snapshots.Snapshot | None = None
         self._seconds, self._timed = 0.0, 0
         self._bar: ProgressBar | None = None
@@ -70,7 +73,7 @@ class Training:
         """At iteration 0."""
         snapshots.remove_after(self._folder.snapshots, -1)
         self._folder.remove_best()
-        write_rows(self._folder.log, [])
+        write_rows(self._folder.log, [], self._columns)
         self._take_net()
         self._engine.start(weights, self._plateau.rate, self._schedule.seed)
 
@@ -129,7 +132,7 @@ class Training:
         if fault:
             raise self._diverged(fault)
         progress = self._progress
-        progress.sums = {head: progress.sums.get(head, 0.0) + loss for head, loss in losses.items()}
+        progress.sums = {name: progress.sums.get(name, 0.0) + loss for name, loss in losses.items()}
         progress.iterations += 1
         return losses
 
@@ -143,12 +146,12 @@ class Training:
         values = validate(self._test_batches(), self._inputs.names, lambda: stop.signal is not None)
         if values is None:
             return False
-        fault = LossGuard(float("inf"), []).fault(
-            {name: value for name, value in values.items() if name.endswith("_loss")}
-        )
+        losses = {name[: -len("_loss")]: value for name, value in values.items() if name.endswith("_loss")}
+        fault = LossGuard(float("inf"), []).fault(losses)
         if fault:
             raise self._diverged(fault)
-        error = watched_error(values, self._schedule.watch)
+        weights = {loss.name: loss.weight for loss in self._inputs.test_losses}
+        error = watched_error(values, self._schedule.watch, weights)
         row = self._log(at, values)
         progress, rate = self._progress, self._plateau.rate
         progress.tested, progress.error = at, error
@@ -256,10 +259,10 @@ class Training:
         progress = self._progress
         row: dict[str, Any] = {"iteration": at, "lr": self._plateau.rate, **values}
         if progress.iterations:
-            row.update({f"{head}_loss": total / progress.iterations for head, total in progress.sums.items()})
+            row.update({f"{name}_loss": total / progress.iterations for name, total in progress.sums.items()})
         if self._timed:
             row["images_per_second"] = self._timed * self._engine.images_per_iteration / self._seconds
-        append_row(self._folder.log, row)
+        append_row(self._folder.log, row, self._columns)
         progress.rows += 1
         progress.sums, progress.iterations = {}, 0
         self._seconds, self._timed = 0.0, 0
@@ -272,7 +275,8 @@ class Training:
 
     def _new_guard(self) -> LossGuard:
         lesions, locations = (len(self._inputs.names.get(head, [])) for head in ("lesion", "location"))
-        return LossGuard(chance_loss(lesions, locations), self._progress.recent)
+        others = sum(loss.name not in self._inputs.names for loss in self._inputs.losses)
+        return LossGuard(chance_loss(lesions, locations, others), self._progress.recent)
 
     def _diverged(self, fault: str) -> InputError:
         last = f"the last good snapshot is {self._last.model}" if self._last else "there is no snapshot yet"

@@ -28,7 +28,9 @@ from skinmtl.engines.engine import Engine
 from skinmtl.nets.allowed_layers import read_given_net
 from skinmtl.nets.data_layers import DataLayer, check_stored, data_layer
 from skinmtl.nets.label_names import names_of, read_label_names
+from skinmtl.nets.net_record import NetRecord, read_net_record
 from skinmtl.nets.weights import compare_weights
+from skinmtl.training.losses import Loss, losses_of
 
 HEADS = ("lesion", "location")
 CAFFE = Engine()
@@ -46,6 +48,8 @@ class TrainingInputs:
     cycle       passes after which every layer of the training net that reads records is at record 0 again
     test_passes forward passes of the test net that see every validation record once
     notes       what is to be told of the data
+    losses, test_losses  of the two nets
+    mask_net    net.json of a net that finds boxes and masks; None of others
     """
 
     train_net: Path
@@ -62,6 +66,9 @@ class TrainingInputs:
     cycle: int
     test_passes: int
     notes: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    test_losses: tuple[Loss, ...] = ()
+    mask_net: NetRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,10 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
     the engine cannot open the LMDBs."""
     train_net, test_net = net_folder / "train.prototxt", net_folder / "test.prototxt"
     nets = {path: read_given_net(path, engine.allowed, reads_data=True) for path in (train_net, test_net)}
-    heads = _heads(train_net, nets[train_net])
-    if _heads(test_net, nets[test_net]) != heads:
+    record = read_net_record(net_folder)
+    mask_net = record if record and record.is_mask_net else None
+    heads = _heads(train_net, nets[train_net], mask_net)
+    if _heads(test_net, nets[test_net], mask_net) != heads:
         raise InputError(f"{test_net}: other heads than in {train_net}; make both with make_prototxt.py")
     layers = {path: _data_layers(path, net) for path, net in nets.items()}
     train_data, test_data = (layers[path][0].source.parent for path in nets)
@@ -87,6 +96,8 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
     notes = _check_data(train_net, layers[train_net], train_data, locks)
     notes += _check_data(test_net, layers[test_net], test_data, locks)
     names = names_of(train_data, test_data)
+    if mask_net:
+        _check_classes(net_folder, mask_net, names["lesion_names"], train_data)
     _check_names(net_folder, nets[train_net], heads, names, train_data)
     _check_watched(train_data, test_data, watch_test_fold)
     training, watched = read_summary(train_data), read_summary(test_data)
@@ -112,6 +123,9 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
         cycle=n_train // math.gcd(n_train, layers[train_net][0].batch_size),
         test_passes=n_test // batch,
         notes=tuple(notes),
+        losses=losses_of(train_net, nets[train_net], "TRAIN"),
+        test_losses=losses_of(test_net, nets[test_net], "TEST"),
+        mask_net=mask_net,
     )
 
 
@@ -168,8 +182,8 @@ def check_gpu(inputs: TrainingInputs, engine: Engine) -> None:
         engine.shapes(inputs.train_net)
 
 
-def _heads(path: Path, net: Message) -> dict[str, int]:
-    """Head -> number of outputs."""
+def _heads(path: Path, net: Message, mask_net: NetRecord | None) -> dict[str, int]:
+    """Head -> number of outputs; a mask net may have none."""
     tops = {top: layer for layer in net.layer for top in layer.top}
     heads = {}
     for head in HEADS:
@@ -180,7 +194,7 @@ def _heads(path: Path, net: Message) -> dict[str, int]:
             raise InputError(f"{path}: has {there[0]} but no {missing}; make the net with make_prototxt.py")
         if there:
             heads[head] = tops[f"fc_{head}"].inner_product_param.num_output
-    if not heads:
+    if not heads and mask_net is None:
         raise InputError(f"{path}: has neither lesion_loss nor location_loss; make the net with make_prototxt.py")
     return heads
 
@@ -250,6 +264,19 @@ def _check_names(
             )
         if made_for.get(kind, names[kind]) != names[kind]:
             raise InputError(f"{net_folder}: made for other {kind} than {data} has; make the net for this data")
+
+
+def _check_classes(net_folder: Path, net: NetRecord, names: list[str], data: Path) -> None:
+    """InputError unless a mask net has a class for each lesion of its data, and was made for these names."""
+    if "class" not in net.heads:
+        return
+    if net.classes != len(names):
+        raise InputError(
+            f"{net_folder}: tells {net.classes} classes, {data} has {len(names)} lesion_names; make the net for this "
+            "data"
+        )
+    if net.class_names not in (None, names):
+        raise InputError(f"{net_folder}: made for other classes than {data} has; make the net for this data")
 
 
 def _check_watched(train_data: Path, test_data: Path, watch_test_fold: bool) -> None:

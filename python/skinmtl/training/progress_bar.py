@@ -49,10 +49,10 @@ class ProgressBar:
         self._bar.close()
 
     def step(self, losses: dict[str, float], rate: float) -> None:
-        """After an iteration with these losses, by head."""
+        """After an iteration with these losses, by name."""
         self._iteration += 1
         if not self._bar.disable:
-            shown = [f"{head} loss {loss:.3g}" for head, loss in losses.items()]
+            shown = [f"{name} loss {loss:.3g}" for name, loss in losses.items()]
             self._shown = ", ".join([*shown, f"lr {rate:g}"])
             self._bar.set_postfix_str(self._shown, refresh=False)
             self._bar.update()

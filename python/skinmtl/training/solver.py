@@ -60,12 +60,12 @@ class TrainingSolver(ABC):
 
     @abstractmethod
     def step(self) -> dict[str, float]:
-        """One iteration; the losses by head, each the mean over the iteration's passes."""
+        """One iteration; the losses by name, each the mean over the iteration's passes, without its weight."""
 
     @abstractmethod
     def test_batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Forwards the validation set once with the weights as they are; yields for each batch, by blob name,
-        fc_HEAD (N, outputs), HEAD_label (N, P or 1) and HEAD_loss ()."""
+        fc_HEAD (N, outputs), HEAD_label (N, P or 1), and NAME_loss () of each of its losses."""
 
     @abstractmethod
     def weights_are_finite(self) -> bool:

@@ -142,7 +142,10 @@ def duration(seconds: float) -> str:
 
 
 def _chance(inputs: TrainingInputs, schedule: Schedule) -> list[str]:
-    """A warning where chance moves the watched error by more than a plateau is judged by."""
+    """A warning where chance moves the watched error by more than a plateau is judged by; of a mask net's losses it is
+    not known how far."""
+    if inputs.mask_net is not None:
+        return []
     error, half = half_width(schedule.watch, inputs.n_watched_of, inputs.n_watched, inputs.n_groups)
     gain = schedule.plateau.threshold * error
     if 2 * half <= gain:
@@ -167,8 +170,9 @@ def _best(best: Mapping[str, Any]) -> str:
 
 
 def _training(row: Mapping[str, Any]) -> list[str]:
-    losses = {head: row.get(f"{head}_loss") for head in ("lesion", "location")}
-    shown = [f"{head} {_short(loss)}" for head, loss in losses.items() if loss is not None]
+    ending = "_loss"
+    losses = [name for name in row if name.endswith(ending) and not name.startswith("validation_")]
+    shown = [f"{name[: -len(ending)]} {_short(row[name])}" for name in losses if row[name] is not None]
     return [f"training loss {', '.join(shown)}"] if shown else []
 
 

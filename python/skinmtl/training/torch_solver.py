@@ -21,6 +21,7 @@ from caffe_torch.training import open_net
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.torch_engine import device_of
 from skinmtl.training.inputs import TrainingInputs
+from skinmtl.training.losses import Loss
 from skinmtl.training.snapshots import Snapshot
 from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.solver_file import effective_solver
@@ -76,7 +77,7 @@ class TorchSolver(TrainingSolver):
         self._solver.step()
         self.passes += self._given.iter_size
         means = torch.stack(self._every_pass).double().mean(dim=0).tolist()  # on a GPU the one wait of an iteration
-        return dict(zip(self._inputs.names, means))
+        return dict(zip((loss.name for loss in self._inputs.losses), means))
 
     def test_batches(self) -> Iterator[dict[str, np.ndarray]]:
         for _ in range(self._inputs.test_passes):
@@ -84,9 +85,11 @@ class TorchSolver(TrainingSolver):
                 blobs = self._test_net()
             found = {}
             for head in self._inputs.names:
-                for name in (f"fc_{head}", f"{head}_label", f"{head}_loss"):
+                for name in (f"fc_{head}", f"{head}_label"):
                     found[name] = blobs[name].float().cpu().numpy()
                 found[f"{head}_label"] = found[f"{head}_label"].reshape(len(found[f"{head}_label"]), -1)
+            for loss in self._inputs.test_losses:
+                found[f"{loss.name}_loss"] = blobs[loss.top].float().sum().cpu().numpy()
             yield found
 
     def weights_are_finite(self) -> bool:
@@ -114,7 +117,7 @@ class TorchSolver(TrainingSolver):
         net = open_net(str(self.train_net), "TRAIN", None, self._workers)
         self._solver = Solver(param, net, self._device, self._precision)
         self._test_net.share_weights(net)
-        net.register_forward_hook(_gathering(list(self._inputs.names), self._every_pass))
+        net.register_forward_hook(_gathering(self._inputs.losses, self._every_pass))
 
     def _place(self, seed: int, passes: int) -> None:
         """The next batch is that of pass `passes`, drawn under `seed`, also where the net names one itself."""
@@ -126,12 +129,11 @@ class TorchSolver(TrainingSolver):
         return [blob for layer in self._solver.net.layers for blob in layer.blobs]
 
 
-def _gathering(heads: list[str], every_pass: list[Tensor]) -> Callable[..., None]:
+def _gathering(losses: tuple[Loss, ...], every_pass: list[Tensor]) -> Callable[..., None]:
     """A hook of a net that keeps each pass's losses in `every_pass`, without waiting for them."""
 
     def gather(_net: nn.Module, _inputs: Any, blobs: dict[str, Tensor]) -> None:
-        losses = [blobs[f"{head}_loss"].detach().float().reshape(()) for head in heads]
-        every_pass.append(torch.stack(losses))
+        every_pass.append(torch.stack([blobs[loss.top].detach().float().sum() for loss in losses]))
 
     return gather
 

@@ -12,10 +12,12 @@ from caffe_files.errors import InputError
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.engines.engine import Engine
 from skinmtl.nets.net_record import NET_FILE
+from skinmtl.nets.phases import default_phases
+from skinmtl.nets.trunks import TRUNKS
 from skinmtl.training import snapshots
 from skinmtl.training.driver import Outcome, Training
 from skinmtl.training.inputs import TrainingInputs, check_gpu, check_inputs, check_weights
-from skinmtl.training.phases import Phase, as_records, phase_net, starts_of
+from skinmtl.training.phases import Phase, as_records, phase_net, phases_of, scaled, starts_of
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.progress_bar import say
 from skinmtl.training.run_folder import RunFolder, engines_used, net_sha256
@@ -36,7 +38,8 @@ class Request:
     """What the user asks for; None where the solver decides.
 
     plateau  None: the default rule, and with phases none, which have fixed rates
-    phases   they decide base_lr and max_iter, too
+    watch    None: the loss of a mask net, the error of others
+    phases   they decide base_lr and max_iter, too; None: those of a mask net with published weights, for others none
     """
 
     solver: Path
@@ -56,11 +59,11 @@ class Request:
     display: int | None
     keep_snapshots: int | None
     plateau: PlateauRule | None
-    watch: str
+    watch: str | None
     watch_test_fold: bool
     rate_change: str
     resume_data: str
-    phases: tuple[Phase, ...] = ()
+    phases: tuple[Phase, ...] | None = ()
 
 
 def train(request: Request, arguments: dict[str, Any]) -> Outcome:
@@ -68,8 +71,8 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
     folder = RunFolder(request.out)
     folder.check_new(request.resume)
     solver = read_checked_solver(request.solver)
-    schedule = _schedule(request, solver)
     inputs = check_inputs(request.net, request.watch_test_fold, request.engine)
+    schedule = _schedule(request, solver, inputs)
     check_watch(schedule.watch, inputs.names)
     nets = [phase_net(inputs.train_net, schedule.phases, number) for number in range(len(schedule.phases))]
     prefix = snapshots.prefix_of(inputs.train_net, folder.snapshots)
@@ -138,8 +141,8 @@ def _solver(
     return TorchSolver(solver, inputs, folder.solver, prefix, max_iter, request.engine, request.workers)
 
 
-def _schedule(request: Request, solver: Message) -> Schedule:
-    phases = request.phases
+def _schedule(request: Request, solver: Message, inputs: TrainingInputs) -> Schedule:
+    phases = _phases_of_net(request, inputs) if request.phases is None else request.phases
     max_iter = starts_of(phases)[-1] or request.max_iter or solver.max_iter
     if max_iter < 1:
         raise InputError(f"{request.solver}: has no max_iter; add one, or give --max-iter")
@@ -156,12 +159,24 @@ def _schedule(request: Request, solver: Message) -> Schedule:
         base_lr=base_lr,
         seed=seed if seed >= 0 else SEED,
         plateau=rule and replace(rule, minimum=min(rule.minimum, lowest)),
-        watch=request.watch,
+        watch=request.watch or ("loss" if inputs.mask_net else "error"),
         keep_snapshots=request.keep_snapshots,
         rate_change=request.rate_change,
         resume_data=request.resume_data,
         phases=phases,
     )
+
+
+def _phases_of_net(request: Request, inputs: TrainingInputs) -> tuple[Phase, ...]:
+    """The phases of a net that nobody has given any: three of a mask net whose trunk has published weights, as long
+    and as fast as is asked for in proportion; else none."""
+    if inputs.mask_net is None or inputs.mask_net.trunk not in TRUNKS:
+        return ()
+    phases = phases_of(default_phases(inputs.mask_net.trunk))
+    if len(phases) < 2:
+        return ()
+    base_lr = phases[0].base_lr if request.base_lr is None else request.base_lr
+    return scaled(phases, base_lr, request.max_iter or starts_of(phases)[-1])
 
 
 def _record(

@@ -1,4 +1,4 @@
-"""What is watched while training: losses and metrics over the whole validation set, in one pass, centre crop."""
+"""What is watched while training: losses and metrics over the whole validation set, in one pass, without chance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from caffe_files.errors import InputError
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import Scores
 
-# what can be watched -> the heads that it needs; "error" and "loss" are there for every model
+# what can be watched -> the heads that it needs; "error" is there where there is any, "loss" for every net
 WATCHED = {
     "error": (),
     "loss": (),
@@ -26,9 +26,10 @@ METRICS = {"lesion": ("map_class", "map_image"), "location": ("location_top1",)}
 def validate(
     batches: Iterable[dict[str, np.ndarray]], names: dict[str, list[str]], stop: Callable[[], bool]
 ) -> dict[str, float] | None:
-    """The losses (`validation_HEAD_loss`) and metrics of a model with the heads in `names`; None where `stop` says so.
+    """The losses (`validation_NAME_loss`) and metrics of a model with the heads in `names`; None where `stop` says so.
 
-    batches  a dict each: fc_HEAD (N, outputs), HEAD_label (N, P or 1), HEAD_loss (); all of one size
+    batches  a dict each: fc_HEAD (N, outputs), HEAD_label (N, P or 1), NAME_loss (); all of one size. A loss is the
+             mean of the batches': of a mask net's, whose regions differ in number, that is not quite the images' mean.
 
     Ranked are the outputs before sigmoid or softmax: the order is the same, without the ties of rounded
     probabilities.
@@ -41,13 +42,15 @@ def validate(
             gathered.setdefault(name, []).append(values)
     values: dict[str, float] = {}
     fields: dict[str, Any] = {}
+    for name, of_batches in gathered.items():
+        if np.ndim(of_batches[0]) == 0:
+            values[f"validation_{name}"] = float(np.mean(of_batches, dtype=np.float64))
     for head, head_names in names.items():
-        values[f"validation_{head}_loss"] = float(np.mean(gathered[f"{head}_loss"], dtype=np.float64))
         labels = np.concatenate(gathered[f"{head}_label"])
         fields[f"{head}_scores"] = np.concatenate(gathered[f"fc_{head}"])
         fields[f"{head}_labels"] = labels.astype(np.uint8) if head == "lesion" else labels[:, 0].astype(np.int64)
         fields[f"{head}_names"] = head_names
-    if not all(np.isfinite(fields[f"{head}_scores"]).all() for head in names):
+    if not names or not all(np.isfinite(fields[f"{head}_scores"]).all() for head in names):
         return values
     n_images = sum(len(labels) for labels in gathered[f"{next(iter(names))}_label"])
     figures = evaluate(Scores(image=[str(number) for number in range(n_images)], protocol={}, **fields))
@@ -55,16 +58,16 @@ def validate(
     return values
 
 
-def watched_error(values: dict[str, float], watch: str) -> float:
+def watched_error(values: dict[str, float], watch: str, weights: dict[str, float] | None = None) -> float:
     """The error that a plateau is sought in, the lower the better.
 
     "error", the default, is the mean over the model's heads of 1 - mAP-image and 1 - location top-1: near to what is
-    reported, in [0, 1], and never without a value. "loss" is the sum of the validation losses; a loss by its head's
-    name is that one; a metric counts as 1 - metric.
+    reported, in [0, 1], and never without a value. "loss" is the sum of the validation losses, each times its weight
+    (1 where `weights`, by name, has none); a loss by its head's name is that one; a metric counts as 1 - metric.
     """
     losses = {name[len("validation_") :]: value for name, value in values.items() if name.endswith("_loss")}
     if watch == "loss":
-        return sum(losses.values())
+        return sum((weights or {}).get(name[: -len("_loss")], 1.0) * value for name, value in losses.items())
     if watch in losses:
         return losses[watch]
     metrics = [name for name in ("map_image", "location_top1") if name in values] if watch == "error" else [watch]
@@ -75,6 +78,9 @@ def watched_error(values: dict[str, float], watch: str) -> float:
 
 def check_watch(watch: str, heads: Iterable[str]) -> None:
     """InputError where a model with these heads has nothing of that name to watch."""
+    heads = list(heads)
+    if watch == "error" and not heads:
+        raise InputError("--watch error: the net has neither lesions' nor locations' scores; watch loss")
     for head in WATCHED[watch]:
         if head not in heads:
             raise InputError(f"--watch {watch}: the net has no {head} head; watch error or loss")

@@ -23,6 +23,7 @@ BEST = {"error": 0.3981, "iteration": 1000}
 def test_the_opening_says_what_is_trained_on_what_and_for_how_long():
     inputs = SimpleNamespace(
         names={"lesion": ["a"], "location": ["x"]}, n_images=432, copies=3, n_watched=480000, n_groups=200000,
+        mask_net=None,
         n_watched_of={"lesion": [240000, 120000, 120000], "location": [240000, 240000]},
     )  # fmt: skip
     schedule = SimpleNamespace(
@@ -65,7 +66,7 @@ def test_where_chance_moves_the_watched_error_by_more_than_a_plateau_is_judged_b
         max_iter=800, test_interval=50, base_lr=0.01, plateau=PlateauRule(), watch="location_top1", phases=()
     )
     inputs = SimpleNamespace(
-        names={"location": ["x"]}, n_images=432, copies=1, n_watched=images, n_groups=groups,
+        names={"location": ["x"]}, n_images=432, copies=1, n_watched=images, n_groups=groups, mask_net=None,
         n_watched_of={"location": [images - images // 2, images // 2]},
     )  # fmt: skip
     note = telling.opening_lines(Path("run"), "torch", inputs, 32, schedule, 0)[5:]

@@ -184,7 +184,7 @@ def test_knowing_nothing_costs_a_bit_a_lesion_and_the_choice_of_a_location():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_loss_that_is_no_number_is_a_fault_at_once(value):
-    assert "location loss is" in LossGuard(1.0, []).fault({"lesion": 1.0, "location": value})
+    assert "location_loss is" in LossGuard(1.0, []).fault({"lesion": 1.0, "location": value})
 
 
 def test_an_exploding_loss_is_one_far_above_chance_for_a_while():
