@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Sequence
 
 import torch
+import torchvision
 from torch import Tensor
-from torchvision.ops import nms
 
 from skinmtl.regions.boxes import LARGEST_LOG
+from skinmtl.regions.nms import nms
 
 
 def areas(boxes: Tensor) -> Tensor:
@@ -53,10 +54,21 @@ def clip(boxes: Tensor, window: Tensor) -> Tensor:
     return torch.minimum(torch.maximum(boxes, window[:2].repeat(2)), window[2:].repeat(2))
 
 
-def kept(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
-    """Indices, best first, of the boxes (n, 4) that are left after non-maximum suppression; of equal scores (n) the
-    first goes first. The threshold is compared as a float32."""
-    return nms(boxes, scores, torch.tensor(threshold, dtype=torch.float32).item())
+def kept(boxes: Tensor, threshold: float, most: int) -> Tensor:
+    """Indices of the boxes (n, 4), best first, that are left after non-maximum suppression; they rise; at most `most`.
+
+    On a CPU by numpy, which is several times as fast as torchvision's there where many are left; the same boxes.
+    """
+    if on_cpu(boxes):
+        return torch.from_numpy(nms(boxes.numpy(), threshold, most))
+    order = torch.arange(len(boxes), 0, -1, dtype=torch.float32, device=boxes.device)
+    # the threshold as a float32, as numpy has it: else an overlap that equals it might count as above
+    return torchvision.ops.nms(boxes, order, torch.tensor(threshold, dtype=torch.float32).item())[:most]
+
+
+def on_cpu(boxes: Tensor) -> bool:
+    """Whether numpy can have them without a copy."""
+    return boxes.device.type == "cpu"
 
 
 def highest(scores: Tensor, count: int) -> Tensor:

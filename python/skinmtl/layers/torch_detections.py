@@ -84,5 +84,5 @@ class DetectionOutput(CheckedLayer):
         chosen = [places.new_zeros(0)]
         for label in torch.unique(labels[places]):
             (own,) = torch.where(labels[places] == label)
-            chosen.append(own[kept(boxes[places[own]], scores[places[own]], self.settings.nms)])
+            chosen.append(own[kept(boxes[places[own]], self.settings.nms, self.settings.detections)])
         return places[torch.sort(torch.cat(chosen)).values[: self.settings.detections]]

@@ -120,7 +120,7 @@ class Proposals(_OnAnchors):
         boxes = clip(moved, window)
         large = are_boxes(boxes) & ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= settings.smallest)
         boxes, scores = boxes[large], scores[best[large]]
-        chosen = kept(boxes, scores, settings.nms)[: settings.after]
+        chosen = kept(boxes, settings.nms, settings.after)
         return torch.cat([boxes[chosen], scores[chosen, None]], 1)
 
 

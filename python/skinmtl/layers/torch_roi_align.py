@@ -45,7 +45,7 @@ class RoIAlign(CheckedLayer):
             roi_align(features.float(), own, pooled, 1 / stride, self.settings.samples, aligned=True)
             for features, own, stride in zip(maps, rois[order].split(counts), self.settings.strides)
         ]
-        return (torch.cat(parts)[torch.argsort(order)],)
+        return (torch.cat(parts).index_select(0, torch.argsort(order)),)
 
     def levels_of(self, rois: Tensor) -> Tensor:
         """The number of each ROI's map: log2 of its side to the canonical one, which the map of stride 16 has."""

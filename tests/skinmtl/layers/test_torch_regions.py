@@ -16,6 +16,7 @@ from region_layers import ANCHORS, LEVELS, SIDE, draws, lesions, masks, proposal
 from torch_agreement import EXAMPLES, NEEDS_CAFFE, SEEDS, agree, net_of, normal, with_inputs
 
 from caffe_files.errors import InputError
+from skinmtl.layers import torch_boxes
 
 pytestmark = pytest.mark.torch
 FEWER = settings(EXAMPLES, max_examples=15)
@@ -172,3 +173,17 @@ def test_what_does_not_fit_is_one_line(name, tops, told, shapes, words):
         net_of(with_inputs(python(name, tops, **told), dict(zip("abcde", shapes))))
     assert str(error.value).startswith(f"layer 'layer' ({name}): ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("threshold", [0, 0.3, 0.5, 0.7, 1])
+def test_torchvision_keeps_the_same_boxes_as_numpy(threshold, monkeypatch):
+    """It is what a GPU has; here a device of another name takes its way. Overlaps of exactly a half, too."""
+    random = np.random.RandomState(7)
+    low = random.randint(0, 60, (400, 2))
+    boxes = np.concatenate([low, low + random.randint(1, 5, (400, 2)) * 8], 1).astype(np.float32)
+    boxes[:2] = (100, 100, 120, 110), (100, 100, 120, 120)
+    given = torch.from_numpy(boxes)
+    expected = torch_boxes.kept(given, threshold, 50)
+    monkeypatch.setattr(torch_boxes, "nms", None)  # not to be called
+    monkeypatch.setattr(torch_boxes, "on_cpu", lambda _: False)
+    np.testing.assert_array_equal(torch_boxes.kept(given, threshold, 50).numpy(), expected.numpy())
