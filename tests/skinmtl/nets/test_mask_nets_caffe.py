@@ -9,10 +9,12 @@ import pytest
 from made_mask_set import made_mask_set
 from mask_nets import fed, published, small, solver_of
 
+from caffe_files.errors import InputError
 from caffe_files.prototxt import message_text
 from skinmtl.nets.mask_net import make_mask_net
 from skinmtl.nets.net_probe import net_shapes
 from skinmtl.nets.phases import HEADS, frozen
+from skinmtl.nets.weights import require_all_filled
 
 pytestmark = pytest.mark.caffe
 
@@ -169,6 +171,21 @@ def test_it_trains_and_its_deploy_net_answers(changes, tmp_path):
     assert 0 <= x1 < x2 <= 64 and 0 <= y1 < y2 <= 64
     assert ("detection_masks" in found) == ("mask" in options.heads)
     assert {f"{head}_prob" for head in options.also} <= set(found)
+
+
+def test_weights_of_another_net_are_told_in_a_line(tmp_path):
+    for name, changes in (("class", {"heads": ("class",)}), ("narrow", {"channels": 4})):
+        solver = solver_of(tmp_path, small(**changes))
+        solver.step(1)
+        solver.net.save(str(tmp_path / f"{name}.caffemodel"))
+    prototxt = tmp_path / "net.prototxt"
+    shapes = probed(make_mask_net(small(), "deploy"), tmp_path)
+    missing = "roi_box, mask_conv1, mask_conv2, mask_conv3, mask_conv4, mask_deconv, mask_score"
+    with pytest.raises(InputError, match=rf"class\.caffemodel: not of the net .*: nothing in it for {missing}; give"):
+        require_all_filled(prototxt, tmp_path / "class.caffemodel", shapes)
+    other = "fpn_lateral5: blob 0 is 4 x 128 x 1 x 1 in the caffemodel, 8 x 128 x 1 x 1 in the net"
+    with pytest.raises(InputError, match=rf"not of the net .*: {other}"):
+        require_all_filled(prototxt, tmp_path / "narrow.caffemodel", shapes)
 
 
 def test_the_labels_of_the_whole_image_are_read_in_step_with_its_box(tmp_path):
