@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import ModuleType
-from typing import Sequence
+from typing import Mapping, Sequence
 
 import numpy as np
 from google.protobuf.message import Message
@@ -20,18 +20,21 @@ LOG_LEVEL = "GLOG_minloglevel"  # of Caffe's log; 2: errors alone
 
 
 class CaffeNet(OpenNet):
-    """A caffe.Net; what `forward` returns is its own memory."""
+    """A caffe.Net; what the forward passes return is its own memory."""
 
     def __init__(self, net: Message, weights: Path, gpu: int | None) -> None:
         caffe = pycaffe_on(gpu)
         with as_file(net) as path:
             self._net = caffe.Net(path, caffe.TEST, weights=str(weights))
 
-    def forward(self, batch: Sequence[np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
-        data = self._net.blobs["data"]
-        if data.shape[0] != len(batch):
-            data.reshape(len(batch), *batch[0].shape)
-        data.data[...] = batch
+    def forward_of(
+        self, inputs: Mapping[str, Sequence[np.ndarray] | np.ndarray], blobs: Sequence[str]
+    ) -> list[np.ndarray]:
+        for name, batch in inputs.items():
+            blob = self._net.blobs[name]
+            if blob.shape[0] != len(batch):
+                blob.reshape(len(batch), *batch[0].shape)
+            blob.data[...] = batch
         self._net.forward()
         return [self._net.blobs[blob].data for blob in blobs]
 

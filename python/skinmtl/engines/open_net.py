@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Sequence
+from typing import Mapping, Sequence
 
 import numpy as np
 
@@ -11,11 +11,21 @@ import numpy as np
 class OpenNet(ABC):
     """A deploy net with its weights, ready for forward passes in the phase TEST."""
 
-    @abstractmethod
     def forward(self, batch: Sequence[np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
         """One forward pass of N crops (3, S, S) float32, BGR less the mean; returns the blobs, (N, ...) float32 each.
 
         N is whatever the batch has. The next pass may overwrite what was returned.
+        """
+        return self.forward_of({"data": batch}, blobs)
+
+    @abstractmethod
+    def forward_of(
+        self, inputs: Mapping[str, Sequence[np.ndarray] | np.ndarray], blobs: Sequence[str]
+    ) -> list[np.ndarray]:
+        """The same of several inputs by name, N of each: a mask net has `data`, squares, and `window` (N, 4).
+
+        Blobs come in the shapes that the net gives them for N, float32; a mask net's detections are (N, D, ...), its
+        masks (N D, ...).
         """
 
     @abstractmethod

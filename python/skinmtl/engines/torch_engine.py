@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Sequence
+from typing import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -26,8 +26,10 @@ class TorchNet(OpenNet):
     def __init__(self, net: Message, weights: Path, device: str, precision: str) -> None:
         self._net = Inference(net, weights, device, precision)
 
-    def forward(self, batch: Sequence[np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
-        return self._net.forward({"data": np.stack(batch)}, blobs)
+    def forward_of(
+        self, inputs: Mapping[str, Sequence[np.ndarray] | np.ndarray], blobs: Sequence[str]
+    ) -> list[np.ndarray]:
+        return self._net.forward({name: np.stack(batch) for name, batch in inputs.items()}, blobs)
 
     def parameters(self, layer: str) -> list[np.ndarray]:
         return self._net.parameters(layer)

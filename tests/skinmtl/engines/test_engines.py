@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import ROOT
+from made_model import ENGINE, write_drawn_weights
 
 from caffe_files.errors import InputError
 from skinmtl.engines.engine import Engine, unusable
@@ -47,6 +49,29 @@ for name, words in json.loads(sys.argv[1]).items():
     except SystemExit as stop:
         print(stop.code)
 """
+
+
+def test_a_net_of_two_inputs_takes_as_many_of_each(tmp_path):
+    """`data` and `window`, as a mask net has; any number of them."""
+    shapes = {"data": "[1, 3, 2, 2]", "window": "[1, 4]"}
+    inputs = "".join(
+        f"layer {{ name: '{name}' type: 'Input' top: '{name}' input_param {{ shape {{ dim: {shape} }} }} }}\n"
+        for name, shape in shapes.items()
+    )
+    (tmp_path / "deploy.prototxt").write_text(
+        f"{inputs} layer {{ name: 'twice' type: 'Power' bottom: 'window' top: 'twice' power_param {{ scale: 2 }} }}\n"
+        "layer { name: 'full' type: 'InnerProduct' bottom: 'data' top: 'full' "
+        "inner_product_param { num_output: 2 bias_term: false } }"
+    )
+    write_drawn_weights(tmp_path / "deploy.prototxt", {"full": [(2, 12)]}, tmp_path / "w.caffemodel")
+    net = ENGINE.open(tmp_path / "deploy.prototxt", tmp_path / "w.caffemodel")
+    (weights,) = net.parameters("full")
+    random = np.random.RandomState(1)
+    for count in (1, 3, 2):
+        data, window = random.rand(count, 3, 2, 2).astype(np.float32), random.rand(count, 4).astype(np.float32)
+        twice, full = net.forward_of({"data": list(data), "window": window}, ["twice", "full"])
+        np.testing.assert_allclose(twice, 2 * window, rtol=1e-6)
+        np.testing.assert_allclose(full, data.reshape(count, -1) @ weights.T, rtol=1e-4, atol=1e-5)
 
 
 def test_every_tool_that_runs_a_net_refuses_a_precision_that_caffe_has_not(tmp_path):
