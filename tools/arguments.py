@@ -11,6 +11,8 @@ from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.engines.engine import NAMES, PRECISIONS, Engine, slow, unusable
 from skinmtl.splits.group_notes import notes_on_groups
 
+CROPS_AT_ONCE = 10
+
 
 def add_manifest_argument(parser: argparse.ArgumentParser) -> argparse.Action:
     """--manifest and --group-column, for tools that read it without the images."""
@@ -170,10 +172,15 @@ def add_workers_argument(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_batch_size_argument(parser: argparse._ActionsContainer) -> None:
-    """--batch-size, for tools that run a net."""
+def add_batch_size_argument(parser: argparse._ActionsContainer, masks: bool = False) -> None:
+    """--batch-size, for tools that run a net; `masks`: one that draws lesions too, which takes whole images."""
+    default = f"{CROPS_AT_ONCE}; of a net with masks 1, the image" if masks else "%(default)s"
     parser.add_argument(
-        "--batch-size", metavar="N", type=positive, default=10, help="crops per forward pass (default %(default)s)"
+        "--batch-size",
+        metavar="N",
+        type=positive,
+        default=None if masks else CROPS_AT_ONCE,
+        help=f"crops per forward pass (default {default})",
     )
 
 

@@ -87,6 +87,7 @@ FLAGS: Dict[str, Flag] = {
     "--long-side": Flag("PIXELS", "the longer side that a stored image has at most, and with it its mask"),
     "--components": Flag(CHOICE, "what is kept of a mask with several lesions"),
     "--drop-unmasked": Flag(NONE, "leave images without a mask out"),
+    "--masks-out": Flag("DIR", "the folder to write a net's masks to"),
     "--allow-empty-masks": Flag(NONE, "take an all-black mask as an image without a lesion"),
     "--allow-full-masks": Flag(NONE, "take an all-white mask as a lesion that fills the image"),
     "--jitter": Flag("MIN MAX", "the range that the shorter side of each stored copy is drawn from"),

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Sequence, Union
 
-from arguments import add_batch_size_argument, add_engine_arguments, add_workers_argument, engine_of
+from arguments import CROPS_AT_ONCE, add_batch_size_argument, add_engine_arguments, add_workers_argument, engine_of
+from caffe_files.errors import InputError
 from cli import finite, positive, program
 from skinmtl.data.seen import KEY, Image, limits, marks, require_unseen, seen
 from skinmtl.engines.snapshot import SHORT_SIDE, differences_from_net, mean_of, not_said_by_net, short_side_of
@@ -87,11 +88,12 @@ def tell_seen(net: TrainedNet, record: Union[Dict[str, Any], str], marked: bool 
         print(f"{program()}: {net.weights}: {line}", file=sys.stderr)
 
 
-def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
-    """How images are read and run, for tools that run a net: the fields of scores.forward.Protocol."""
+def add_protocol_arguments(parser: argparse.ArgumentParser, masks: bool = False) -> None:
+    """How images are read and run, for tools that run a net: the fields of scores.forward.Protocol. `masks`: the tool
+    runs nets that draw lesions too."""
     group = parser.add_argument_group("how the net is run")
     add_net_json_arguments(group)
-    add_batch_size_argument(group)
+    add_batch_size_argument(group, masks)
     add_engine_arguments(group)
     add_workers_argument(group)
 
@@ -118,9 +120,20 @@ def protocol_of(args: argparse.Namespace, deploy: Path, crops: int = CROPS) -> P
     say_differences(args, deploy)
     say_short_side(args, deploy)
     mean = tuple(args.mean) if args.mean else mean_of(deploy)
-    return Protocol(
-        args.short_side or short_side_of(deploy), mean, args.batch_size, engine_of(args), args.workers, crops
-    )
+    batch_size = args.batch_size or CROPS_AT_ONCE
+    return Protocol(args.short_side or short_side_of(deploy), mean, batch_size, engine_of(args), args.workers, crops)
+
+
+def mask_protocol_of(args: argparse.Namespace, deploy: Path) -> Protocol:
+    """How a net that draws lesions is run: one look at the whole image, in a square of the net's own side. InputError
+    where --short-side is given."""
+    if args.short_side:
+        raise InputError(
+            f"--short-side: {deploy} takes the whole image in a square of its own side; leave the flag out"
+        )
+    say_differences(args, deploy)
+    mean = tuple(args.mean) if args.mean else mean_of(deploy)
+    return Protocol(0, mean, args.batch_size or 1, engine_of(args), args.workers, 1)
 
 
 def say_differences(args: argparse.Namespace, deploy: Path) -> None:

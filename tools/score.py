@@ -1,25 +1,49 @@
 #!/usr/bin/env python3
-"""Scores images with a snapshot: ten crops per image, probabilities averaged."""
+"""Scores images with a snapshot: ten crops per image, probabilities averaged; or box, class and mask of the lesion.
+
+A net that draws lesions takes each image once, whole. Its masks are written as PNGs in the size of the images; where
+the manifest has true masks, the scores file holds how many pixels agree.
+"""
 
 import argparse
+from pathlib import Path
+from typing import Any, Dict, Optional, Union
 
-from arguments import add_data_arguments, add_fold_arguments, check_engine_arguments, check_fold_arguments, manifest_of
+from arguments import (
+    add_data_arguments,
+    add_fold_arguments,
+    add_masks_argument,
+    check_engine_arguments,
+    check_fold_arguments,
+    manifest_of,
+)
+from caffe_files.errors import InputError
 from cli import new_parser, run
 from net_arguments import (
     add_allow_trained_argument,
     add_net_arguments,
     add_protocol_arguments,
     check_net_arguments,
+    mask_protocol_of,
     net_of,
     protocol_of,
     seen_by,
     tell_seen,
 )
 from skinmtl.data.folds import select
+from skinmtl.data.manifest import Manifest
 from skinmtl.data.seen import images_of
+from skinmtl.scores.mask_files import default_folder
+from skinmtl.scores.mask_net import mask_net_of
 from skinmtl.scores.metrics import evaluate
+from skinmtl.scores.pairing import heads_of
+from skinmtl.scores.region_metrics import evaluate_regions, usual_positive
+from skinmtl.scores.region_scoring import Places, score_regions
+from skinmtl.scores.region_tables import region_summary
+from skinmtl.scores.scores_file import Scores
 from skinmtl.scores.scoring import score
 from skinmtl.scores.tables import summary
+from skinmtl.training.trained_net import TrainedNet
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -29,7 +53,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_output_argument("--out", required=True, help="the .npz to write")
     add_fold_arguments(parser)
     add_allow_trained_argument(parser)
-    add_protocol_arguments(parser)
+    group = parser.add_argument_group("a net that draws lesions")
+    add_masks_argument(group)
+    parser.add_output_argument(
+        "--masks-out",
+        folder=True,
+        help="the folder to write the net's masks to, IMAGE.png each (default: beside --out, with _masks in its name)",
+    )
+    add_protocol_arguments(parser, masks=True)
     return parser
 
 
@@ -44,15 +75,39 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def scored_labels(
+    args: argparse.Namespace, net: TrainedNet, manifest: Manifest, seen: Union[Dict[str, Any], str]
+) -> Scores:
+    """Of a net of labels."""
+    for flag, value in (("--masks", args.masks), ("--masks-out", args.masks_out)):
+        if value is not None:
+            raise InputError(f"{flag}: {net.deploy} draws no lesions; leave the flag out")
+    protocol = protocol_of(args, net.deploy)
+    return score(net.deploy, net.weights, manifest, args.images, protocol, args.out, vars(args), seen)
+
+
+def scored_regions(
+    args: argparse.Namespace, net: TrainedNet, manifest: Manifest, seen: Union[Dict[str, Any], str]
+) -> Scores:
+    """Of a net that draws lesions."""
+    masks: Optional[Path] = (args.masks or args.images) if manifest.has_masks or args.masks else None
+    places = Places(args.images, masks, args.masks_out or default_folder(args.out))
+    protocol = mask_protocol_of(args, net.deploy)
+    return score_regions(net.deploy, net.weights, manifest, places, protocol, args.out, vars(args), seen)
+
+
 def main() -> None:
     args = parse_args()
     manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation, args.validation_fold)
     net = net_of(args)
-    protocol = protocol_of(args, net.deploy)
+    draws = mask_net_of(net.deploy) is not None
     seen = seen_by(net, images_of(manifest, args.images), args.allow_trained)
-    scores = score(net.deploy, net.weights, manifest, args.images, protocol, args.out, vars(args), seen)
+    scores = (scored_regions if draws else scored_labels)(args, net, manifest, seen)
     tell_seen(net, seen)
-    print(f"{args.out}: {len(manifest.rows)} images scored: {summary(evaluate(scores))}")
+    told = [summary(evaluate(scores))] if heads_of(scores) else []
+    if draws:
+        told.append(region_summary(evaluate_regions(scores, usual_positive(scores.class_names or []))))
+    print(f"{args.out}: {len(manifest.rows)} images scored: {', '.join(told)}")
 
 
 if __name__ == "__main__":

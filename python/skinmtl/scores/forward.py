@@ -68,7 +68,7 @@ def kept_outputs(
     check_images_exist(manifest, image_folder)
     made_from = {**made_how, "blobs": list(blobs), "skinmtl": skinmtl.__version__}
     widths = [int(np.prod(snapshot.shapes.tops[blob][1:])) for blob in blobs]
-    with resumable_rows(out, made_from, _states(manifest, image_folder), sum(widths)) as rows:
+    with resumable_rows(out, made_from, states(manifest, image_folder), sum(widths)) as rows:
         left = replace(manifest, rows=manifest.rows[len(rows.done) :])
         if rows.done:
             were = "image was" if len(rows.done) == 1 else "images were"
@@ -131,7 +131,7 @@ def _all_crops(
         yield from CUTS[protocol.crops](pixels, side, mean)
 
 
-def _states(manifest: Manifest, image_folder: Path) -> list[list[Any]]:
+def states(manifest: Manifest, image_folder: Path) -> list[list[Any]]:
     """Name, size and time of change of each image: what a stopped run has done must still be the same."""
     stats = ((row.image, (image_folder / row.image).stat()) for row in manifest.rows)
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]

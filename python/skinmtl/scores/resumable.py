@@ -19,9 +19,15 @@ from skinmtl.common.json_file import json_value
 class ResumableRows:
     """The rows made so far, (width,) float32 each, in `done`; `append` keeps one more."""
 
-    def __init__(self, file: IO[bytes], done: list[np.ndarray]) -> None:
+    def __init__(self, file: IO[bytes], done: list[np.ndarray], start: int) -> None:
         self.done = done
-        self._file = file
+        self._file, self._start = file, start
+
+    def keep_first(self, count: int) -> None:
+        """Drops the rows from `count` on: what belongs to them is not there any more."""
+        if count < len(self.done):
+            self._file.truncate(self._start + sum(row.nbytes for row in self.done[:count]))
+            del self.done[count:]
 
     def append(self, row: np.ndarray) -> None:
         """Adds a row (width,) and hands it to the system, which keeps it if this process is killed."""
@@ -51,9 +57,10 @@ def resumable_rows(target: Path, made_from: dict[str, Any], items: list[Any], wi
         file.seek(0)
         kept = _usable_rows(file.readline(), file.read(), header, width)
         file.truncate(0)
-        file.write(json.dumps(header).encode() + b"\n" + kept.tobytes())
+        line = json.dumps(header).encode() + b"\n"
+        file.write(line + kept.tobytes())
         file.flush()
-        yield ResumableRows(file, list(kept))
+        yield ResumableRows(file, list(kept), len(line))
         path.unlink()
 
 

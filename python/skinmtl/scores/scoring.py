@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -40,34 +40,42 @@ def score(
     heads = _heads(snapshot, manifest)
     made_how = record(snapshot, protocol)
     with kept_outputs(snapshot, heads, manifest, image_folder, protocol, made_how, out, "scoring") as outputs:
-        scores = _scores(manifest, dict(zip(heads, outputs)), {**made_how, KEY: trained_on, **made_by(arguments)})
+        scores = Scores(
+            image=[row.image for row in manifest.rows],
+            protocol={**made_how, KEY: trained_on, **made_by(arguments)},
+            **head_fields(manifest, dict(zip(heads, outputs))),
+        )
         write_scores(out, scores)
     return scores
 
 
-def _scores(manifest: Manifest, scores: dict[str, np.ndarray], protocol: dict[str, Any]) -> Scores:
-    lesions, locations = (head in scores for head in HEADS)
-    return Scores(
-        image=[row.image for row in manifest.rows],
-        lesion_scores=scores.get("lesion_prob"),
-        location_scores=scores.get("location_prob"),
-        lesion_labels=manifest.lesion_labels() if lesions else None,
-        location_labels=manifest.location_labels() if locations else None,
-        lesion_names=list(manifest.lesion_names) if lesions else None,
-        location_names=list(manifest.location_names) if locations else None,
-        protocol=protocol,
-    )
+def head_fields(manifest: Manifest, scores: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The fields of Scores for the outputs (N, labels) of the heads that are there, by the outputs' names."""
+    fields: dict[str, Any] = {}
+    if "lesion_prob" in scores:
+        fields.update(lesion_scores=scores["lesion_prob"], lesion_labels=manifest.lesion_labels())
+        fields.update(lesion_names=list(manifest.lesion_names))
+    if "location_prob" in scores:
+        fields.update(location_scores=scores["location_prob"], location_labels=manifest.location_labels())
+        fields.update(location_names=list(manifest.location_names))
+    return fields
+
+
+def check_heads(snapshot: Snapshot, manifest: Manifest, heads: Sequence[str]) -> list[str]:
+    """The heads, each with as many outputs as the manifest names labels; InputError names the first that has not."""
+    tops = snapshot.shapes.tops
+    counts = {"lesion_prob": len(manifest.lesion_names), "location_prob": len(manifest.location_names)}
+    for head in heads:
+        if tops[head][1] != counts[head]:
+            raise InputError(
+                f"{snapshot.deploy}: {head} has {tops[head][1]} outputs, {manifest.path} names {counts[head]} labels"
+            )
+    return list(heads)
 
 
 def _heads(snapshot: Snapshot, manifest: Manifest) -> list[str]:
-    """The heads that the net has, each with as many outputs as the manifest names labels."""
-    tops = snapshot.shapes.tops
-    counts = {"lesion_prob": len(manifest.lesion_names), "location_prob": len(manifest.location_names)}
-    if not any(head in tops for head in counts):
+    """The heads that the net has."""
+    heads = [head for head in HEADS if head in snapshot.shapes.tops]
+    if not heads:
         raise InputError(f"{snapshot.deploy}: has neither lesion_prob nor location_prob; {MAKE_ANOTHER}")
-    for head, count in counts.items():
-        if head in tops and tops[head][1] != count:
-            raise InputError(
-                f"{snapshot.deploy}: {head} has {tops[head][1]} outputs, {manifest.path} names {count} labels"
-            )
-    return [head for head in HEADS if head in tops]
+    return check_heads(snapshot, manifest, heads)

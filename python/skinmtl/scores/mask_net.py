@@ -1,0 +1,115 @@
+"""What a deploy net that draws lesions has, read from the net itself: classes, heads, side, and how to run it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Sequence
+
+import numpy as np
+
+from caffe_files.errors import InputError
+from caffe_files.prototxt import read_net
+from skinmtl.engines.open_net import OpenNet
+from skinmtl.engines.snapshot import MAKE_ANOTHER, OUTPUTS, Snapshot
+from skinmtl.layers.param_str import read_param_str
+from skinmtl.layers.region_settings import DetectionOutputSettings
+from skinmtl.regions.detections import FIXED
+from skinmtl.scores.pasting import pasted
+from skinmtl.scores.square import Square
+
+DETECTIONS, MASKS, WINDOW = "detections", "detection_masks", "window"
+LAYER = "DetectionOutput"
+
+
+@dataclass(frozen=True)
+class MaskNet:
+    """classes  K, without the background; 1 without a class head
+    heads    of "class", "box", "mask": those that it has
+    """
+
+    classes: int
+    heads: tuple[str, ...]
+
+    @property
+    def has_class(self) -> bool:
+        return "class" in self.heads
+
+    @property
+    def has_mask(self) -> bool:
+        return "mask" in self.heads
+
+
+class Answer(NamedTuple):
+    """What the net says of an image, in pixels of the original one.
+
+    detected  whether a box came through as a lesion; if not, the likeliest place answers
+    score     how sure it is of the box
+    label     index of the likeliest class, from 0
+    shares    (K,) float32, of the classes; they add up to 1
+    box       (4,) float32 x1, y1, x2, y2
+    mask      (H, W) bool; None without a mask head
+    """
+
+    detected: bool
+    score: float
+    label: int
+    shares: np.ndarray
+    box: np.ndarray
+    mask: np.ndarray | None
+
+
+def mask_net_of(deploy: Path) -> MaskNet | None:
+    """What a deploy.prototxt says; None where the net draws no lesions."""
+    for layer in read_net(deploy).layer:
+        if layer.type == "Python" and layer.python_param.layer == LAYER and DETECTIONS in layer.top:
+            where = f"{deploy}: layer {layer.name!r}"
+            settings = read_param_str(DetectionOutputSettings, layer.python_param.param_str, where)
+            return MaskNet(settings.classes, settings.heads)
+    return None
+
+
+def check_shapes(net: MaskNet, snapshot: Snapshot) -> None:
+    """InputError unless inputs and outputs are those of a mask net of one image."""
+    tops = snapshot.shapes.tops
+    wanted = {WINDOW: [1, 4], DETECTIONS: [1, tops.get(DETECTIONS, [0, 0])[1], FIXED + net.classes]}
+    if net.has_mask:
+        side = tops.get(MASKS, [0])[-1]
+        wanted[MASKS] = [wanted[DETECTIONS][1], net.classes + 1, side, side]
+    for name, shape in wanted.items():
+        if tops.get(name) != shape:
+            raise InputError(f"{snapshot.deploy}: {name} is {tops.get(name)}, where {shape} is wanted; {MAKE_ANOTHER}")
+
+
+def answers(
+    opened: OpenNet, net: MaskNet, squares: Sequence[Square], mean: np.ndarray, heads: Sequence[str]
+) -> list[tuple[Answer, np.ndarray]]:
+    """One forward pass over some images: of each the answer, and the outputs of `heads` one after the other.
+
+    `heads` are of OUTPUTS, those that the net has beside its regions. The first row of an image's detections is its
+    answer: see regions.detections. InputError where outputs are not finite.
+    """
+    inputs = {
+        "data": [each.pixels.transpose(2, 0, 1) - mean.astype(np.float32).reshape(3, 1, 1) for each in squares],
+        WINDOW: np.array([each.place.window for each in squares], np.float32),
+    }
+    blobs = [DETECTIONS, *([MASKS] if net.has_mask else []), *heads]
+    found = dict(zip(blobs, (np.array(blob, np.float32) for blob in opened.forward_of(inputs, blobs))))
+    detections = found[DETECTIONS]
+    result = []
+    for n, square in enumerate(squares):
+        mask = found[MASKS][n * detections.shape[1]] if net.has_mask else None
+        others = np.concatenate([found[head][n].reshape(-1) for head in heads] or [np.zeros(0, np.float32)])
+        result.append((_answer(detections[n, 0], mask, square), others))
+    return result
+
+
+def heads_beside(snapshot: Snapshot) -> list[str]:
+    """Of the heads of Liao and Luo, those that the net has too."""
+    return [name for name in OUTPUTS if name in snapshot.shapes.tops]
+
+
+def _answer(row: np.ndarray, mask: np.ndarray | None, square: Square) -> Answer:
+    box, label = square.box_back(row[:4]), int(row[4])
+    drawn = None if mask is None else pasted(mask[label], box, square.height, square.width)
+    return Answer(bool(row[6]), float(row[5]), label - 1, row[FIXED:], box, drawn)
