@@ -8,7 +8,8 @@ predict.py, Caffe and OpenCV's dnn read the folder. Net and weights are copied b
 those in scores and metrics; Caffe writes the paths of the LMDBs that a net was trained from into both. --onnx adds
 model.onnx: without the ten crops, input `data`, N x 3 x S x S, B, G, R of 0 to 255 less the mean; outputs lesion_prob
 and location_prob. It is run by onnxruntime on drawn crops, and refused unless its probabilities are the engine's.
---state-dict adds the weights for nets written in PyTorch.
+--state-dict adds the weights for nets written in PyTorch. The folder of a net that draws lesions has the names of its
+classes too; Caffe runs it where it can import skinmtl's layers.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from net_arguments import (
 from skinmtl.engines.engine import NAMES, Engine
 from skinmtl.publishing.exporting import Request, export
 from skinmtl.publishing.state_dict import ENDINGS
+from skinmtl.scores.mask_net import mask_net_of
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -104,7 +106,7 @@ def main() -> None:
         engine=Engine(args.engine or usual_engine(), allowed=tuple(args.allow_layer)),
     )
     told = export(request, args.out, vars(args))
-    if not args.metrics:  # which have been tested with one
+    if not args.metrics and mask_net_of(source.deploy) is None:  # metrics have been tested with one
         say_short_side(args, source.deploy)
     for line in told:
         print(line)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Names the lesions and the place on the body in photographs, with a model folder, a training run or an experiment.
+"""Names or draws the lesions in photographs, and names the place, with a model folder, a training run or an experiment.
 
 examples: tools/predict.py work/x photo.jpg       work/x is of skinmtl run, of train.py or of export.py
           tools/predict.py --model-folder models/mtl photo.jpg
@@ -7,16 +7,17 @@ examples: tools/predict.py work/x photo.jpg       work/x is of skinmtl run, of t
           tools/predict.py --model-folder models/mtl photographs/ --json-lines predictions.jsonl
           curl --silent ADDRESS | tools/predict.py --model-folder models/mtl -
 
-Tells every lesion whose probability reaches the threshold, and the three likeliest places. Images that cannot be used
-are named on standard error, a line each, the others are still predicted, and the exit status is 1. Research software:
-not a medical device.
+Tells every lesion whose probability reaches the threshold, and the three likeliest places. A model that draws lesions
+tells class, box and mask of the one in each photograph; where it detects none, the likeliest place. Images that cannot
+be used are named on standard error, a line each, the others are still predicted, and the exit status is 1. Research
+software: not a medical device.
 """
 
 import argparse
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Union
 
 from arguments import (
     add_batch_size_argument,
@@ -32,16 +33,26 @@ from cli import finite, new_parser, program, run
 from net_arguments import add_run_arguments, net_of
 from parsing import renamed
 from skinmtl.engines.snapshot import not_said_by_net
-from skinmtl.publishing.model_folder import read_model_folder
-from skinmtl.publishing.photographs import STANDARD_INPUT, gather
-from skinmtl.publishing.predicting import Predictor, predict, said_of_seen
+from skinmtl.publishing.model_folder import Model, read_model_folder
+from skinmtl.publishing.photographs import STANDARD_INPUT, Item, gather
+from skinmtl.publishing.predicting import Prediction, Predictor, predict, said_of_seen
+from skinmtl.publishing.predicting_masks import MaskPrediction, MaskPredictor, predict_masks
 from skinmtl.publishing.run_model import run_model
 from skinmtl.publishing.which_model import find_model
 from skinmtl.publishing.wording import as_json, as_text, tell
+from skinmtl.publishing.wording_masks import mask_json, mask_text
 from skinmtl.scores.crops import CROPS, CUTS
 from skinmtl.scores.forward import Protocol
 
 STANDARD_OUTPUT = Path("-")
+
+
+class Told(NamedTuple):
+    """A prediction, as a line of JSON and in words; no words where the image cannot be used."""
+
+    prediction: Union[Prediction, MaskPrediction]
+    json: str
+    text: str
 
 
 def probability(text: str) -> float:
@@ -90,6 +101,12 @@ def make_parser() -> argparse.ArgumentParser:
         default=CROPS,
         help="crops per image whose probabilities are averaged; 1: the centre alone (default %(default)s)",
     )
+    parser.add_output_argument(
+        "--masks-out",
+        folder=True,
+        help="of a model that draws lesions: also write each mask, and the photograph with the outline and the box on "
+        "it, to this new folder",
+    )
     add_batch_size_argument(parser)
     add_engine_arguments(parser, default=None)
     add_workers_argument(parser)
@@ -110,7 +127,7 @@ def parse_args() -> argparse.Namespace:
     if args.images.count(STANDARD_INPUT) > 1:
         parser.error("- stands for one image; give it once")
     images = [Path(image) for image in args.images if image != STANDARD_INPUT]
-    for out, folder in ((args.json_lines, False), (args.attention, True)):
+    for out, folder in ((args.json_lines, False), (args.attention, True), (args.masks_out, True)):
         if out is not None:
             parser.refuse_inputs(out, *images, folder=folder)
     if args.attention is not None and args.crops != CROPS:
@@ -141,28 +158,48 @@ def json_lines(path: Optional[Path]) -> Iterator[Optional[Callable[[str], object
         yield lambda line: file.write(f"{line}\n")
 
 
+def told_of(args: argparse.Namespace, model: Model, items: Sequence[Item]) -> Iterator[Told]:
+    """What is to be told of each image, by a model of labels."""
+    if args.masks_out is not None:
+        raise InputError(f"--masks-out: {model.path} draws no lesions; leave the flag out")
+    protocol = Protocol(model.short_side, model.mean, args.batch_size, engine_of(args), args.workers, args.crops)
+    predictor = Predictor(model, protocol, attends=args.attention is not None)
+    made = predictor.record()
+    for prediction in predict(predictor, items, args.attention, vars(args)):
+        text = "" if prediction.problem else as_text(prediction, model.labels, args.threshold)
+        yield Told(prediction, as_json(prediction, model.labels, args.threshold, made), text)
+
+
+def drawn_of(args: argparse.Namespace, model: Model, items: Sequence[Item]) -> Iterator[Told]:
+    """The same by a model that draws lesions."""
+    if args.attention is not None:
+        raise InputError(f"--attention: {model.path} draws lesions; give --masks-out for pictures of them")
+    protocol = Protocol(model.short_side, model.mean, 1, engine_of(args), args.workers, 1)
+    predictor = MaskPredictor(model, protocol)
+    words = (model.class_names, model.labels, args.threshold)
+    for prediction in predict_masks(predictor, items, args.masks_out, vars(args)):
+        text = "" if prediction.problem else mask_text(prediction, *words)
+        yield Told(prediction, mask_json(prediction, *words, predictor.record()), text)
+
+
 def main() -> None:
     args = parse_args()
     model = run_model(net_of(args)) if args.run else read_model_folder(args.model_folder)
-    items, told = gather(args.images, sys.stdin and sys.stdin.buffer)
-    protocol = Protocol(model.short_side, model.mean, args.batch_size, engine_of(args), args.workers, args.crops)
-    for line in told:
+    items, lines = gather(args.images, sys.stdin and sys.stdin.buffer)
+    of_run = filter(None, [not_said_by_net(model.deploy)]) if args.run and model.net is None else ()
+    for line in [*lines, *of_run, *said_of_seen(model, items)]:
         print(f"{program()}: {line}", file=sys.stderr)
-    of_run = filter(None, [not_said_by_net(model.deploy)]) if args.run else ()
-    for line in [*of_run, *said_of_seen(model, items)]:
-        print(f"{program()}: {line}", file=sys.stderr)
-    predictor = Predictor(model, protocol, attends=args.attention is not None)
-    made, bad = predictor.record(), []
+    bad = []
     with json_lines(args.json_lines) as write:
-        for prediction in predict(predictor, items, args.attention, vars(args)):
+        for prediction, line, text in (told_of if model.net is None else drawn_of)(args, model, items):
             if prediction.problem:
                 bad.append(f"{prediction.item.name}: {prediction.problem}; mend it or leave it out")
-            for line in prediction.told:
-                tell(f"{program()}: {prediction.item.name}: {line}", sys.stderr)
+            for said in prediction.told:
+                tell(f"{program()}: {prediction.item.name}: {said}", sys.stderr)
             if write:
-                write(as_json(prediction, model.labels, args.threshold, made))
-            if write is not tell and not prediction.problem:
-                tell(as_text(prediction, model.labels, args.threshold))
+                write(line)
+            if write is not tell and text:
+                tell(text)
     if bad:
         raise InputError("\n".join(bad))
 

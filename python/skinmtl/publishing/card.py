@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -15,7 +15,7 @@ from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.trained_on import TrainedOn
 from skinmtl.pretrained.resnet50 import caffe_shapes
-from skinmtl.publishing.metrics_files import FIGURES, Metrics
+from skinmtl.publishing.metrics_files import FIGURES, OF_REGIONS, Metrics
 from skinmtl.publishing.model_folder import LABELS, OUTPUTS
 from skinmtl.publishing.onnx_file import OPSET
 from skinmtl.publishing.state_dict import is_resnet
@@ -37,6 +37,7 @@ class Facts:
     net: Message
     files: dict[str, str]
     trained_on: TrainedOn | None = None
+    class_names: list[str] = field(default_factory=list)
 
 
 def card(facts: Facts) -> str:
@@ -50,9 +51,12 @@ def card(facts: Facts) -> str:
     )
     environment.filters["plain"] = plain
     summary = None if facts.train_data is None else read_summary(facts.train_data)
+    figures = {**OF_REGIONS, **(FIGURES if facts.labels else {})} if "regions" in facts.record else FIGURES
     text = environment.get_template(TEMPLATE.name).render(
         record=facts.record,
         labels=facts.labels,
+        class_names=facts.class_names,
+        drawn=facts.record.get("regions"),
         label_files=LABELS,
         outputs=OUTPUTS,
         data=None if facts.manifest is None else _data(facts.manifest),
@@ -60,12 +64,12 @@ def card(facts: Facts) -> str:
         listed=_listed(facts.trained_on),
         counts=_counts(facts, summary),
         settings=facts.settings,
-        metrics=[_row(one) for one in facts.metrics],
+        metrics=[_row(one, figures) for one in facts.metrics],
         of_lesions=_of_lesions(facts.metrics),
         tested=any(one.of_these_weights for one in facts.metrics),
         others=any(not one.of_these_weights for one in facts.metrics),
         intervals=_intervals(facts.metrics),
-        titles=list(FIGURES.values()),
+        titles=list(figures.values()),
         licence=facts.licence,
         files=facts.files,
         opset=OPSET,
@@ -112,10 +116,10 @@ def _counts(facts: Facts, summary: dict[str, Any] | None) -> dict[str, list[Any]
     }
 
 
-def _row(one: Metrics) -> dict[str, Any]:
+def _row(one: Metrics, figures: Sequence[str]) -> dict[str, Any]:
     cells = []
-    for figure in FIGURES:
-        cells.append(_with_interval(one.figures[figure], one.interval(figure)))
+    for figure in figures:
+        cells.append(_with_interval(one.figures.get(figure), one.interval(figure)))
     subset = one.subset + "".join(f"; {mark}" for mark in one.marks)
     return {"subset": subset, "n_images": one.figures["n_images"], "cells": cells, "these": one.of_these_weights}
 

@@ -27,19 +27,23 @@ from skinmtl.publishing.libraries import import_or_refuse
 from skinmtl.publishing.metrics_files import Metrics, read_metrics, setting_of
 from skinmtl.publishing.model_folder import (
     CARD,
+    CLASSES,
     DEPLOY,
     FORMAT,
+    FORMAT_OF_REGIONS,
     LABELS,
     LARGEST_MEAN,
     OUTPUTS,
     RECORD,
     WEIGHTS,
+    region_record,
     write_labels,
 )
 from skinmtl.publishing.onnx_file import OPSET, check_onnx, onnx_graph, onnx_model, write_onnx
 from skinmtl.publishing.state_dict import is_resnet, state_dict, write_state_dict
-from skinmtl.publishing.trained_names import label_names
+from skinmtl.publishing.trained_names import class_names_of, label_names
 from skinmtl.scores.crops import CROPS
+from skinmtl.scores.mask_net import MaskNet, check_shapes, mask_net_of
 from skinmtl.training.trained_images import of_net
 from skinmtl.training.trained_net import TrainedNet
 
@@ -77,11 +81,18 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         metrics = read_metrics(request.metrics, source.weights, request.allow_trained)
         snapshot = checked_snapshot(source.deploy, source.weights, request.engine)
         labels = label_names(source, snapshot, manifest)
-        record = _record(request, snapshot, labels, metrics)
+        drawn = mask_net_of(source.deploy)
+        if drawn is None:
+            record, class_names = _record(request, snapshot, labels, metrics), []
+        else:
+            class_names = class_names_of(source, drawn, manifest) if drawn.has_class else []
+            record = _record_of_regions(request, snapshot, labels, drawn)
         shutil.copyfile(str(source.deploy), str(folder / DEPLOY))
         shutil.copyfile(str(source.weights), str(folder / WEIGHTS))
         for head, names in labels.items():
             write_labels(folder / LABELS[head], names)
+        if class_names:
+            write_labels(folder / CLASSES, class_names)
         trained_on = of_net(source)
         listed = None if trained_on is None else trained_on.for_publishing()
         if listed is not None:
@@ -89,18 +100,42 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         told = _converted(request, snapshot, labels, record, folder) if request.onnx or request.state_dict else []
         sums = {path.name: sha256(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
         (folder / f"{WEIGHTS}.sha256").write_text(f"{sums[WEIGHTS]}  {WEIGHTS}\n", encoding="utf-8")
-        facts = _facts(request, snapshot, manifest, metrics, record, labels, sums, listed)
+        facts = _facts(request, snapshot, manifest, metrics, record, labels, sums, listed, class_names)
         (folder / CARD).write_text(card(facts), encoding="utf-8")
         record.update(sha256=sums, inputs_sha256=_inputs(request), **made_by(_without_folders(arguments)))
         write_json(folder / RECORD, record, allow_nan=False)
-    counts = ", ".join(f"{len(names)} {head}s" for head, names in labels.items())
-    return [f"{out}: {record['name']}, {counts}", *told, *_lacking(request, metrics, listed)]
+    counts = [f"{len(names)} {head}s" for head, names in labels.items()]
+    if drawn is not None:
+        classes = [f"{len(class_names)} classes"] if class_names else []
+        counts = [" and ".join(drawn.heads), *classes, *counts]
+    return [f"{out}: {record['name']}, {', '.join(counts)}", *told, *_lacking(request, metrics, listed)]
 
 
 def _libraries(request: Request) -> list[str]:
     """What the files that are wanted are written with."""
     of_state_dict = {"pth": "torch", "safetensors": "safetensors", None: None}[request.state_dict]
     return [name for name in ("onnx" if request.onnx else None, of_state_dict) if name]
+
+
+def _record_of_regions(
+    request: Request, snapshot: Snapshot, labels: dict[str, list[str]], drawn: MaskNet
+) -> dict[str, Any]:
+    """The record of a net that draws lesions: the whole image goes into one square."""
+    if request.short_side:
+        raise InputError(f"--short-side: {snapshot.deploy} takes the whole image in a square; leave the flag out")
+    check_shapes(drawn, snapshot)
+    mean, side = request.mean or mean_of(request.source.deploy), snapshot.side
+    mean_words = " ".join(f"{value:.7g}" for value in mean)
+    return {
+        **_of_net(request, snapshot, labels, mean),
+        "format": FORMAT_OF_REGIONS,
+        "regions": region_record(drawn),
+        "short_side": side,
+        "crops": 1,
+        "input": f"data, 1 x 3 x {side} x {side} float32: channels B, G, R of 0 to 255 less the mean {mean_words}, of "
+        "the whole image with zeros around it before the mean is subtracted; window, 1 x 4 float32: x1, y1, x2, y2 of "
+        "the image in the square",
+    }
 
 
 def _record(
@@ -119,6 +154,21 @@ def _record(
         raise InputError(f"{snapshot.deploy}: takes {snapshot.side} pixels; give a --short-side of at least that")
     if short_side**2 > MAX_PIXELS:
         raise InputError(f"--short-side {short_side}: no image could be resized to that; give a smaller one")
+    mean_words = " ".join(f"{value:.7g}" for value in mean)
+    return {
+        **_of_net(request, snapshot, labels, mean),
+        "format": FORMAT,
+        "short_side": short_side,
+        "crops": CROPS,
+        "input": f"data, N x 3 x {snapshot.side} x {snapshot.side} float32: channels B, G, R of 0 to 255 less the mean "
+        f"{mean_words}; squares cut from an image whose shorter side was resized to {short_side}",
+    }
+
+
+def _of_net(
+    request: Request, snapshot: Snapshot, labels: dict[str, list[str]], mean: Sequence[float]
+) -> dict[str, Any]:
+    """What the record has of every net."""
     if not all(abs(value) <= LARGEST_MEAN for value in mean):
         raise InputError(f"{snapshot.deploy}: a mean of {list(mean)} is not one of pixels; give another --mean")
     net = read_net(snapshot.deploy).name
@@ -126,19 +176,13 @@ def _record(
     if not name.isprintable() or not name.strip():
         raise InputError(f"{snapshot.deploy}: its net's name is {net!r}; give another --name")
     made_for = read_net_record(snapshot.deploy.parent)
-    mean_words = " ".join(f"{value:.7g}" for value in mean)
     return {
-        "format": FORMAT,
         "name": name,
         "net": net,
         "mean": list(mean),
-        "short_side": short_side,
         "crop": snapshot.side,
-        "crops": CROPS,
         "outputs": {OUTPUTS[head]: len(names) for head, names in labels.items()},
         "made_for": made_for and {name: value for name, value in asdict(made_for).items() if name != "names"},
-        "input": f"data, N x 3 x {snapshot.side} x {snapshot.side} float32: channels B, G, R of 0 to 255 less the mean "
-        f"{mean_words}; squares cut from an image whose shorter side was resized to {short_side}",
     }
 
 
@@ -187,6 +231,7 @@ def _facts(
     labels: dict[str, list[str]],
     sums: dict[str, str],
     listed: TrainedOn | None,
+    class_names: list[str],
 ) -> Facts:
     return Facts(
         record=record,
@@ -199,6 +244,7 @@ def _facts(
         net=read_net(snapshot.deploy),
         files=sums,
         trained_on=listed,
+        class_names=class_names,
     )
 
 

@@ -18,6 +18,17 @@ FIGURES = {
     "location_top1": "location top-1",
     "location_top3": "location top-3",
 }
+OF_REGIONS = {
+    "class_ac": "AC",
+    "class_ap": "AP",
+    "class_auc": "AUC",
+    "class_se": "SE",
+    "class_sp": "SP",
+    "mask_ja": "mask JA",
+    "mask_di": "mask DI",
+    "box_ap50": "box AP at IoU 0.5",
+    "detected": "detected",
+}  # of nets that draw lesions
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ def _is_whole(figures: dict[str, Any]) -> bool:
     ):
         return False
     of_lesions, support = figures["average_precision"], figures["support"]
-    values = [figures["n_images"], *(figures[figure] for figure in FIGURES)]
+    values = [figures["n_images"], *(figures.get(figure) for figure in (*FIGURES, *OF_REGIONS))]
     if of_lesions is not None:
         if not (isinstance(of_lesions, dict) and isinstance(support, dict) and set(of_lesions) <= set(support)):
             return False
@@ -107,7 +118,7 @@ def _is_whole(figures: dict[str, Any]) -> bool:
         by_lesion = intervals.get("average_precision") or {}
         if not isinstance(by_lesion, dict):
             return False
-        for ends in (*(intervals.get(figure) for figure in FIGURES), *by_lesion.values()):
+        for ends in (*(intervals.get(figure) for figure in (*FIGURES, *OF_REGIONS)), *by_lesion.values()):
             if ends is not None and not (isinstance(ends, list) and len(ends) == 2):
                 return False
             values += ends or []

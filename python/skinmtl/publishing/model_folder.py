@@ -5,6 +5,7 @@ weights.caffemodel         its weights, byte for byte
 weights.caffemodel.sha256  for `sha256sum -c`
 lesions.txt                a name a line, in the order of lesion_prob; not there where the net has no such head
 locations.txt              the same for location_prob
+classes.txt                the same for the classes of a net that draws lesions, where it has some
 model.json                 how images are prepared, the sha256 of each file, what made the folder
 trained_on.json            digests of the images that it was trained on, where they are recorded
 README.md                  the model card
@@ -12,7 +13,7 @@ README.md                  the model card
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -27,11 +28,15 @@ from skinmtl.data.trained_on import FILE as TRAINED_ON
 from skinmtl.engines.snapshot import Snapshot
 from skinmtl.images.image_size import MAX_PIXELS
 from skinmtl.scores.crops import CUTS
+from skinmtl.scores.mask_net import MaskNet, mask_net_of
+from skinmtl.scores.square import LONG_SIDE
 
 FORMAT = "skinmtl model folder, version 1"
+FORMAT_OF_REGIONS = "skinmtl model folder, version 2"  # of nets that draw lesions, which version 1 would cut crops for
 DEPLOY, WEIGHTS, RECORD, CARD = "deploy.prototxt", "weights.caffemodel", "model.json", "README.md"
 OUTPUTS = {"lesion": "lesion_prob", "location": "location_prob"}
 LABELS = {"lesion": "lesions.txt", "location": "locations.txt"}
+CLASSES = "classes.txt"
 LARGEST_MEAN = 255  # pixels have no more
 REMEDY = "fetch the folder again, or make it anew with export.py"
 NUMBERS = {"short_side": int, "crop": int, "crops": int, "mean": list, "outputs": dict, "sha256": dict, "name": str}
@@ -44,6 +49,9 @@ class Model:
     `labels` are the names of each head, "lesion" and "location" or one of them, in the order of its outputs; `said_by`
     are the files that say them, and under "crop" the one that says how images are prepared: resized to `short_side`,
     cut into `crops` squares of `crop` pixels, less `mean` (B, G, R). `files` are the sha256 of the files by name.
+
+    `net` is there where the net draws lesions: then the whole image goes into one square, whose side is `crop` and
+    `short_side` too, and `class_names` are the names of its classes, if it has some.
     """
 
     path: Path
@@ -57,6 +65,8 @@ class Model:
     crop: int
     crops: int
     files: dict[str, str]
+    net: MaskNet | None = None
+    class_names: list[str] = field(default_factory=list)
 
 
 def read_model_folder(path: Path) -> Model:
@@ -75,8 +85,10 @@ def read_model_folder(path: Path) -> Model:
                     f"{path / LABELS[head]}: {len(labels[head])} names for the {record['outputs'][output]} outputs of "
                     f"{output}; {REMEDY}"
                 )
+    net, class_names = _regions(path, record)
     listed = [TRAINED_ON] if TRAINED_ON in record["sha256"] else []  # older folders have none
-    for name in (DEPLOY, WEIGHTS, *(LABELS[head] for head in labels), *listed):
+    of_classes = [CLASSES] if class_names else []
+    for name in (DEPLOY, WEIGHTS, *(LABELS[head] for head in labels), *of_classes, *listed):
         if not (path / name).is_file():
             raise InputError(f"{path / name}: missing; {REMEDY}")
         if sha256(path / name) != record["sha256"].get(name):
@@ -93,7 +105,29 @@ def read_model_folder(path: Path) -> Model:
         crop=record["crop"],
         crops=record["crops"],
         files=record["sha256"],
+        net=net,
+        class_names=class_names,
     )
+
+
+def _regions(path: Path, record: dict[str, Any]) -> tuple[MaskNet | None, list[str]]:
+    """What the net draws, and the names of its classes. InputError where model.json has it otherwise than the net."""
+    net = mask_net_of(path / DEPLOY)
+    said = record.get("regions")
+    wanted = None if net is None else region_record(net)
+    if said != wanted:
+        raise InputError(f"{path / RECORD}: regions is {said}, the net's are {wanted}; {REMEDY}")
+    if net is None or not net.has_class:
+        return net, []
+    names = read_labels(path / CLASSES)
+    if len(names) != net.classes:
+        raise InputError(f"{path / CLASSES}: {len(names)} names for the {net.classes} classes of the net; {REMEDY}")
+    return net, names
+
+
+def region_record(net: MaskNet) -> dict[str, Any]:
+    """What model.json says of a net that draws lesions, beside what the prototxt has."""
+    return {"classes": net.classes, "heads": list(net.heads), "long_side": LONG_SIDE}
 
 
 def check_net(model: Model, snapshot: Snapshot) -> None:
@@ -140,7 +174,7 @@ def _read_record(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"{path}: missing; {path.parent} is no model folder of export.py")
     record = read_json(path, REMEDY)
-    if record.get("format") != FORMAT:
+    if record.get("format") != (FORMAT_OF_REGIONS if "regions" in record else FORMAT):
         raise InputError(f"{path}: not the record of a {FORMAT}; {REMEDY}")
     for name, kind in NUMBERS.items():
         if type(record.get(name)) is not kind:  # True is no number of pixels
@@ -154,6 +188,6 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: a short_side of {record['short_side']} would take up the memory; {REMEDY}")
     if not all(type(count) is int for count in record["outputs"].values()):
         raise InputError(f"{path}: outputs has no number of outputs for each; {REMEDY}")
-    if not set(record["outputs"]) & set(OUTPUTS.values()):
+    if "regions" not in record and not set(record["outputs"]) & set(OUTPUTS.values()):
         raise InputError(f"{path}: outputs has neither lesion_prob nor location_prob; {REMEDY}")
     return record

@@ -10,7 +10,9 @@ from skinmtl.engines.snapshot import MAKE_ANOTHER, mean_of, short_side_of
 from skinmtl.nets.label_names import names_file, read_label_names
 from skinmtl.nets.net_record import NET_FILE
 from skinmtl.publishing.model_folder import DEPLOY, OUTPUTS, WEIGHTS, Model
+from skinmtl.publishing.trained_names import class_names_of
 from skinmtl.scores.crops import CROPS
+from skinmtl.scores.mask_net import mask_net_of
 from skinmtl.training.trained_net import TrainedNet
 
 
@@ -29,6 +31,8 @@ def run_model(net: TrainedNet) -> Model:
     for head, listed in labels.items():
         if listed is None:
             raise InputError(f"{source}: has no names of the {head} labels; make a model folder of it with export.py")
+    drawn = mask_net_of(net.deploy)
+    side = shapes[0].dim[2]
     return Model(
         path=net.weights.parent,
         name=description.name,
@@ -37,8 +41,10 @@ def run_model(net: TrainedNet) -> Model:
         labels=labels,
         said_by={"crop": beside / NET_FILE, **dict.fromkeys(labels, source)},
         mean=mean_of(net.deploy),
-        short_side=short_side_of(net.deploy),
-        crop=shapes[0].dim[2],
-        crops=CROPS,
+        short_side=side if drawn else short_side_of(net.deploy),
+        crop=side,
+        crops=1 if drawn else CROPS,
         files={DEPLOY: sha256(net.deploy), WEIGHTS: sha256(net.weights)},
+        net=drawn,
+        class_names=class_names_of(net, drawn) if drawn and drawn.has_class else [],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -18,17 +19,26 @@ def as_text(prediction: Prediction, labels: dict[str, list[str]], threshold: flo
 
     Where no lesion reaches the threshold, a line says so and which is the likeliest.
     """
-    lines = [prediction.item.name]
-    for head, values in prediction.probabilities.items():
+    return "\n".join(
+        [prediction.item.name, *head_lines(prediction.probabilities, labels, threshold, prediction.overlays)]
+    )
+
+
+def head_lines(
+    probabilities: dict[str, np.ndarray], labels: dict[str, list[str]], threshold: float, overlays: dict[str, Path]
+) -> list[str]:
+    """The lines of the heads."""
+    lines = []
+    for head, values in probabilities.items():
         told = _told(head, values, labels[head], threshold)
         rows = [f"{value:.3f}  {name}" for name, value in told]
         if not told:
             best = int(values.argmax())
             rows = [f"none from {threshold:g} on; the likeliest: {values[best]:.3f}  {labels[head][best]}"]
         lines += [f"  {head if number == 0 else '':10}{row}" for number, row in enumerate(rows)]
-        if head in prediction.overlays:
-            lines.append(f"  {'':10}attention: {prediction.overlays[head]}")
-    return "\n".join(lines)
+        if head in overlays:
+            lines.append(f"  {'':10}attention: {overlays[head]}")
+    return lines
 
 
 def as_json(prediction: Prediction, labels: dict[str, list[str]], threshold: float, made: dict[str, Any]) -> str:
@@ -42,18 +52,26 @@ def as_json(prediction: Prediction, labels: dict[str, list[str]], threshold: flo
     record: dict[str, Any] = {"image": prediction.item.name}
     if prediction.problem:
         return json.dumps({**record, "error": prediction.problem, "model": made})
-    for head, values in prediction.probabilities.items():
-        told = _told(head, values, labels[head], threshold)
-        record[f"{head}s"] = [{"label": name, "probability": _short(value)} for name, value in told]
-    record["probabilities"] = {
-        head: {name: _short(value) for name, value in zip(labels[head], values)}
-        for head, values in prediction.probabilities.items()
-    }
+    record.update(head_record(prediction.probabilities, labels, threshold))
     if prediction.told:
         record["told"] = list(prediction.told)
     if prediction.overlays:
         record["attention"] = {head: str(path) for head, path in prediction.overlays.items()}
     return json.dumps({**record, "model": made})
+
+
+def head_record(probabilities: dict[str, np.ndarray], labels: dict[str, list[str]], threshold: float) -> dict[str, Any]:
+    """What the heads say; nothing where there are none."""
+    record: dict[str, Any] = {}
+    for head, values in probabilities.items():
+        told = _told(head, values, labels[head], threshold)
+        record[f"{head}s"] = [{"label": name, "probability": short(value)} for name, value in told]
+    if probabilities:
+        record["probabilities"] = {
+            head: {name: short(value) for name, value in zip(labels[head], values)}
+            for head, values in probabilities.items()
+        }
+    return record
 
 
 def tell(text: str, file: TextIO | None = None) -> None:
@@ -68,6 +86,6 @@ def _told(head: str, values: np.ndarray, names: list[str], threshold: float) -> 
     return told[:LIKELIEST] if head == "location" else [one for one in told if one[1] >= threshold]
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
     """All that a float32 holds, and no more."""
     return float(f"{value:.8g}")
