@@ -98,9 +98,10 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def masks_of(args: argparse.Namespace, manifest: Manifest) -> Tuple[Manifest, Optional[MaskRules]]:
+def masks_of(args: argparse.Namespace, whole: Manifest, manifest: Manifest) -> Tuple[Manifest, Optional[MaskRules]]:
     """The images to store, and their masks' rules; None where no masks are to be stored. What that means is told."""
-    if not manifest.has_masks and not args.masks:
+    of_masks = (args.masks, args.drop_unmasked, args.allow_empty_masks, args.allow_full_masks, args.components != KEEP)
+    if not whole.has_masks and not any(of_masks):
         return manifest, None
     if args.short_side or args.jitter:
         print("the manifest's masks are not stored: they go with --long-side", file=sys.stderr)
@@ -117,8 +118,9 @@ def masks_of(args: argparse.Namespace, manifest: Manifest) -> Tuple[Manifest, Op
 def main() -> None:
     args = parse_args()
     so = "where patients have several images, some are trained on and others watched" if args.validation else ""
-    manifest = select(manifest_of(args, so), args.folds, args.fold, args.subset, args.validation, args.validation_fold)
-    manifest, masks = masks_of(args, manifest)
+    whole = manifest_of(args, so)
+    manifest = select(whole, args.folds, args.fold, args.subset, args.validation, args.validation_fold)
+    manifest, masks = masks_of(args, whole, manifest)
     if args.long_side or masks:
         sizes = at_most(args.long_side or LONG_SIDE)
     else:

@@ -121,6 +121,20 @@ def test_a_class_may_be_missing_among_the_images_of_a_test(make, refused, tmp_pa
     assert make(made, *part, "test").returncode == 0
 
 
+def test_a_part_without_masks_is_not_stored_as_if_there_were_none(make, refused, tmp_path):
+    made = write_masked(tmp_path / "data", masks={0: None, 2: None})
+    (tmp_path / "folds.csv").write_text("image,fold\n0.jpg,0\n1.jpg,1\n2.jpg,0\n3.jpg,1\n")
+    part = ["--folds", tmp_path / "folds.csv", "--fold", 0, "--subset", "test"]
+    refused(make(made, *part, masks=False), "2 of 2 images, such as '0.jpg' (line 2), have no mask")
+    refused(make(made, *part, "--drop-unmasked"), "no image that is asked for has a mask; fill the column 'mask'")
+
+
+@pytest.mark.parametrize("flag", ["--drop-unmasked", "--allow-empty-masks"])
+def test_a_flag_for_masks_needs_masks(make, refused, make_dataset, flag):
+    done = make(make_dataset(2), flag, masks=False)
+    refused(done, "mask")
+
+
 def test_several_lesions_and_grey_values_are_told(make, tmp_path):
     picture = np.where(OVAL, 200, 20).astype(np.uint8)
     picture[2:6, 2:6] = 255
