@@ -6,7 +6,7 @@ CORES = $(shell nproc)
 # tests of a file share what they make, so that a file stays with one worker
 SIDE_BY_SIDE = -n $(CORES) --dist loadfile
 
-.PHONY: help demo setup experiment bench test image check docs commands pictures caffe torch prototxt
+.PHONY: help demo demo-mask setup experiment bench test image check docs commands pictures caffe torch prototxt
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,9 @@ demo: caffe ## images and labels to a mAP table through real Caffe
 	$(CAFFE) tools/demo.sh
 
 setup: caffe .venv/ready ## all that the README needs: .caffe and .venv
+
+demo-mask: caffe ## images and masks to a table of boxes, classes and masks
+	$(CAFFE) tools/demo_mask.sh
 
 experiment: caffe .venv/ready ## the paper's folds x models on the drawn pictures: work/experiment/report
 	mkdir -p work

@@ -4,7 +4,6 @@
 # usage: [ENGINE=torch] tools/demo.sh [offline|online]
 # online: each training image is stored once, and a new scale is drawn whenever it is seen, as the paper says; in
 # work/demo_online.
-# ENGINE=torch: the same through caffe-torch, on a PATH that has it.
 set -eu
 cd "$(dirname "$0")/.."
 way=${1:-offline}
@@ -24,39 +23,9 @@ online)
     exit 2
     ;;
 esac
-case ${ENGINE:-caffe} in
-caffe)
-    caffe="caffe"
-    engine=
-    ;;
-torch)
-    caffe="caffe-torch"
-    engine="--engine torch"
-    ;;
-*)
-    echo "demo.sh: ENGINE is $ENGINE; give caffe or torch" >&2
-    exit 2
-    ;;
-esac
+# shellcheck source=tools/demo_steps.sh
+. tools/demo_steps.sh
 rm -rf $out
-
-step() { # COMMAND...: shows it, then runs it
-    echo "\$ $*"
-    "$@"
-}
-
-# Caffe logs hundreds of lines before its first iteration: all of it goes to a file, the losses to the screen, and what
-# it says when it gives up.
-train() {
-    {
-        $caffe train "$@" 2>&1 || echo failed >$out/failed
-    } | tee $out/train.log | grep -o 'Iteration [0-9]* (.*' || true
-    if [ -e $out/failed ]; then
-        { grep '^F' $out/train.log || tail -n 5 $out/train.log; } >&2
-        echo "demo.sh: $caffe train failed as shown; all that it said is in $out/train.log" >&2
-        exit 1
-    fi
-}
 
 # the paper's five folds; patients stay whole; fold 0 is the test fold
 fold="--folds $out/folds.csv --fold 0"
@@ -72,7 +41,6 @@ net="--model resnet50_mtl --trunk tiny --crop 64 --batch-size 32 --solver solver
     step tools/check_lmdb.py $out/train --crop 64
     step tools/check_lmdb.py $out/test --crop 64
     step tools/make_prototxt.py $net $jitter --train-data $out/train --test-data $out/test --out $out/net
-    echo "\$ $caffe train -solver $out/net/solver.prototxt"
     train -solver $out/net/solver.prototxt
     weights=$out/net/tiny_mtl_iter_2000.caffemodel
     step tools/check_weights.py --net $out/net/deploy.prototxt --weights $weights $engine
