@@ -32,5 +32,5 @@ net="--model resnet50_mask_rcnn --trunk tiny --side 128 --anchor-scales 24 40 56
     step tools/score.py --deploy $out/net/deploy.prototxt --weights $weights $data $fold --subset test $engine \
         --out $out/scores.npz
     step tools/evaluate.py $out/scores.npz --json $out/metrics.json \
-        --fail-if-below jaccard=0.75 --fail-if-below auc=0.85
+        --fail-if-below mask_ja=0.75 --fail-if-below class_auc=0.85
 }

@@ -14,6 +14,7 @@ from skinmtl.pretrained.checkpoint import SAFE_TORCH
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 NUMBERS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+NUMBERS += ["eleven", "twelve"]
 
 
 def names_in_tables(text):
