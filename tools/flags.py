@@ -176,7 +176,7 @@ FLAGS: Dict[str, Flag] = {
     "--rate-change": Flag(CHOICE, "how the learning rate is changed in Caffe"),
     # experiments
     "--preset": Flag("NAME", "nets, sizes and iterations that go together"),
-    "--models": Flag("MODEL ...", "which of the paper's models to train"),
+    "--models": Flag("MODEL ...", "which of the preset's models to train"),
     "--only-fold": Flag("K ...", "run these test folds alone"),
     "--experiment": Flag("EXP", "the folder of an experiment"),
     "--paper-table": Flag("CSV", "figures to show beside one's own"),

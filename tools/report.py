@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Turns an experiment's folder into its report: Table 1, the comparisons, the figures, one page to read or print.
+"""Turns an experiment's folder into its report: tables, comparisons, figures, one page to read or print.
 
 example: tools/report.py --experiment experiment --manifest demo/manifest.csv
+         tools/report.py --experiment masks --manifest demo/manifest.csv --images demo    of nets that draw lesions
 
 Reads EXP/fold*/MODEL/scores.npz, and where they are EXP/folds.csv, EXP/figure3.png and each MODEL/run. Works without
 Caffe. A model or fold that is missing is named in the report; comparisons take the folds that both models have.
@@ -13,6 +14,9 @@ from pathlib import Path
 from arguments import add_group_column_argument, manifest_of
 from cli import new_parser, positive, run, seed
 from parsing import renamed
+from skinmtl.report.mask_experiment import has_mask_nets
+from skinmtl.report.mask_write import MaskSettings, write_mask_report
+from skinmtl.report.outlines import Folders
 from skinmtl.report.paper import BUNDLED
 from skinmtl.report.write import Settings, write_report
 
@@ -45,6 +49,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="make no report but exit with status 1 where scores of a model on a fold are missing",
     )
     renamed(parser, "--require-complete", "--fail-if-incomplete")
+    group = parser.add_argument_group("an experiment of nets that draw lesions")
+    group.add_argument(
+        "--images", type=Path, metavar="DIR", help="the folder of the manifest's images, for the page of outlines"
+    )
+    group.add_argument(
+        "--masks", type=Path, metavar="DIR", help="the folder of the manifest's masks (default: that of --images)"
+    )
     return parser
 
 
@@ -53,13 +64,21 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.out is None:
         args.out = args.experiment / "report"
+    if args.masks and not args.images:
+        parser.error("--masks goes with --images")
     return args
 
 
 def main() -> None:
     args = parse_args()
-    settings = Settings(args.bootstrap, args.seed, args.paper_table, args.fail_if_incomplete)
-    print(write_report(args.experiment, manifest_of(args), args.out, settings, vars(args)))
+    manifest = manifest_of(args)
+    if has_mask_nets(args.experiment):
+        folders = Folders(args.images, args.masks or args.images) if args.images else None
+        of_masks = MaskSettings(args.bootstrap, args.seed, folders, args.fail_if_incomplete)
+        print(write_mask_report(args.experiment, manifest, args.out, of_masks, vars(args)))
+    else:
+        settings = Settings(args.bootstrap, args.seed, args.paper_table, args.fail_if_incomplete)
+        print(write_report(args.experiment, manifest, args.out, settings, vars(args)))
     print(f"\nreport: {args.out / 'index.html'}")
 
 

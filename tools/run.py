@@ -3,6 +3,7 @@
 
 examples: skinmtl run manifest.csv --images photographs --out work/mine
           skinmtl run manifest.csv --images photographs --out work/big --preset resnet50 --weights W.caffemodel --gpu 0
+          skinmtl run manifest.csv --images photographs --out work/masks --preset mask-demo
 
 Interrupted or killed, the same command goes on from the last snapshots. OUT then has:
 
@@ -22,7 +23,6 @@ from cli import new_parser, not_negative, positive, run, seed, usable_cores
 from skinmtl.experiment.configuration import Request
 from skinmtl.experiment.presets import NAMES
 from skinmtl.experiment.run import run_experiment
-from skinmtl.nets.multi_task import MODELS
 
 
 def folds(text: str) -> Union[int, Path]:
@@ -53,6 +53,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--images", type=Path, required=True, metavar="DIR", help="the folder that the manifest's images are in"
     )
     parser.add_argument(
+        "--masks",
+        type=Path,
+        metavar="DIR",
+        help="the folder that the manifest's masks are in, for nets that draw lesions (default: --images)",
+    )
+    parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="the experiment's folder; the same command goes on in it"
     )
     parser.add_argument(
@@ -70,9 +76,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--models",
         nargs="+",
-        choices=sorted(MODELS),
         metavar="MODEL",
-        help=f"of {', '.join(sorted(MODELS))} (default: the preset's usual ones)",
+        help="of the preset's: alexnet_lesion, resnet50_lesion, resnet50_location, resnet50_mtl, or the variants of "
+        "mask-demo (default: the usual ones)",
     )
     parser.add_argument(
         "--weights",
@@ -110,6 +116,7 @@ def main() -> None:
     request = Request(
         manifest=args.manifest,
         group_column=args.group_column,
+        masks=args.masks,
         images=args.images,
         out=args.out,
         preset=args.preset,

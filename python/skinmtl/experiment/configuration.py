@@ -24,7 +24,8 @@ ABSENT = "not set"
 @dataclass(frozen=True)
 class Request:
     """What the user asks for. `weights` are (model, file), None for all models with a ResNet-50; `models` None: the
-    preset's usual ones; `folds` a number, or a CSV; `only_folds` empty: all."""
+    preset's usual ones; `folds` a number, or a CSV; `only_folds` empty: all; `masks` where the manifest's masks are,
+    None: where the images are."""
 
     manifest: Path
     images: Path
@@ -38,6 +39,7 @@ class Request:
     gpu: int | None
     seed: int
     group_column: str | None = None
+    masks: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,16 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
         raise InputError(
             f"{manifest.path}: no column 'location', which the experiment's nets and its report need; add it"
         )
+    masked = [name for name, settings in models.items() if "model" in settings]
+    if masked:
+        _check_masks(manifest, request.masks or request.images, masked[0])
+    elif request.masks:
+        raise InputError(f"--masks: the nets of --preset {preset.name} draw no lesions; leave the flag out")
     values = {
         "out": str(request.out.resolve()),
         "manifest": str(request.manifest.resolve()),
         "images": str(request.images.resolve()),
+        **({} if request.masks is None else {"masks": str(request.masks.resolve())}),
         **({} if request.group_column is None else {"group_column": request.group_column}),
         "engine": engine,
         "precision": request.precision,
@@ -120,6 +128,20 @@ def _check_images(manifest: Manifest, images: Path) -> None:
         )
 
 
+def _check_masks(manifest: Manifest, masks: Path, model: str) -> None:
+    """InputError where an image has no mask, or its file is not there: nets that draw lesions need all of them."""
+    for fault, rows in (
+        ("has no mask", [row for row in manifest.rows if not row.mask]),
+        (f"its mask is not in {masks}", [row for row in manifest.rows if not (masks / row.mask).is_file()]),
+    ):
+        if rows:
+            more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
+            raise InputError(
+                f"{manifest.path}:{rows[0].line}: {rows[0].image}: {fault}{more}; {model} needs one: complete the "
+                "column mask, give the folder of the masks (--masks), or take these lines out"
+            )
+
+
 def _folds(request: Request, manifest: Manifest, n_groups: int, has_groups: bool) -> tuple[int, ...]:
     """The numbers of all folds."""
     if isinstance(request.folds, int):
@@ -143,7 +165,7 @@ def _models(request: Request, preset: Preset) -> tuple[dict[str, dict[str, str]]
     if request.weights and "weights" not in preset.needs:
         raise InputError(f"--weights: the nets of --preset {preset.name} start from scratch; give --preset resnet50")
     wanted = request.models or preset.usual_models
-    weights = _weights(request)
+    weights = _weights(request, preset)
     models, notes = {}, []
     for model, settings in preset.models.items():
         if model not in wanted:
@@ -164,8 +186,8 @@ def _models(request: Request, preset: Preset) -> tuple[dict[str, dict[str, str]]
     return models, notes
 
 
-def _weights(request: Request) -> dict[str, Path]:
-    """Model -> its file; one without a name is for each ResNet."""
+def _weights(request: Request, preset: Preset) -> dict[str, Path]:
+    """Model -> its file; one without a name is for each ResNet of the preset."""
     found: dict[str, Path] = {}
     for model, file in sorted(request.weights, key=lambda each: each[0] is not None):  # a name has the last word
         if not file.is_file():
@@ -175,7 +197,7 @@ def _weights(request: Request) -> dict[str, Path]:
         if model:
             found[model] = file
         else:
-            found.update((name, file) for name in ("resnet50_lesion", "resnet50_location", "resnet50_mtl"))
+            found.update((name, file) for name in preset.models if name != "alexnet_lesion")
     return found
 
 

@@ -11,13 +11,14 @@ from caffe_files.inputs import is_there
 from skinmtl.common.yaml_file import read_yaml
 from skinmtl.experiment.places import PRESETS, SHARED
 
-NAMES = ("demo", "tiny", "resnet50")
+NAMES = ("demo", "tiny", "resnet50", "mask-demo")
 NEEDS = ("weights", "gpu")
 # what a preset may not set, since it is about one data set or one machine
 NOT_OF_A_PRESET = {
     "out",
     "manifest",
     "images",
+    "masks",
     "group_column",
     "engine",
     "path",
@@ -59,7 +60,9 @@ def read_preset(name: str) -> Preset:
         raise InputError(f"{path}: {wrong[0]} has no settings; see {PRESETS / 'tiny.yaml'}")
     models = {str(model): dict(of_model or {}) for model, of_model in said["models"].items()}
     for model, of_model in models.items():
-        of_model["solver"] = str(_solver(path, model, of_model.get("solver")))
+        of_model["solver"] = str(_file(path, model, "solver", of_model.get("solver"), "solvers/"))
+        if "phases" in of_model:
+            of_model["phases"] = str(_file(path, model, "phases", of_model["phases"], "workflow/presets/").resolve())
     usual, needs = said.get("usual_models") or list(models), said.get("needs") or []
     if not (isinstance(usual, list) and isinstance(needs, list)):
         raise InputError(f"{path}: usual_models and needs are lists, such as [{next(iter(models))}]; correct it")
@@ -69,9 +72,9 @@ def read_preset(name: str) -> Preset:
     return Preset(name, str(said.get("about", "")), settings, models, usual, needs)
 
 
-def _solver(preset: Path, model: str, named: Any) -> Path:
-    """A solver's file: as named, or of the project."""
+def _file(preset: Path, model: str, what: str, named: Any, usual: str) -> Path:
+    """A solver's file, or one of phases: beside the preset, or of the project."""
     for folder in (preset.parent, SHARED):
         if named and is_there(folder / str(named)):
             return folder / str(named)
-    raise InputError(f"{preset}: {model}: no solver {named}; name a file of solvers/, or one beside the preset")
+    raise InputError(f"{preset}: {model}: no {what} {named}; name a file of {usual}, or one beside the preset")

@@ -8,18 +8,31 @@ from typing import Any
 from caffe_files.errors import InputError
 from skinmtl.common.json_file import read_json
 
-FIGURES = {"map_class": "mAP-class", "map_image": "mAP-image", "location_top1": "location top-1"}
+FIGURES = {
+    "map_class": "mAP-class",
+    "map_image": "mAP-image",
+    "location_top1": "location top-1",
+    "class_auc": "class AUC",
+    "class_ac": "class AC",
+    "mask_ja": "mask JA",
+    "mask_di": "mask DI",
+}
 
 
 def figures_table(out: Path, folds: tuple[int, ...], scored: tuple[str, ...]) -> list[str]:
-    """A line a model: each figure's mean over the folds, with that of chance behind it."""
-    lines = [["mean over folds" if len(folds) > 1 else f"fold {folds[0]}", *FIGURES.values()]]
-    for model in scored:
-        there = [_metrics(out / f"fold{fold}" / model / "metrics.json") for fold in folds]
-        if not all(there):
-            continue
+    """A line a model: each figure's mean over the folds, with that of chance behind it. A figure that no model has is
+    left out."""
+    by_model = {model: [_metrics(out / f"fold{fold}" / model / "metrics.json") for fold in folds] for model in scored}
+    by_model = {model: there for model, there in by_model.items() if all(there)}
+    shown = {
+        name: title
+        for name, title in FIGURES.items()
+        if any(metrics.get(name) is not None for there in by_model.values() for metrics in there)
+    }
+    lines = [["mean over folds" if len(folds) > 1 else f"fold {folds[0]}", *shown.values()]]
+    for model, there in by_model.items():
         cells = [model]
-        for name in FIGURES:
+        for name in shown:
             value, chance = (_mean([metrics.get(key) for metrics in there]) for key in (name, f"chance_{name}"))
             cells.append(
                 "-" if value is None else f"{value:.3f}" + ("" if chance is None else f" (chance {chance:.3f})")

@@ -73,7 +73,9 @@ def plan_lines(configuration: Configuration, python: Path, cores: int) -> list[s
     lines.append(f"folds     {configuration.n_folds}{given}{some}")
     lines.append(f"models    {', '.join(configuration.models)}")
     lines.append(f"preset    {preset.name}: {preset.about}")
-    said = {name: values[name] for name in ("train_images", "short_side", "train") if name in values}
+    said = {
+        name: values[name] for name in ("train_images", "short_side", "long_side", "net", "train") if name in values
+    }
     lines += [f"          {name}: {value}" for name, value in said.items()]
     lines += [f"          {model}: {settings.get('net', '')}" for model, settings in values["models"].items()]
     place = "the CPU" if values["gpu"] is None else f"GPU {values['gpu']}"

@@ -63,8 +63,8 @@ def page(parts: Parts, provenance: dict[str, Any]) -> str:
         curves=_curves(parts.runs),
         without_curves=without(parts.runs, "curves"),
         without_arguments=without(parts.runs, "arguments"),
-        runs=[_run(run) for run in parts.runs],
-        details=_details(parts.runs),
+        runs=[run_row(run) for run in parts.runs],
+        details=details(parts.runs),
         provenance=list(flattened(provenance)),
     )
     return rendered(Path(__file__).with_name("template.html"), values)
@@ -176,7 +176,7 @@ def _curves(runs: Iterable[Run]) -> dict[str, list[Run]]:
     return by_model
 
 
-def _run(run: Run) -> dict[str, Any]:
+def run_row(run: Run) -> dict[str, Any]:
     given = [(name.split(".")[-1], value) for name, value in flattened(run.arguments or {}) if value != "null"]
     seeds = {value for name, value in given if name in ("seed", "random_seed")}
     return {
@@ -191,7 +191,7 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _details(runs: Iterable[Run]) -> dict[str, list[tuple[str, str]]]:
+def details(runs: Iterable[Run]) -> dict[str, list[tuple[str, str]]]:
     """Title of the model -> (what, value), one line where all folds agree, a line a fold where they do not."""
     by_model: dict[str, dict[str, dict[int, str]]] = {}
     folds: dict[str, list[int]] = {}

@@ -7,7 +7,7 @@ import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping
 
 from caffe_files.errors import InputError
 from caffe_files.inputs import regular_file
@@ -15,6 +15,7 @@ from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
 from skinmtl.data.seen import marks
 from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment, scores_path
+from skinmtl.report.mask_experiment import MaskExperiment
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -46,11 +47,11 @@ class Run:
     curves: str | None
 
 
-def runs(experiment: Experiment) -> list[Run]:
-    """A run for every score file, models in the order of the report."""
+def runs(experiment: Experiment | MaskExperiment, titles: Mapping[str, str] = TITLES) -> list[Run]:
+    """A run for every score file of the models (model -> its title), in their order."""
     return [
-        _run(experiment, model, fold)
-        for model in TITLES
+        _run(experiment, model, title, fold)
+        for model, title in titles.items()
         for fold in experiment.folds
         if (model, fold) in experiment.scores
     ]
@@ -94,14 +95,14 @@ def flattened(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         yield prefix or "value", text
 
 
-def _run(experiment: Experiment, model: str, fold: int) -> Run:
+def _run(experiment: Experiment | MaskExperiment, model: str, title: str, fold: int) -> Run:
     scores, file = experiment.scores[model, fold], scores_path(experiment.path, model, fold)
     folder = file.parent / "run"
     weights = scores.protocol.get("weights_sha256")
     last = _last_line(folder / "log.csv")
     return Run(
         model=model,
-        title=TITLES[model],
+        title=title,
         fold=fold,
         n_images=len(scores.image),
         scores_sha256=sha256(file),
