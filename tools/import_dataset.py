@@ -13,7 +13,7 @@ DIR/dropped.csv                 each dropped row: file, line, image, reason
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 from cli import new_parser, run
 from skinmtl.common.counting import counted
@@ -173,18 +173,30 @@ def print_result(imported: Imported, out: Path) -> None:
     if imported.images is None:  # folders and endings are part of an image's name
         print("next: when the images are there, the same without --metadata-only, into another folder")
         return
+    for line in next_steps(imported, out):
+        print(line)
+
+
+def next_steps(imported: Imported, out: Path) -> List[str]:
+    """The commands that follow: folds, of the official split where there is a test set, LMDBs, or all at once."""
     paths = out / "manifest.csv", out / "folds.csv", out / "train", imported.images.root
     table, folds, train, images = (shlex.quote(str(path)) for path in paths)
-    by_split = " --split-column split" if any(row.split for row in manifest.rows) else ""
-    masks = ""
+    manifest = imported.manifest
+    splits = {row.split for row in manifest.rows}
+    official = splits >= {"train", "test"}
+    by_split, watched = (" --split-column split" if official else ""), ""
+    if official and "validation" in splits:
+        watched = " --validation-fold 1"  # make_folds.py has test as fold 0, validation as fold 1
     if manifest.has_masks and imported.masks.root != imported.images.root:
-        masks = f" --masks {shlex.quote(str(imported.masks.root))}"
-    print(f"next: tools/make_folds.py --manifest {table} --out {folds}{by_split}")
-    print(
-        f"then: tools/make_lmdb.py --manifest {table} --images {images}{masks} --folds {folds} --fold 0 --subset train "
-        f"--out {train}"
-    )
-    print(f"or all at once: skinmtl run {table} --images {images}{masks} --out NEW-FOLDER")
+        images += f" --masks {shlex.quote(str(imported.masks.root))}"
+    given = f" --folds {folds} --only-fold 0{watched}" if official else ""
+    preset = " --preset mask-demo" if manifest.has_masks and not manifest.location_names else ""
+    return [
+        f"next: tools/make_folds.py --manifest {table} --out {folds}{by_split}",
+        f"then: tools/make_lmdb.py --manifest {table} --images {images} --folds {folds} --fold 0 --subset train"
+        f"{watched} --out {train}",
+        f"or all at once: skinmtl run {table} --images {images}{given}{preset} --out NEW-FOLDER",
+    ]
 
 
 def print_masks_and_splits(imported: Imported) -> None:

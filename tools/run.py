@@ -74,6 +74,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--only-fold", type=not_negative, nargs="+", default=[], metavar="K", help="run these test folds alone"
     )
     parser.add_argument(
+        "--validation-fold",
+        type=not_negative,
+        metavar="K",
+        help="training watches this fold, which is not tested on: the validation images of a data set's own split "
+        "(default: a tenth of the training images)",
+    )
+    parser.add_argument(
         "--models",
         nargs="+",
         metavar="MODEL",
@@ -117,6 +124,7 @@ def main() -> None:
         manifest=args.manifest,
         group_column=args.group_column,
         masks=args.masks,
+        validation_fold=args.validation_fold,
         images=args.images,
         out=args.out,
         preset=args.preset,

@@ -44,6 +44,7 @@ SHORTER = {
     "--max-iter 500": "--max-iter 30",
     "--test-interval 50": "--test-interval 10",
     "--preset tiny": "--preset short.yaml",
+    "--preset mask-demo": "--preset short_masks.yaml",
     "_iter_2000.": "_iter_20.",  # what is left of the tiny solvers' iterations
 }
 HAS_TORCH = (ROOT / ".venv/bin/caffe-torch").is_file() and list((ROOT / ".venv/lib").glob("*/site-packages/torch"))
@@ -92,6 +93,11 @@ def clone(tmp_path_factory):
     short = short.replace("usual_models: [resnet50_lesion, resnet50_mtl]", "usual_models: [resnet50_mtl]")
     assert "--max-iter 20" in short and "[resnet50_mtl]" in short
     (folder / "short.yaml").write_text(short, encoding="utf-8")
+    masks = (ROOT / "workflow/presets/mask-demo.yaml").read_text(encoding="utf-8")
+    short = masks.replace("--max-iter 300 --test-interval 100", "--max-iter 4 --test-interval 2")
+    assert short != masks
+    (folder / "short_masks.yaml").write_text(f"{short}usual_models: [full, class_alone]\n", encoding="utf-8")
+    shutil.copy(str(ROOT / "workflow/presets/mask-demo.prototxt"), str(folder))
     type_in(folder, DEMO.strip().splitlines())
     return folder
 

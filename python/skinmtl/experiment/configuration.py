@@ -25,7 +25,7 @@ ABSENT = "not set"
 class Request:
     """What the user asks for. `weights` are (model, file), None for all models with a ResNet-50; `models` None: the
     preset's usual ones; `folds` a number, or a CSV; `only_folds` empty: all; `masks` where the manifest's masks are,
-    None: where the images are."""
+    None: where the images are; `validation_fold` what training watches, None: the preset's share of the images."""
 
     manifest: Path
     images: Path
@@ -40,6 +40,7 @@ class Request:
     seed: int
     group_column: str | None = None
     masks: Path | None = None
+    validation_fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,14 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
     groups = {row.group for row in manifest.rows}
     has_groups = manifest.without_group < len(manifest.rows)
     all_folds = _folds(request, manifest, len(groups), has_groups)
-    folds = tuple(request.only_folds) or all_folds
-    unknown = [fold for fold in folds if fold not in all_folds]
+    watched = request.validation_fold
+    folds = tuple(request.only_folds) or tuple(fold for fold in all_folds if fold != watched)
+    if watched in folds:
+        raise InputError(f"--validation-fold {watched}: is one of --only-fold, to be tested on; name another")
+    unknown = [fold for fold in (*folds, *([] if watched is None else [watched])) if fold not in all_folds]
     if unknown:
-        raise InputError(f"--only-fold {unknown[0]}: the folds are {', '.join(map(str, all_folds))}")
+        flag = "--validation-fold" if unknown[0] == watched else "--only-fold"
+        raise InputError(f"{flag} {unknown[0]}: the folds are {', '.join(map(str, all_folds))}")
     models, notes = _models(request, preset)
     if not manifest.location_names and any(model in MODELS for model in models):
         raise InputError(
@@ -99,6 +104,7 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
         "gpu": request.gpu,
         "folds": request.folds if isinstance(request.folds, int) else str(request.folds.resolve()),
         "only_folds": list(request.only_folds),
+        **({} if watched is None else {"validation_fold": watched}),
         "seed": request.seed,
         **preset.settings,
         "models": models,

@@ -25,6 +25,7 @@ NOT_OF_A_PRESET = {
     "image",
     "gpu",
     "only_folds",
+    "validation_fold",
     "made_by",
 }
 

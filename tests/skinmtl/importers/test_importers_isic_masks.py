@@ -170,13 +170,27 @@ class TestIsic2017:
         assert (done.returncode, done.stderr) == (0, "")
         assert "masks: 4 of 4 images have one, 0 images none\nsplits: train 3, validation 1\n" in done.stdout
         assert "not there: ISIC-2017_Test_v2_Part1_GroundTruth (masks of test)\n" in done.stdout
-        assert "--split-column split" in done.stdout
+        assert "--split-column" not in done.stdout  # there is no test set to set apart
         manifest = read_manifest(out / "manifest.csv")
         assert (manifest.lesion_names, manifest.location_names) == (("benign", "malignant"), ())
         assert [row.split for row in manifest.rows] == ["train", "train", "train", "validation"]
         assert not (out / "locations.txt").exists()
         both = tool("import_dataset.py", "isic2017", "--root", root, "--out", tmp_path / "b", "--binary", "--one-class")
         assert (both.returncode, "not allowed with" in both.stderr) == (2, True)
+
+
+def test_the_official_split_goes_on_into_folds(tool, tmp_path):
+    test = {"ISIC-2017_Test_v2_Part3_GroundTruth.csv": f"{TRUTH_2017}ISIC_0000030,0,0\nISIC_0000031,1,0\n"}
+    root = put(tmp_path / "set", {**SET_2017, **test})
+    done = tool("import_dataset.py", "isic2017", "--root", root, "--out", tmp_path / "out")
+    folds, lmdb, at_once = done.stdout.splitlines()[-3:]
+    assert folds.endswith(" --split-column split")
+    assert " --fold 0 --subset train --validation-fold 1 " in lmdb
+    assert " --only-fold 0 --validation-fold 1 --preset mask-demo " in at_once
+    made = tool(*(folds.split()[1].partition("/")[2], *folds.split()[2:]))
+    assert made.returncode == 0, made.stderr
+    rows = (tmp_path / "out" / "folds.csv").read_text().splitlines()[1:]
+    assert sorted(line.rpartition(",")[2] for line in rows) == ["0", "0", "1", "2", "2", "2"]
 
 
 SET_2016 = {
