@@ -54,7 +54,7 @@ def planned(configuration, tmp_path):
 def test_each_variant_is_its_own_net_of_one_data_set(drawn, tmp_path):
     status, plan = planned(configure(request_for(drawn), "caffe", CAFFE_BIN), tmp_path)
     assert status == 0, plan
-    assert plan.count("make_lmdb.py") == 2 and "--long-side 128" in plan and "--short-side" not in plan
+    assert plan.count("make_lmdb.py") == 2 and "--long-side 160" in plan and "--short-side" not in plan
     nets = [line for line in plan.splitlines() if "make_prototxt.py" in line]
     assert len(nets) == 6 and all("--model resnet50_mask_rcnn --trunk tiny --side 128" in line for line in nets)
     for flags in ("--focal none --jaccard off", "--jaccard off", "--focal none", "--heads class", "--heads mask"):
@@ -73,7 +73,7 @@ def test_a_data_sets_own_split_and_masks_elsewhere(drawn, tmp_path):
     assert status == 0, plan
     lmdbs = [line for line in plan.splitlines() if "make_lmdb.py" in line]
     truth = f"--masks {tmp_path / 'truth'}"
-    assert len(lmdbs) == 2 and all("--validation-fold 1 --long-side 128" in line and truth in line for line in lmdbs)
+    assert len(lmdbs) == 2 and all("--validation-fold 1 --long-side 160" in line and truth in line for line in lmdbs)
     assert configure(request_for(drawn, **more, only_folds=()), "caffe", CAFFE_BIN).folds == (0, 2)
 
 
