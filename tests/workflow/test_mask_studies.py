@@ -121,6 +121,7 @@ def test_a_small_run_from_the_manifest_to_the_report(drawn, tmp_path):
     with open(str(out / "report" / "studies.csv"), encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {(row["study"], row["variant"], row["against"]) for row in rows} == {("tasks", "full", "class_alone")}
+    assert (out / "model" / "model.json").is_file() and f"predict {out} PHOTO" in done.stdout
     metrics = json.loads((out / "fold0" / "full" / "metrics.json").read_text())
     assert metrics["mask_ja"] is not None and metrics["class_auc"] is not None
     assert len(list((out / "fold0" / "full" / "scores_masks").rglob("*.png"))) == 16

@@ -142,11 +142,7 @@ def result_lines(configuration: Configuration, python: Path) -> list[str]:
         *figures_table(configuration.out, configuration.folds, (*models, *ensemble)),
         "all of it with the last weights of each training run, final.caffemodel",
         f"report: {configuration.shown_out / 'report' / 'index.html'}",
-        *(
-            []
-            if any("model" in settings for settings in configuration.values["models"].values())
-            else [f"model of fold {configuration.folds[0]}: {_skinmtl(python)} predict {out} PHOTO"]
-        ),
+        f"model of fold {configuration.folds[0]}: {_skinmtl(python)} predict {out} PHOTO",
     ]
 
 
