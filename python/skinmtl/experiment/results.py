@@ -8,27 +8,19 @@ from typing import Any
 from caffe_files.errors import InputError
 from skinmtl.common.json_file import read_json
 
-FIGURES = {
-    "map_class": "mAP-class",
-    "map_image": "mAP-image",
-    "location_top1": "location top-1",
-    "class_auc": "class AUC",
-    "class_ac": "class AC",
-    "mask_ja": "mask JA",
-    "mask_di": "mask DI",
-}
+OF_LABELS = {"map_class": "mAP-class", "map_image": "mAP-image", "location_top1": "location top-1"}
+OF_REGIONS = {"class_auc": "class AUC", "class_ac": "class AC", "mask_ja": "mask JA", "mask_di": "mask DI"}
 
 
 def figures_table(out: Path, folds: tuple[int, ...], scored: tuple[str, ...]) -> list[str]:
-    """A line a model: each figure's mean over the folds, with that of chance behind it. A figure that no model has is
-    left out."""
+    """A line a model: each figure's mean over the folds, with that of chance behind it. Of figures of
+    labels and of regions those are shown that some model has."""
     by_model = {model: [_metrics(out / f"fold{fold}" / model / "metrics.json") for fold in folds] for model in scored}
     by_model = {model: there for model, there in by_model.items() if all(there)}
-    shown = {
-        name: title
-        for name, title in FIGURES.items()
-        if any(metrics.get(name) is not None for there in by_model.values() for metrics in there)
-    }
+    shown: dict[str, str] = {}
+    for figures in (OF_LABELS, OF_REGIONS):
+        if any(metrics.get(name) is not None for of in by_model.values() for metrics in of for name in figures):
+            shown.update(figures)
     lines = [["mean over folds" if len(folds) > 1 else f"fold {folds[0]}", *shown.values()]]
     for model, there in by_model.items():
         cells = [model]
