@@ -41,11 +41,14 @@ bench: caffe torch ## each benchmark against its peer; some minutes each
 	$(CAFFE) benchmarks/folds.py
 	$(CAFFE) benchmarks/jitter.py
 	$(CAFFE) benchmarks/make_lmdb.py --data work/photographs
+	$(CAFFE) benchmarks/mask_layers.py
 	$(CAFFE) benchmarks/neighbours.py
 	$(CAFFE) benchmarks/resume.py
 	$(CAFFE) benchmarks/score.py
 	.venv/bin/python benchmarks/engine_training.py
 	.venv/bin/python benchmarks/engine_scoring.py
+	.venv/bin/python benchmarks/mask_step.py
+	.venv/bin/python benchmarks/proposals.py
 	.venv/bin/python benchmarks/same_probabilities.py
 	.venv/bin/python benchmarks/trained_images.py
 
