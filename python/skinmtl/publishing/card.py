@@ -18,6 +18,7 @@ from skinmtl.pretrained.resnet50 import caffe_shapes
 from skinmtl.publishing.metrics_files import FIGURES, OF_REGIONS, Metrics
 from skinmtl.publishing.model_folder import LABELS, OUTPUTS
 from skinmtl.publishing.onnx_file import OPSET
+from skinmtl.publishing.onnx_regions import OPSET as OPSET_OF_REGIONS
 from skinmtl.publishing.state_dict import is_resnet
 
 TEMPLATE = Path(__file__).with_name("card.md")
@@ -72,7 +73,7 @@ def card(facts: Facts) -> str:
         titles=list(figures.values()),
         licence=facts.licence,
         files=facts.files,
-        opset=OPSET,
+        opset=OPSET_OF_REGIONS if "regions" in facts.record else OPSET,
         is_resnet=is_resnet(facts.net),
         is_resnet50=_is_resnet50(facts.net),
         stride_on_1x1=_stride_on_1x1(facts.net),

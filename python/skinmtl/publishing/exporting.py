@@ -39,11 +39,13 @@ from skinmtl.publishing.model_folder import (
     region_record,
     write_labels,
 )
+from skinmtl.publishing.onnx_check import check_onnx_regions
 from skinmtl.publishing.onnx_file import OPSET, check_onnx, onnx_graph, onnx_model, write_onnx
+from skinmtl.publishing.onnx_regions import OPSET as OPSET_OF_REGIONS
 from skinmtl.publishing.state_dict import is_resnet, state_dict, write_state_dict
 from skinmtl.publishing.trained_names import class_names_of, label_names
 from skinmtl.scores.crops import CROPS
-from skinmtl.scores.mask_net import MaskNet, check_shapes, mask_net_of
+from skinmtl.scores.mask_net import DETECTIONS, MASKS, MaskNet, check_shapes, mask_net_of
 from skinmtl.training.trained_images import of_net
 from skinmtl.training.trained_net import TrainedNet
 
@@ -97,7 +99,11 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         listed = None if trained_on is None else trained_on.for_publishing()
         if listed is not None:
             (folder / TRAINED_ON).write_text(listed.text(), encoding="utf-8")
-        told = _converted(request, snapshot, labels, record, folder) if request.onnx or request.state_dict else []
+        told = (
+            _converted(request, snapshot, labels, class_names, record, folder)
+            if request.onnx or request.state_dict
+            else []
+        )
         sums = {path.name: sha256(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
         (folder / f"{WEIGHTS}.sha256").write_text(f"{sums[WEIGHTS]}  {WEIGHTS}\n", encoding="utf-8")
         facts = _facts(request, snapshot, manifest, metrics, record, labels, sums, listed, class_names)
@@ -187,7 +193,12 @@ def _of_net(
 
 
 def _converted(
-    request: Request, snapshot: Snapshot, labels: dict[str, list[str]], record: dict[str, Any], folder: Path
+    request: Request,
+    snapshot: Snapshot,
+    labels: dict[str, list[str]],
+    class_names: list[str],
+    record: dict[str, Any],
+    folder: Path,
 ) -> list[str]:
     """Writes the ONNX file and the state dict; returns what to tell of them."""
     net, opened = read_net(snapshot.deploy), snapshot.open()
@@ -203,11 +214,16 @@ def _converted(
             **{f"{head}_names": names for head, names in labels.items()},
             "weights_sha256": weights_sha256,
         }
-        graph = onnx_graph(net, snapshot.shapes.tops, parameters, list(record["outputs"]))
+        path, drawn = folder / ONNX_FILE, "regions" in record
         outputs = {output: [width] for output, width in record["outputs"].items()}
-        model = onnx_model(graph, snapshot.side, outputs, record["name"], properties)
-        write_onnx(model, folder / ONNX_FILE)
-        told.append(_checked_onnx(folder / ONNX_FILE, opened, snapshot))
+        if drawn:
+            properties["class_names"] = class_names
+            of_regions = [name for name in (DETECTIONS, MASKS) if name in snapshot.shapes.tops]
+            outputs = {name: snapshot.shapes.tops[name] for name in (*of_regions, *outputs)}
+        graph = onnx_graph(net, snapshot.shapes.tops, parameters, list(outputs), drawn)
+        write_onnx(onnx_model(graph, snapshot.side, outputs, record["name"], properties, drawn), path)
+        check = check_onnx_regions(path, opened, snapshot) if drawn else _check_onnx(path, opened, snapshot)
+        told.append(f"{path.name}: opset {OPSET_OF_REGIONS if drawn else OPSET}, checked by onnx.checker; {check}")
     if request.state_dict:
         tensors = state_dict(net, parameters)
         path = folder / f"weights.{request.state_dict}"
@@ -216,10 +232,8 @@ def _converted(
     return told
 
 
-def _checked_onnx(path: Path, opened: OpenNet, snapshot: Snapshot) -> str:
-    engine = snapshot.engine.record()["engine"]
-    found = check_onnx(path, opened.forward, snapshot.side, engine)
-    return f"{path.name}: opset {OPSET}, checked by onnx.checker; {found}"
+def _check_onnx(path: Path, opened: OpenNet, snapshot: Snapshot) -> str:
+    return check_onnx(path, opened.forward, snapshot.side, snapshot.engine.record()["engine"])
 
 
 def _facts(

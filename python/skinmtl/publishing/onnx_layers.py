@@ -13,33 +13,44 @@ from caffe_files.errors import InputError
 
 @dataclass
 class Graph:
-    """Nodes, (type, name, inputs, output, attributes) each, in the order of the net; constants by name."""
+    """Nodes, (type, name, inputs, outputs, attributes) each, in the order of the net; constants by name."""
 
-    nodes: list[tuple[str, str, list[str], str, dict[str, Any]]] = field(default_factory=list)
+    nodes: list[tuple[str, str, list[str], list[str], dict[str, Any]]] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def add(self, kind: str, name: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Adds a node; returns its output's name."""
-        self.nodes.append((kind, name, list(inputs), output, attributes))
-        return output
+    def add(self, kind: str, name: str, inputs: Sequence[str], output: str | list[str], **attributes: Any) -> str:
+        """Adds a node; returns its output's name, of several the first one's."""
+        outputs = [output] if isinstance(output, str) else output
+        self.nodes.append((kind, name, list(inputs), outputs, attributes))
+        return outputs[0]
 
     def constant(self, name: str, values: np.ndarray) -> str:
         """Adds a float32 constant; returns its name."""
-        self.constants[name] = np.ascontiguousarray(values, np.float32)
+        self.constants[name] = np.asarray(values, np.float32, order="C")
+        return name
+
+    def whole(self, name: str, values: np.ndarray) -> str:
+        """Adds an int64 constant; returns its name."""
+        self.constants[name] = np.asarray(values, np.int64, order="C")
         return name
 
 
 @dataclass(frozen=True)
 class LayerView:
-    """A layer to convert: names of the values that it reads and writes, their shapes in Caffe, its blobs."""
+    """A layer to convert: names of the values that it reads and writes, their shapes in Caffe, its blobs. `top` is the
+    first of `tops`; layers of one top are all but those of regions."""
 
     param: Message
     bottoms: list[str]
     bottom_shapes: list[list[int]]
-    top: str
+    tops: list[str]
     top_shape: list[int]
     blobs: list[np.ndarray]
     graph: Graph
+
+    @property
+    def top(self) -> str:
+        return self.tops[0]
 
     @property
     def name(self) -> str:
@@ -76,6 +87,33 @@ def _convolution(layer: LayerView) -> None:
     layer.node(
         "Conv", inputs, kernel_shape=kernel, strides=stride, pads=pad * 2, dilations=dilation, group=settings.group
     )
+
+
+def _deconvolution(layer: LayerView) -> None:
+    settings = layer.param.convolution_param
+    if len(layer.bottom_shapes[0]) != 4 or settings.axis not in (1, -3) or len(layer.bottoms) != 1:
+        raise layer.refuse("not one bottom of N x C x H x W")
+    stride, pad, dilation = (
+        _both(layer, name, default) for name, default in (("stride", 1), ("pad", 0), ("dilation", 1))
+    )
+    inputs = [layer.bottoms[0], layer.constant("weight", layer.blobs[0])]
+    if settings.bias_term:
+        inputs.append(layer.constant("bias", layer.blobs[1].reshape(-1)))
+    shape = {"kernel_shape": list(layer.blobs[0].shape[2:]), "group": settings.group}
+    layer.node("ConvTranspose", inputs, strides=stride, pads=pad * 2, dilations=dilation, **shape)
+
+
+def _reshape(layer: LayerView) -> None:
+    """To the shape that Caffe has, of one image."""
+    shape = layer.graph.whole(f"{layer.name}/shape", np.array(layer.top_shape))
+    layer.node("Reshape", [layer.bottoms[0], shape])
+
+
+def _tile(layer: LayerView) -> None:
+    settings = layer.param.tile_param
+    repeats = np.ones(len(layer.top_shape), np.int64)
+    repeats[settings.axis] = settings.tiles
+    layer.node("Tile", [layer.bottoms[0], layer.graph.whole(f"{layer.name}/repeats", repeats)])
 
 
 def _both(layer: LayerView, name: str, default: int) -> list[int]:
@@ -223,6 +261,7 @@ CONVERTERS: dict[str, Callable[[LayerView], None]] = {
     "BatchNorm": lambda layer: batch_norm(layer, None),
     "Concat": _along("Concat", "concat_param"),
     "Convolution": _convolution,
+    "Deconvolution": _deconvolution,
     "Dropout": _plain("Identity"),  # in use it passes everything on
     "Eltwise": _eltwise,
     "Flatten": _flatten,
@@ -234,3 +273,5 @@ CONVERTERS: dict[str, Callable[[LayerView], None]] = {
     "Sigmoid": _plain("Sigmoid"),
     "Softmax": _along("Softmax", "softmax_param"),
 }
+# what has shapes of its own, or changes the first axis: only where N is 1
+OF_ONE_IMAGE: dict[str, Callable[[LayerView], None]] = {"Reshape": _reshape, "Tile": _tile}

@@ -95,6 +95,7 @@ def _statistics(layer: Message, blobs: Sequence[np.ndarray]) -> list[tuple[str, 
 
 TYPES: dict[str, Callable[[Message, Sequence[np.ndarray]], list[tuple[str, np.ndarray]]]] = {
     "Convolution": _multiplied,
+    "Deconvolution": _multiplied,
     "InnerProduct": _multiplied,
     "BatchNorm": _statistics,
     "Scale": _multiplied,
