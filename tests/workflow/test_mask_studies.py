@@ -74,6 +74,9 @@ def test_a_data_sets_own_split_and_masks_elsewhere(drawn, tmp_path):
     lmdbs = [line for line in plan.splitlines() if "make_lmdb.py" in line]
     truth = f"--masks {tmp_path / 'truth'}"
     assert len(lmdbs) == 2 and all("--validation-fold 1 --long-side 160" in line and truth in line for line in lmdbs)
+    assert all(
+        any(f"{tool}.py" in line and truth in line for line in plan.splitlines()) for tool in ("describe", "score")
+    )
     assert configure(request_for(drawn, **more, only_folds=()), "caffe", CAFFE_BIN).folds == (0, 2)
 
 

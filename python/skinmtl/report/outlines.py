@@ -22,7 +22,7 @@ from skinmtl.scores.region_metrics import of_masks, overlaps
 from skinmtl.scores.scores_file import Scores
 
 EACH = 4  # images of a kind
-LONGER_SIDE = 420  # of a picture on the page, in pixels
+LONGER_SIDE = 600  # of a picture on the page, in pixels: two to four stand side by side
 QUALITY = 85  # of its JPEG
 KINDS = ("best", "median", "worst", "missed")
 
