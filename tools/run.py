@@ -85,7 +85,7 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="MODEL",
         help="of the preset's: alexnet_lesion, resnet50_lesion, resnet50_location, resnet50_mtl, or the variants of "
-        "mask-demo (default: the usual ones)",
+        "mask-demo and mask-resnet50 (default: the usual ones)",
     )
     parser.add_argument(
         "--weights",
@@ -93,7 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="[MODEL=]FILE",
-        help="the caffemodel that the ResNets, or MODEL, start from, for --preset resnet50",
+        help="the caffemodel that the ResNets, or MODEL, start from, for --preset resnet50 and mask-resnet50",
     )
     add_machine_arguments(parser, default=None)
     parser.add_argument(

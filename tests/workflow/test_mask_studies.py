@@ -63,6 +63,20 @@ def test_each_variant_is_its_own_net_of_one_data_set(drawn, tmp_path):
     assert f"--images {drawn}" in report and "figure3" not in plan and "ensemble" not in plan
 
 
+def test_the_large_nets_start_from_weights_and_train_in_the_phases_of_train_py(drawn, tmp_path):
+    weights = tmp_path / "w.caffemodel"
+    weights.write_bytes(b"")
+    request = request_for(drawn, preset="mask-resnet50", weights=((None, weights),), gpu=0)
+    made = configure(request, "caffe", CAFFE_BIN)
+    assert made.models == tuple(VARIANTS)
+    assert {settings["weights"] for settings in made.values["models"].values()} == {str(weights)}
+    status, plan = planned(made, tmp_path)
+    assert status == 0, plan
+    assert plan.count(f"--weights {weights}") == 6 and "--phases" not in plan and "--long-side 1024" in plan
+    with pytest.raises(InputError, match="full starts from pretrained weights; give --weights FILE"):
+        configure(request_for(drawn, preset="mask-resnet50"), "caffe", CAFFE_BIN)
+
+
 def test_a_data_sets_own_split_and_masks_elsewhere(drawn, tmp_path):
     shutil.copytree(str(drawn / "masks"), str(tmp_path / "truth" / "masks"))
     folds = tmp_path / "folds.csv"

@@ -11,7 +11,7 @@ from caffe_files.inputs import is_there
 from skinmtl.common.yaml_file import read_yaml
 from skinmtl.experiment.places import PRESETS, SHARED
 
-NAMES = ("demo", "tiny", "resnet50", "mask-demo")
+NAMES = ("demo", "tiny", "resnet50", "mask-demo", "mask-resnet50")
 NEEDS = ("weights", "gpu")
 # what a preset may not set, since it is about one data set or one machine
 NOT_OF_A_PRESET = {
