@@ -80,6 +80,8 @@ def test_the_log_has_every_loss_and_the_sum_of_the_weighted_ones_is_watched(begu
         if row["iteration"] in (3, 6)
     }
     best = json.loads((out / "args.json").read_text())["best"]
+    record = json.loads((out / "args.json").read_text())["trained_on"]
+    assert (record["training"], record["validation"], record["starting_weights"]) == (8, 4, "none")
     assert best["watched"] == "loss"
     assert best["error"] == pytest.approx(min(sums.values()), rel=1e-5)
     (told,) = (line for line in said if line.startswith("test at iteration 6"))
