@@ -85,7 +85,7 @@ def test_a_log_has_the_columns_of_its_net(tmp_path):
 )
 def test_a_heading_that_no_training_has_is_refused(tmp_path, heading):
     (tmp_path / "log.csv").write_text(heading + "\n")
-    with pytest.raises(InputError, match="log.csv:1: the columns are not those of a training"):
+    with pytest.raises(InputError, match=r"log\.csv:1: the columns are not those of a training"):
         read_log(tmp_path / "log.csv")
 
 
