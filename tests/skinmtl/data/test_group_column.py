@@ -37,7 +37,7 @@ def test_a_column_that_looks_like_the_groups_is_refused(manifest, column):
         read_manifest(manifest(column))
 
 
-@pytest.mark.parametrize("column", ["age_group", "note", "ground_truth", "image_type", "split", "mask", "site"])
+@pytest.mark.parametrize("column", ["age_group", "note", "ground_truth", "image_type", "mask_area", "site"])
 def test_other_columns_are_not(manifest, column):
     assert read_manifest(manifest(column)).without_group == 8
     assert group_like([column]) == []
