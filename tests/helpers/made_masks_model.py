@@ -18,8 +18,8 @@ SIZES = ((90, 120), (150, 70), (64, 64), (200, 260), (51, 97), (130, 131))  # he
 class MaskModel:
     """deploy.prototxt, net.json and drawn weights of a small mask net in a folder."""
 
-    def __init__(self, folder, seed=1, names=None, **changes):
-        known = Known(None, None, {**KNOWN.names, **({"lesion_names": names} if names else {})})
+    def __init__(self, folder, seed=1, names=None, long_side=None, **changes):
+        known = Known(None, None, {**KNOWN.names, **({"lesion_names": names} if names else {})}, long_side)
         write_net_files(net_files(small(**changes), "a test", known), folder)
         self.folder, self.deploy, self.weights = folder, folder / "deploy.prototxt", folder / "drawn.caffemodel"
         write_drawn_weights(self.deploy, ENGINE.shapes(self.deploy).params, self.weights, seed)

@@ -16,6 +16,7 @@ class Known:
     short_side: int | None
     scales: list[int] | None
     names: LabelNames | None
+    long_side: int | None = None
 
 
 NOTHING_KNOWN = Known(None, None, None)
@@ -28,5 +29,6 @@ def known_of(train_data: Path, test_data: Path) -> Known:
     return Known(
         short_side=sides[0] if sides[0] == sides[1] else None,
         scales=train["short_side"] if train else None,
+        long_side=train.get("long_side") if train else None,
         names=names_of(train_data, test_data) if train and test else None,
     )

@@ -144,19 +144,21 @@ def _record_text(options: NetOptions | MaskNetOptions, known: Known, command: st
         **{f"{head}_names": names.get(f"{head}_names") for head in options.outputs},
         "features_blob": blobs.features_blob,
         "maps_blob": blobs.maps_blob,
-        **(_of_masks(options, names) if masks else {}),
+        **(_of_masks(options, known) if masks else {}),
         "made_by": command,
     }
     return json_text(record)
 
 
-def _of_masks(options: MaskNetOptions, names: dict[str, list[str]]) -> dict[str, Any]:
+def _of_masks(options: MaskNetOptions, known: Known) -> dict[str, Any]:
+    names = known.names or {}
     return {
         "side": options.side,
         "classes": options.classes,
         "heads": list(options.heads),
         "mask_side": options.mask_side,
         "detections": options.detections,
+        "long_side": known.long_side,
         "class_names": names.get("lesion_names") if "class" in options.heads else None,
     }
 

@@ -35,6 +35,7 @@ class NetRecord:
     classes        K of its detections: 1 without a class head
     mask_side      of its masks, without a mask head too
     detections     rows that an image has
+    long_side      at most, of the images that it is trained on, as stored, where known
     class_names    of its classes, without the background, where known
     """
 
@@ -51,6 +52,7 @@ class NetRecord:
     classes: int = 0
     mask_side: int = 0
     detections: int = 0
+    long_side: int | None = None
     class_names: list[str] | None = None
 
     @property
@@ -75,6 +77,7 @@ def read_net_record(folder: Path) -> NetRecord | None:
         trunk=record["trunk"],
         heads=tuple(record.get("heads", ())),
         class_names=record.get("class_names"),
+        long_side=record.get("long_side"),
         **{name: record[name] for name in ("side", "classes", "mask_side", "detections") if "heads" in record},
     )
 
@@ -88,7 +91,7 @@ def differs(made: str, path: Path) -> bool:
     if there is None:
         return True
     wanted = json.loads(made)
-    of_data = ("short_side", "scales", "class_names", *KINDS)
+    of_data = ("short_side", "long_side", "scales", "class_names", *KINDS)
     if any(there.get(name) != value for name, value in wanted.items() if value is not None or name not in of_data):
         return True
     return bool(set(there) - set(wanted))

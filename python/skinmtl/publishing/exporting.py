@@ -135,7 +135,7 @@ def _record_of_regions(
     return {
         **_of_net(request, snapshot, labels, mean),
         "format": FORMAT_OF_REGIONS,
-        "regions": region_record(drawn),
+        "regions": region_record(drawn, side),
         "short_side": side,
         "crops": 1,
         "input": f"data, 1 x 3 x {side} x {side} float32: channels B, G, R of 0 to 255 less the mean {mean_words}, of "

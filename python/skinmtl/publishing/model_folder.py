@@ -13,7 +13,7 @@ README.md                  the model card
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -29,7 +29,6 @@ from skinmtl.engines.snapshot import Snapshot
 from skinmtl.images.image_size import MAX_PIXELS
 from skinmtl.scores.crops import CUTS
 from skinmtl.scores.mask_net import MaskNet, mask_net_of
-from skinmtl.scores.square import LONG_SIDE
 
 FORMAT = "skinmtl model folder, version 1"
 FORMAT_OF_REGIONS = "skinmtl model folder, version 2"  # of nets that draw lesions, which version 1 would cut crops for
@@ -114,7 +113,10 @@ def _regions(path: Path, record: dict[str, Any]) -> tuple[MaskNet | None, list[s
     """What the net draws, and the names of its classes. InputError where model.json has it otherwise than the net."""
     net = mask_net_of(path / DEPLOY)
     said = record.get("regions")
-    wanted = None if net is None else region_record(net)
+    long_side = said.get("long_side") if isinstance(said, dict) else None
+    if net is not None and type(long_side) is int and long_side > 0 and long_side**2 <= MAX_PIXELS:
+        net = replace(net, long_side=long_side)
+    wanted = None if net is None else region_record(net, record["crop"])
     if said != wanted:
         raise InputError(f"{path / RECORD}: regions is {said}, the net's are {wanted}; {REMEDY}")
     if net is None or not net.has_class:
@@ -125,9 +127,9 @@ def _regions(path: Path, record: dict[str, Any]) -> tuple[MaskNet | None, list[s
     return net, names
 
 
-def region_record(net: MaskNet) -> dict[str, Any]:
-    """What model.json says of a net that draws lesions, beside what the prototxt has."""
-    return {"classes": net.classes, "heads": list(net.heads), "long_side": LONG_SIDE}
+def region_record(net: MaskNet, side: int) -> dict[str, Any]:
+    """What model.json says of a net that draws lesions into a square of that side."""
+    return {"classes": net.classes, "heads": list(net.heads), "long_side": net.longest(side)}
 
 
 def check_net(model: Model, snapshot: Snapshot) -> None:

@@ -135,8 +135,10 @@ def _pictures(item: Item, answer: Answer, square: Square) -> dict[str, tuple[str
 
 def _loaded(items: Sequence[Item], predictor: MaskPredictor) -> Iterator[tuple[Item, LoadedSquare]]:
     """Yields each image as the net sees it, or what is wrong with it."""
+    assert predictor.model.net is not None
     side = predictor.snapshot.side
+    sides = side, predictor.model.net.longest(side)
     workers = predictor.protocol.workers if len(items) > FEW else 1
-    files = ordered_map(load_square, (Task(item.path, side) for item in items if item.path is not None), workers)
+    files = ordered_map(load_square, (Task(item.path, *sides) for item in items if item.path is not None), workers)
     for item in tqdm(items, "predicting", unit="image", disable=None if len(items) > 1 else True):
-        yield item, next(files) if item.path is not None else square_of(item.data, side)
+        yield item, next(files) if item.path is not None else square_of(item.data, *sides)

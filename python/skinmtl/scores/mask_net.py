@@ -14,9 +14,10 @@ from skinmtl.engines.open_net import OpenNet
 from skinmtl.engines.snapshot import MAKE_ANOTHER, OUTPUTS, Snapshot
 from skinmtl.layers.param_str import read_param_str
 from skinmtl.layers.region_settings import DetectionOutputSettings
+from skinmtl.nets.net_record import read_net_record
 from skinmtl.regions.detections import FIXED
 from skinmtl.scores.pasting import pasted
-from skinmtl.scores.square import Square
+from skinmtl.scores.square import LONG_SIDE, Square
 
 DETECTIONS, MASKS, WINDOW = "detections", "detection_masks", "window"
 LAYER = "DetectionOutput"
@@ -26,14 +27,21 @@ LAYER = "DetectionOutput"
 class MaskNet:
     """classes  K, without the background; 1 without a class head
     heads    of "class", "box", "mask": those that it has
+    long_side   at most, of the images that it was trained on, as they were stored; 0 where nothing says it
     """
 
     classes: int
     heads: tuple[str, ...]
+    long_side: int = 0
 
     @property
     def has_class(self) -> bool:
         return "class" in self.heads
+
+    def longest(self, side: int) -> int:
+        """What an image's longer side is made first, at most: what it was in training, so that the net sees the same;
+        where that is not known, what make_lmdb.py stores, and no less than the net's square of `side`."""
+        return self.long_side or max(LONG_SIDE, side)
 
     @property
     def has_mask(self) -> bool:
@@ -65,7 +73,8 @@ def mask_net_of(deploy: Path) -> MaskNet | None:
         if layer.type == "Python" and layer.python_param.layer == LAYER and DETECTIONS in layer.top:
             where = f"{deploy}: layer {layer.name!r}"
             settings = read_param_str(DetectionOutputSettings, layer.python_param.param_str, where)
-            return MaskNet(settings.classes, settings.heads)
+            record = read_net_record(deploy.parent)
+            return MaskNet(settings.classes, settings.heads, (record and record.long_side) or 0)
     return None
 
 

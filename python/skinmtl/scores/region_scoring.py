@@ -28,7 +28,7 @@ from skinmtl.scores.region_rows import arrays_of, row_of, row_width
 from skinmtl.scores.resumable import ResumableRows, resumable_rows
 from skinmtl.scores.scores_file import Scores, write_scores
 from skinmtl.scores.scoring import check_heads, head_fields
-from skinmtl.scores.square import LoadedSquare, Task, load_square, longest
+from skinmtl.scores.square import LoadedSquare, Task, load_square
 
 RULE = (
     "one answer an image: the best detection of a lesion, else the likeliest place; a class's score is its share of "
@@ -119,7 +119,7 @@ def _score_rest(
     if not left:
         return
     opened, mean = snapshot.open(), np.array(protocol.mean)
-    loaded = _loaded(left, snapshot.side, places, protocol.workers, manifest, first)
+    loaded = _loaded(left, (snapshot.side, net.longest(snapshot.side)), places, protocol.workers, manifest, first)
     while True:
         batch = list(islice(loaded, protocol.batch_size))
         if not batch:
@@ -137,11 +137,11 @@ def _score_rest(
 
 
 def _loaded(
-    rows: Sequence[Row], side: int, places: Places, workers: int, manifest: Manifest, first: int
+    rows: Sequence[Row], sides: tuple[int, int], places: Places, workers: int, manifest: Manifest, first: int
 ) -> Iterator[tuple[Row, LoadedSquare]]:
-    """Yields each image as the net sees it. After a bad file the rest is only read, and all faults are told at once;
-    what is to be known of some is told at the end, on stderr."""
-    tasks = (Task(places.images / row.image, side, _mask_of(row, places.masks)) for row in rows)
+    """Yields each image as the net sees it; `sides` are the square's and the image's longer one. After a bad file the
+    rest is only read, and all faults are told at once; what is to be known of some is told at the end, on stderr."""
+    tasks = (Task(places.images / row.image, *sides, _mask_of(row, places.masks)) for row in rows)
     told, faults = Told(), {}
     loaded = ordered_map(load_square, tasks, workers)
     for n, one in enumerate(tqdm(loaded, "scoring", len(rows), unit="image", disable=None)):
@@ -178,7 +178,7 @@ def _class_names(deploy: Path, net: MaskNet, manifest: Manifest) -> list[str]:
 def _record(snapshot: Snapshot, protocol: Protocol, net: MaskNet) -> dict[str, Any]:
     return {
         "side": snapshot.side,
-        "long_side": longest(snapshot.side),
+        "long_side": net.longest(snapshot.side),
         "views": 1,
         "heads": list(net.heads),
         "rule": RULE,

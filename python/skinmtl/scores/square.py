@@ -13,13 +13,13 @@ from skinmtl.images.decoder import ImageError
 from skinmtl.images.letterbox import Letterbox
 from skinmtl.images.masks import mask_fault, read_mask
 
-LONG_SIDE = 1024  # as make_lmdb.py stores the images that such nets are trained on
+LONG_SIDE = 1024  # as make_lmdb.py stores the images that such nets are trained on, unless it is told otherwise
 
 
 @dataclass(frozen=True, eq=False)
 class Square:
     """pixels          (S, S, 3) uint8 BGR, zeros around the image
-    place          where the image lies there, after its longer side was made LONG_SIDE at most
+    place          where the image lies there, after its longer side was made as in training
     height, width  of the original image
     """
 
@@ -57,30 +57,27 @@ class LoadedSquare(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A photograph, the side of the square, and the file of the true mask, if any."""
+    """A photograph, the side of the square, what its own longer side is made first, at most, and the file of the true
+    mask, if any."""
 
     image: Path
     side: int
+    long_side: int
     mask: Path | None = None
-
-
-def longest(side: int) -> int:
-    """What an image's longer side is made first: what was stored for training, and no less than the square's."""
-    return max(LONG_SIDE, side)
 
 
 def load_square(task: Task) -> LoadedSquare:
     """Reads a photograph and its mask. Never raises for a bad file: workers call it."""
     try:
-        return square_of(image_file.read(task.image), task.side, task.mask)
+        return square_of(image_file.read(task.image), task.side, task.long_side, task.mask)
     except ImageError as error:
         return LoadedSquare(None, None, str(error))
 
 
-def square_of(data: bytes, side: int, mask: Path | None = None) -> LoadedSquare:
+def square_of(data: bytes, side: int, long_side: int, mask: Path | None = None) -> LoadedSquare:
     """The same of a photograph's bytes."""
     try:
-        image = image_file.fitted(data, longest(side))
+        image = image_file.fitted(data, long_side)
     except ImageError as error:
         return LoadedSquare(None, None, str(error))
     place = Letterbox.of(*image.pixels.shape[:2], side)

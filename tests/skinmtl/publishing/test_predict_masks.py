@@ -112,7 +112,8 @@ class TestFolder:
         [
             ("classes.txt", ("malignant", "melanoma"), "its sha256 is not the one in model.json"),
             ("classes.txt", ("malignant\n", ""), "1 names for the 2 classes of the net"),
-            (RECORD, ('"long_side": 1024', '"long_side": 512'), "regions is"),
+            (RECORD, ('"long_side": 1024', '"long_side": 0'), "regions is"),
+            (RECORD, ('"mask"\n', '"mask", "box"\n'), "regions is"),
             (RECORD, ("version 2", "version 1"), "not the record of a"),
         ],
     )

@@ -15,11 +15,12 @@ from scipy.ndimage import map_coordinates
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_caffemodel
 from skinmtl.data.manifest import read_manifest
-from skinmtl.images.letterbox import Letterbox
 from skinmtl.scores import region_scoring
 from skinmtl.scores.forward import Protocol
+from skinmtl.scores.mask_net import MaskNet
 from skinmtl.scores.region_scoring import Places, score_regions
 from skinmtl.scores.scores_file import read_scores
+from skinmtl.scores.square import LONG_SIDE
 
 pytest_plugins = ["made_masks_fixtures", "made_model_fixtures"]
 MEAN = (103.0626, 115.9029, 123.1516)
@@ -278,10 +279,27 @@ class TestTool:
         assert not list(tmp_path.iterdir())
 
 
-def test_an_image_is_first_made_as_large_as_training_stores_it():
-    from skinmtl.scores.square import LONG_SIDE, longest
-
+def test_an_image_is_first_made_as_large_as_it_was_for_training(moles, tmp_path):
+    """net.json says it; without it, what make_lmdb.py stores."""
     text = (Path(__file__).resolve().parents[3] / "tools" / "make_lmdb.py").read_text()
     assert f"LONG_SIDE = 256, {LONG_SIDE}" in text
-    assert (longest(64), longest(1536)) == (LONG_SIDE, 1536)
-    assert Letterbox.of(768, 1024, 1024).window == (0, 128, 1024, 896)
+    assert [MaskNet(2, ("mask",), *known).longest(side) for known, side in (((), 64), ((), 1536), ((80,), 64))] == [
+        *(LONG_SIDE, 1536, 80)
+    ]
+    model = MaskModel(tmp_path / "net", long_side=80)
+    record = tmp_path / "net" / "net.json"
+    smaller = scored(model, moles, tmp_path / "1.npz", masks_out=tmp_path / "1")
+    assert smaller.protocol["long_side"] == 80 and smaller.image_sizes[3].tolist() == [200, 260]
+    folder = tmp_path / "smaller"
+    (folder / "images").mkdir(parents=True)
+    for name in moles.names:
+        image = cv2.imread(str(moles.folder / name))
+        height, width = image.shape[:2]
+        if max(height, width) > 80:
+            size = round(width * 80 / max(height, width)), round(height * 80 / max(height, width))
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(folder / name), image)
+    record.write_text(record.read_text().replace('"long_side": 80', '"long_side": null'))
+    stored = type("Moles", (), {"folder": folder, "manifest": moles.manifest})
+    beforehand = scored(model, stored, tmp_path / "2.npz", masks=False, masks_out=tmp_path / "2")
+    np.testing.assert_array_equal(smaller.class_scores, beforehand.class_scores)
