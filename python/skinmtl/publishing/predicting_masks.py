@@ -85,17 +85,17 @@ def predict_masks(
     after the last prediction, unless no image could be used.
     """
     if drawn is None:
-        for item, one in _loaded(items, predictor):
+        for item, one in _loaded(items, predictor, False):
             yield _prediction(predictor, item, one)
         return
     check_overlay_names(items)
     made = 0
     with suppress(_NothingDrawnError), new_folder(drawn) as folder:
-        for item, one in _loaded(items, predictor):
+        for item, one in _loaded(items, predictor, True):
             found = _prediction(predictor, item, one)
-            if found.answer is not None and one.square is not None:
+            if found.answer is not None:
                 made += 1
-                for kind, (name, png) in _pictures(item, found.answer, one.square).items():
+                for kind, (name, png) in _pictures(item, found, one.picture).items():
                     path = folder / name
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(png)
@@ -110,11 +110,10 @@ class _NothingDrawnError(Exception):
     """So that no empty folder appears."""
 
 
-def overlay_of(answer: Answer, square: Square) -> np.ndarray:
-    """(h, w, 3) uint8 BGR: the photograph, as large as in the square, with the mask's outline and the box on it."""
-    x1, y1, x2, y2 = square.place.window
-    box = answer.box / np.array([square.width, square.height] * 2)
-    return outlined(square.pixels[y1:y2, x1:x2], [Drawn(answer.mask, box, ANSWER)])
+def overlay_of(answer: Answer, size: tuple[int, int], picture: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 BGR: the photograph with the mask's outline and the box on it. `size` is (height, width) of what
+    the answer is of, whatever size the picture (h, w, 3) has."""
+    return outlined(picture, [Drawn(answer.mask, answer.box / np.array([*size[::-1]] * 2), ANSWER)])
 
 
 def _prediction(predictor: MaskPredictor, item: Item, one: LoadedSquare) -> MaskPrediction:
@@ -124,21 +123,23 @@ def _prediction(predictor: MaskPredictor, item: Item, one: LoadedSquare) -> Mask
     return MaskPrediction(item, answer, (one.square.height, one.square.width), probabilities, told=one.told)
 
 
-def _pictures(item: Item, answer: Answer, square: Square) -> dict[str, tuple[str, bytes]]:
+def _pictures(item: Item, found: MaskPrediction, picture: np.ndarray | None) -> dict[str, tuple[str, bytes]]:
     """By kind, a file's name and contents."""
-    pictures = {"overlay": (f"{item.overlays}.overlay.png", png_bytes(overlay_of(answer, square)))}
+    answer = found.answer
+    assert answer is not None and picture is not None
+    pictures = {"overlay": (f"{item.overlays}.overlay.png", png_bytes(overlay_of(answer, found.size, picture)))}
     if answer.mask is not None:
         mask = cv2.imencode(".png", np.where(answer.mask, 255, 0).astype(np.uint8))[1].tobytes()
         pictures["mask"] = (mask_name(item.overlays), mask)
     return pictures
 
 
-def _loaded(items: Sequence[Item], predictor: MaskPredictor) -> Iterator[tuple[Item, LoadedSquare]]:
-    """Yields each image as the net sees it, or what is wrong with it."""
+def _loaded(items: Sequence[Item], predictor: MaskPredictor, drawn_on: bool) -> Iterator[tuple[Item, LoadedSquare]]:
+    """Yields each image as the net sees it and, where it is drawn on, as a picture; or what is wrong with it."""
     assert predictor.model.net is not None
     side = predictor.snapshot.side
-    sides = side, predictor.model.net.longest(side)
+    how = side, predictor.model.net.longest(side), None, drawn_on
     workers = predictor.protocol.workers if len(items) > FEW else 1
-    files = ordered_map(load_square, (Task(item.path, *sides) for item in items if item.path is not None), workers)
+    files = ordered_map(load_square, (Task(item.path, *how) for item in items if item.path is not None), workers)
     for item in tqdm(items, "predicting", unit="image", disable=None if len(items) > 1 else True):
-        yield item, next(files) if item.path is not None else square_of(item.data, *sides)
+        yield item, next(files) if item.path is not None else square_of(item.data, *how)

@@ -64,7 +64,9 @@ def test_the_json_and_the_mask_are_those_of_score_py(tool, folder, moles, scores
         mask = cv2.imread(line["mask"], cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(mask, cv2.imread(str(masks / f"{moles.names[number]}.png"), 0))
         assert line["mask_share"] == pytest.approx((mask == 255).mean())
-        assert cv2.imread(line["overlay"]).shape[2] == 3
+        height, width = cv2.imread(line["overlay"]).shape[:2]
+        assert max(height, width) == 512, "a small photograph is enlarged, so that lines are thin on it"
+        assert height / width == pytest.approx(line["height"] / line["width"], abs=0.02)
     record = json.loads((tmp_path / "drawn" / "predictions.json").read_text())
     assert record["model"]["name"] == "tiny_mask_rcnn" and record["model"]["side"] == 64
 
