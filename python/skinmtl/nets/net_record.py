@@ -104,6 +104,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     if record.get("format") != FORMAT:
         raise InputError(f"{path}: not the record of a {FORMAT}; {REMEDY}")
     wanted = {**_SOUND, **(_OF_MASKS if "heads" in record else {})}
+    if "long_side" in record:  # older nets have none
+        wanted["long_side"] = lambda value: value is None or _side(value)
     fault = next((name for name, sound in wanted.items() if name not in record or not sound(record[name])), None)
     if fault is None:
         counts = {kind: record["outputs"].get(kind[:-6]) for kind in KINDS}

@@ -91,7 +91,7 @@ def test_other_nets_have_no_heads(tool, tmp_path):
     assert (record.heads, record.side, record.class_names) == ((), 0, None)
 
 
-@pytest.mark.parametrize("field", ["side", "classes", "mask_side", "detections", "heads"])
+@pytest.mark.parametrize("field", ["side", "classes", "mask_side", "detections", "heads", "long_side"])
 def test_a_damaged_record_is_refused(make, tmp_path, field):
     assert make().returncode == 0
     path = tmp_path / "net" / "net.json"
