@@ -9,6 +9,7 @@ from made_lesions import TOPS, lesion_layer, lesion_records, write_lesion_lmdbs
 
 from caffe_files.schema import caffe_messages
 from skinmtl.layers.lesion_data import LesionSamples
+from skinmtl.training.losses import Loss
 from skinmtl.training.snapshots import Snapshot
 
 BATCH, N = 2, 5
@@ -36,10 +37,13 @@ class DrivenLesions:
             layer = lesion_layer(self.source, batch, workers=workers, augment=5, seed=99)
             text = f'name: "toy" {layer} {REST.format(self.source.with_name("lesion_lmdb"), batch)}'
             (folder / f"{split}.prototxt").write_text(text)
+        losses = (Loss("lesion", "lesion_loss", 1.0),)
         self.inputs = SimpleNamespace(
             train_net=folder / "train.prototxt",
             test_net=folder / "test.prototxt",
             names={"lesion": ["a", "b"]},
+            losses=losses,
+            test_losses=losses,
             batch_size=BATCH,
             test_passes=1,
         )
