@@ -82,7 +82,8 @@ layer { name: 'abs' type: 'AbsVal' bottom: 'three' top: 'abs' }
 layer { name: 'power' type: 'Power' bottom: 'abs' top: 'power' power_param { power: 2 scale: 0.5 shift: 1 } }
 layer { name: 'pool' type: 'Pooling' bottom: 'power' top: 'pool' pooling_param { pool: AVE kernel_size: 3
   round_mode: FLOOR } }
-layer { name: 'reshape' type: 'Reshape' bottom: 'pool' top: 'reshape' reshape_param { shape { dim: 0 dim: -1 } } }
+layer { name: 'tile' type: 'Tile' bottom: 'pool' top: 'tile' tile_param { axis: 2 tiles: 3 } }
+layer { name: 'reshape' type: 'Reshape' bottom: 'tile' top: 'reshape' reshape_param { shape { dim: 0 dim: -1 } } }
 layer { name: 'flat' type: 'Flatten' bottom: 'reshape' top: 'flat' flatten_param { axis: 1 } }
 layer { name: 'drop' type: 'Dropout' bottom: 'flat' top: 'flat' dropout_param { dropout_ratio: 0.4 } }
 layer { name: 'fc' type: 'InnerProduct' bottom: 'flat' top: 'fc' inner_product_param { num_output: 3
