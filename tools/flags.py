@@ -113,6 +113,7 @@ FLAGS: Dict[str, Flag] = {
     "--anchor-ratios": Flag("RATIO ...", "the same boxes' widths through heights"),
     "--no-p6": Flag(NONE, "propose regions on four levels of the pyramid"),
     "--rpn-normaliser": Flag(CHOICE, "what the proposals' box loss is divided by"),
+    "--rpn-sample": Flag("N", "anchors an image that the proposals learn from"),
     "--rho": Flag("WEIGHT", "of the proposals' box loss"),
     "--focal": Flag(CHOICE, "which classifiers have the focal loss"),
     "--proposals": Flag("TRAIN DEPLOY", "how many regions are proposed in an image"),

@@ -76,6 +76,12 @@ def add_mask_net_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the sum of the anchors' box losses is divided by: the positive anchors (default), the sampled ones, "
         "or all places (Faster R-CNN)",
     )
+    add(
+        "--rpn-sample",
+        metavar="N",
+        type=positive,
+        help="anchors an image that the proposals learn from, at most half of them positive (default: 256)",
+    )
     add("--rho", metavar="WEIGHT", type=from_zero, help="of the anchors' box loss (default: 10, paper)")
     add(
         "--focal",
@@ -130,6 +136,7 @@ _FIELDS = {
     "anchor_scales": "scales",
     "anchor_ratios": "ratios",
     "rpn_normaliser": "normaliser",
+    "rpn_sample": "rpn_sample",
     "rho": "rho",
     "focal": "focal",
     "proposals": "proposals",

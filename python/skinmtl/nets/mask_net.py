@@ -96,6 +96,7 @@ def _proposal_losses(layers: RegionLayers) -> None:
         ratios=options.ratios,
         strides=options.strides,
         normaliser=options.normaliser,
+        sample=options.rpn_sample,
     )
     targets = ["rpn_labels", "rpn_box_targets", "rpn_box_weights"]
     layers.own("rpn_targets", "AnchorTargets", ["box", "class_label", "draw"], targets, settings)

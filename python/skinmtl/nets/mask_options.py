@@ -41,6 +41,7 @@ class MaskNetOptions:
     jaccard           smooth and weight of the mask's second loss; None: without it
     rho               weight of the proposals' box loss
     normaliser        of that loss: "positives", "sampled" or "locations"
+    rpn_sample        anchors an image that the proposals learn from, at most half of them positive
     channels          of the pyramid; rpn_channels, full, mask_channels: of the proposals' convolution, of the two
                       fully connected layers and of the mask's convolutions
     augment           at most so many of the five kinds of change for each training image, drawn by `seed`
@@ -71,6 +72,7 @@ class MaskNetOptions:
     jaccard: tuple[float, float] | None = (100.0, 1.0)
     rho: float = 10.0
     normaliser: str = "positives"
+    rpn_sample: int = 256
     channels: int = 256
     rpn_channels: int = 512
     full: int = 1024

@@ -40,7 +40,9 @@ class RegionLayers(LearningLayers):
         parts: dict[str, list[str]] = {"score": [], "deltas": []}
         for level in self.options.rpn_levels:
             hidden = f"rpn_conv_p{level}"
-            self._shared(hidden, f"P{level}", self.options.rpn_channels, 3, "rpn_conv")
+            # from scratch and with few channels, 0.01 lets next to nothing through: our choice
+            filler = ("gaussian", 0.01) if self.options.trunk_layers.pretrained else ("msra", 0.0)
+            self._shared(hidden, f"P{level}", self.options.rpn_channels, 3, "rpn_conv", filler)
             self.relu(f"rpn_relu_p{level}", hidden)
             for part, rows in (("score", 2), ("deltas", 4)):
                 name = f"rpn_{part}_p{level}"
@@ -93,9 +95,17 @@ class RegionLayers(LearningLayers):
         settings = RoIAlignSettings(pooled=side, levels=self.options.levels)
         self.own(name, "RoIAlign", [*LEVELS, rois], [name], settings, learning=len(LEVELS))
 
-    def _shared(self, name: str, bottom: str, channels: int, kernel: int, shared: str) -> None:
+    def _shared(
+        self,
+        name: str,
+        bottom: str,
+        channels: int,
+        kernel: int,
+        shared: str,
+        filler: tuple[str, float] = ("gaussian", 0.01),  # Detectron, py-faster-rcnn
+    ) -> None:
         layer = self.convolution(name, bottom, channels, kernel, kernel // 2, 1)
-        self.start(layer, layer.convolution_param, "gaussian", 0.01, shared)  # Detectron, py-faster-rcnn
+        self.start(layer, layer.convolution_param, *filler, shared)
 
     def _full(self, name: str, bottom: str, outputs: int, filler: str, std: float = 0.0) -> None:
         layer = self.add(name, "InnerProduct", [bottom], name)
