@@ -14,9 +14,9 @@ rm -rf $out
 fold="--folds $out/folds.csv --fold 0"
 data="--manifest $out/data/manifest.csv --images $out/data"
 # sizes for minutes on a CPU: our choice
-net="--model resnet50_mask_rcnn --trunk tiny --side 128 --anchor-scales 24 40 56 80 112 --proposals 100 50 --rois 24
-    --channels 32 --rpn-channels 32 --full 64 --mask-channels 16 --detections 1 --batch-size 4
-    --solver solvers/tiny_mask_rcnn.prototxt"
+net="--model resnet50_mask_rcnn --trunk tiny --side 128 --batch-size 4 --solver solvers/tiny_mask_rcnn.prototxt
+    --anchor-scales 24 40 56 80 112 --rho 1 --rpn-sample 32 --proposals 100 50 --rois 24 --detections 1
+    --channels 32 --rpn-channels 32 --full 64 --mask-channels 16"
 
 # shellcheck disable=SC2086  # the variables above are several words each
 {
@@ -27,7 +27,7 @@ net="--model resnet50_mask_rcnn --trunk tiny --side 128 --anchor-scales 24 40 56
     step tools/check_lmdb.py $out/train
     step tools/make_prototxt.py $net --train-data $out/train --test-data $out/test --out $out/net
     train -solver $out/net/solver.prototxt
-    weights=$out/net/tiny_mask_rcnn_iter_900.caffemodel
+    weights=$out/net/tiny_mask_rcnn_iter_1400.caffemodel
     step tools/check_weights.py --net $out/net/deploy.prototxt --weights $weights $engine
     step tools/score.py --deploy $out/net/deploy.prototxt --weights $weights $data $fold --subset test $engine \
         --out $out/scores.npz
