@@ -27,7 +27,7 @@ net="--model resnet50_mask_rcnn --trunk tiny --side 128 --batch-size 4 --solver 
     step tools/check_lmdb.py $out/train
     step tools/make_prototxt.py $net --train-data $out/train --test-data $out/test --out $out/net
     train -solver $out/net/solver.prototxt
-    weights=$out/net/tiny_mask_rcnn_iter_1400.caffemodel
+    weights=$out/net/tiny_mask_rcnn_iter_2000.caffemodel
     step tools/check_weights.py --net $out/net/deploy.prototxt --weights $weights $engine
     step tools/score.py --deploy $out/net/deploy.prototxt --weights $weights $data $fold --subset test $engine \
         --out $out/scores.npz

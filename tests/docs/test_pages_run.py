@@ -94,7 +94,7 @@ def clone(tmp_path_factory):
     assert "--max-iter 20" in short and "[resnet50_mtl]" in short
     (folder / "short.yaml").write_text(short, encoding="utf-8")
     masks = (ROOT / "workflow/presets/mask-demo.yaml").read_text(encoding="utf-8")
-    short = masks.replace("--max-iter 1400 --test-interval 350", "--max-iter 4 --test-interval 2")
+    short = masks.replace("--max-iter 2000 --test-interval 500", "--max-iter 4 --test-interval 2")
     assert short != masks
     (folder / "short_masks.yaml").write_text(f"{short}usual_models: [full, class_alone]\n", encoding="utf-8")
     shutil.copy(str(ROOT / "workflow/presets/mask-demo.prototxt"), str(folder))
