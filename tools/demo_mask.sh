@@ -9,6 +9,8 @@ out=work/demo_mask
 # shellcheck source=tools/demo_steps.sh
 . tools/demo_steps.sh
 rm -rf $out
+# the processes that prepare images want a core too, and threads that share it wait for each other
+export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 
 # five folds; patients stay whole; fold 0 is the test fold
 fold="--folds $out/folds.csv --fold 0"
