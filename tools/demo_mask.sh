@@ -22,7 +22,7 @@ net="--model resnet50_mask_rcnn --trunk tiny --side 128 --batch-size 4 --solver 
 
 # shellcheck disable=SC2086  # the variables above are several words each
 {
-    step tools/make_demo_data.py --masks --count 400 --patients 150 --out $out/data
+    step tools/make_demo_data.py --masks --count 800 --patients 300 --out $out/data
     step tools/make_folds.py --manifest $out/data/manifest.csv --out $out/folds.csv
     step tools/make_lmdb.py $data $fold --subset train --long-side 160 --out $out/train
     step tools/make_lmdb.py $data $fold --subset test --long-side 160 --out $out/test

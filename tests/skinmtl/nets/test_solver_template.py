@@ -93,7 +93,8 @@ def test_the_committed_solvers_are_templates(name, tmp_path):
     (tmp_path / "solver.prototxt").write_text(text)
     solver, given = read_solver(tmp_path / "solver.prototxt"), read_solver(template)
     phase = phase_of(template)
-    assert name.endswith(phase) and bool(phase) == ("mask_rcnn" in name)
+    # the tiny nets, from scratch, are trained in one phase
+    assert name.endswith(phase) and bool(phase) == ("mask_rcnn" in name and not name.startswith("tiny"))
     assert (solver.train_net, list(solver.test_net), list(solver.test_iter)) == (
         f"{tmp_path}/train{phase}.prototxt",
         [f"{tmp_path}/test.prototxt"],
