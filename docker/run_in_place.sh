@@ -40,8 +40,8 @@ trim() {
     )
 }
 
-# Each launcher finds its own folder, so that TREE can be moved; the environment stays as it is, so that the program's
-# children run as their caller would run them. Packages of the user's own home stay out (-s), as in Docker.
+# Each launcher finds its own folder, so that TREE can be moved; but for OpenBLAS's kernels the environment stays as it is,
+# so that the program's children run as their caller would run them. Packages of the user's own home stay out (-s), as in Docker.
 launcher() { # NAME PROGRAM [ARGUMENT...]
     name=$1
     program=$2

@@ -93,8 +93,20 @@ class TestLaunchers:
         script = "import subprocess; print(subprocess.check_output(['/usr/bin/env'], text=True))"
         caller = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": "/nowhere"}
         seen = run(home / "bin" / "python3", "-c", script, env=caller).stdout.split()
-        ours = [entry for entry in seen if not entry.startswith(("PWD=", "SHLVL=", "_=", "OLDPWD="))]
+        own = ("PWD=", "SHLVL=", "_=", "OLDPWD=", "OPENBLAS_CORETYPE=")  # the last: the test below
+        ours = [entry for entry in seen if not entry.startswith(own)]
         assert sorted(ours) == sorted(f"{name}={value}" for name, value in caller.items())
+
+    def test_openblas_uses_the_processor_that_is_there_and_a_users_choice_holds(self, home):
+        """Debian 11's OpenBLAS took newer processors for one of 2004, three times as slow."""
+        script = (
+            "import ctypes; blas = ctypes.CDLL('libopenblas.so.0');"
+            "blas.openblas_get_corename.restype = ctypes.c_char_p; print(blas.openblas_get_corename().decode())"
+        )
+        if " avx2 " in Path("/proc/cpuinfo").read_text():
+            assert run(home / "bin" / "python3", "-c", script).stdout.strip() != "Prescott"
+        chosen = run(home / "bin" / "python3", "-c", script, env={**os.environ, "OPENBLAS_CORETYPE": "Prescott"})
+        assert chosen.stdout.strip() == "Prescott"
 
     def test_sys_executable_starts_the_same_environment(self, home):
         assert sys.executable == str(home / "bin" / "python3")
