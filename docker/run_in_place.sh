@@ -75,7 +75,10 @@ library = ctypes.CDLL('libopenblas.so.0')
 library.openblas_get_corename.restype = ctypes.c_char_p
 print(library.openblas_get_corename().decode())") || fail "OpenBLAS does not say which processor it sees"
     if [ "$taken" = Prescott ]; then
-        core_type="grep -qsw avx2 /proc/cpuinfo && export OPENBLAS_CORETYPE=\"\${OPENBLAS_CORETYPE:-Haswell}\""
+        # by what the shell itself can do: it starts no program that a Ctrl-C could meet
+        core_type="while read -r field flags; do case \"\$field \$flags \" in \"flags \"*\" avx2 \"*)"
+        core_type="$core_type export OPENBLAS_CORETYPE=\"\${OPENBLAS_CORETYPE:-Haswell}\" && break ;; \"flags \"*) break ;;"
+        core_type="$core_type esac; done 2>/dev/null </proc/cpuinfo"
     fi
 }
 
