@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
-from typing import Iterator, NamedTuple, Sequence
+from typing import Any, Iterator, NamedTuple, Sequence
 
 from caffe_files.errors import InputError
 from skinmtl.data.near_images import without_case
 from skinmtl.images import formats
 from skinmtl.importers.files import Files
-from skinmtl.importers.importer import Option
+from skinmtl.importers.importer import Found, Option
 from skinmtl.importers.source import Source
 
 ONE_LESION = "lesion"  # the name that all lesions have with --one-class
@@ -32,6 +32,14 @@ ONE_CLASS = Option(
     f"call every lesion {ONE_LESION!r}, for nets of boxes and masks alone; no labels are needed",
     switch=True,
 )
+
+
+class Label(NamedTuple):
+    """What an image shows, or the problem with its label and what is wrong there."""
+
+    lesions: tuple[str, ...] = ()
+    problem: str = ""
+    detail: str = ""
 
 
 class Part(NamedTuple):
@@ -65,6 +73,22 @@ class Entry(NamedTuple):
     def no_record(self) -> str:
         """Why there is no record: the part's table is not there, or has no row of this image."""
         return NO_TRUTH if self.has_table else NO_TABLE
+
+    def found(self, label: Label, **more: Any) -> Found:
+        """What is found of the image, with its label and `more` that Found has; these sets name no site."""
+        lesions, problem, detail = label
+        return Found(
+            file=self.file,
+            line=self.line,
+            image=self.image,
+            lesions=lesions,
+            sites=(),
+            mask=self.mask,
+            split=self.part.split,
+            problem=problem,
+            detail=detail,
+            **more,
+        )
 
 
 class Downloads:

@@ -22,6 +22,7 @@ from skinmtl.importers.challenge import (
     SUPERPIXELS,
     Downloads,
     Entry,
+    Label,
     Part,
 )
 from skinmtl.importers.importer import Found, Importer
@@ -51,30 +52,18 @@ def read(source: Source) -> Iterator[Found]:
     downloads = Downloads(source, PARTS)
     for part in PARTS:
         for entry in downloads.entries(part, NO_HEADER, NO_HEADER):
-            lesions, problem, detail = _label(entry, source.options)
-            yield Found(
-                file=entry.file,
-                line=entry.line,
-                image=entry.image,
-                lesions=lesions,
-                sites=(),
-                mask=entry.mask,
-                split=part.split,
-                problem=problem,
-                detail=detail,
-            )
+            yield entry.found(_label(entry, source.options))
 
 
-def _label(entry: Entry, options: Mapping[str, bool]) -> tuple[tuple[str, ...], str, str]:
-    """(lesions, problem, detail)"""
+def _label(entry: Entry, options: Mapping[str, bool]) -> Label:
     if options["one_class"]:
-        return (ONE_LESION,), "", ""
+        return Label((ONE_LESION,))
     if entry.record is None:
-        return (), entry.no_record, ""
+        return Label(problem=entry.no_record)
     label = entry.record["label"]
     if label.lower() not in LABELS:
-        return (), f"neither {BENIGN} nor {MALIGNANT}" if label else NOT_0_OR_1, label
-    return (LABELS[label.lower()],), "", ""
+        return Label(problem=f"neither {BENIGN} nor {MALIGNANT}" if label else NOT_0_OR_1, detail=label)
+    return Label((LABELS[label.lower()],))
 
 
 IMPORTER = Importer(

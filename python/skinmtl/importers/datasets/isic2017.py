@@ -23,6 +23,7 @@ from skinmtl.importers.challenge import (
     SUPERPIXELS,
     Downloads,
     Entry,
+    Label,
     Part,
     described,
 )
@@ -50,36 +51,23 @@ def read(source: Source) -> Iterator[Found]:
     for part in PARTS:
         ages = described(source, f"{part.images[0]}_metadata.csv", (ID, "age_approximate", "sex"))
         for entry in downloads.entries(part, (ID, *COLUMNS)):
-            lesions, problem, detail = _diagnosis(entry, source.options)
-            yield Found(
-                file=entry.file,
-                line=entry.line,
-                image=entry.image,
-                lesions=lesions,
-                sites=(),
-                mask=entry.mask,
-                split=part.split,
-                others=ages.get(without_case(entry.name), {}),
-                problem=problem,
-                detail=detail,
-            )
+            yield entry.found(_diagnosis(entry, source.options), others=ages.get(without_case(entry.name), {}))
 
 
-def _diagnosis(entry: Entry, options: Mapping[str, bool]) -> tuple[tuple[str, ...], str, str]:
-    """(lesions, problem, detail)"""
+def _diagnosis(entry: Entry, options: Mapping[str, bool]) -> Label:
     if options["one_class"]:
-        return (ONE_LESION,), "", ""
+        return Label((ONE_LESION,))
     if entry.record is None:
-        return (), entry.no_record, ""
+        return Label(problem=entry.no_record)
     empty = next((f"{name}=" for name in COLUMNS if not entry.record[name]), "")
     found, wrong = labels_set(entry.record, COLUMNS)
     if empty or wrong:
-        return (), NOT_0_OR_1, empty or wrong
+        return Label(problem=NOT_0_OR_1, detail=empty or wrong)
     if len(found) > 1:
-        return (), SEVERAL_CLASSES, ";".join(found)
+        return Label(problem=SEVERAL_CLASSES, detail=";".join(found))
     if options["binary"]:
-        return (MALIGNANT if "melanoma" in found else BENIGN,), "", ""
-    return found or (NEITHER,), "", ""
+        return Label((MALIGNANT if "melanoma" in found else BENIGN,))
+    return Label(found or (NEITHER,))
 
 
 IMPORTER = Importer(

@@ -21,6 +21,7 @@ from skinmtl.importers.challenge import (
     SEVERAL_CLASSES,
     SUPERPIXELS,
     Downloads,
+    Label,
     Part,
     described,
 )
@@ -50,34 +51,20 @@ def read(source: Source) -> Iterator[Found]:
     for part in PARTS:
         for entry in downloads.entries(part, ("image",)):
             key = without_case(entry.name)
-            lesions, problem, detail = (ONE_LESION,), "", ""
-            if diagnoses:
-                lesions, problem, detail = diagnoses.get(key, ((), NO_DIAGNOSIS, ""))
+            label = diagnoses.get(key, Label(problem=NO_DIAGNOSIS)) if diagnoses else Label((ONE_LESION,))
             lesion = lesions_of.get(key, {}).get("lesion_id", "")
-            yield Found(
-                file=entry.file,
-                line=entry.line,
-                image=entry.image,
-                lesions=lesions,
-                sites=(),
-                group=source.group_of("", lesion=lesion),
-                lesion_id=lesion,
-                mask=entry.mask,
-                split=part.split,
-                problem=problem,
-                detail=detail,
-            )
+            yield entry.found(label, group=source.group_of("", lesion=lesion), lesion_id=lesion)
 
 
-def _diagnoses(source: Source) -> Mapping[str, tuple[tuple[str, ...], str, str]]:
-    """Image in lower case -> (lesions, problem, detail), of all tables of Task 3 that are there."""
+def _diagnoses(source: Source) -> Mapping[str, Label]:
+    """Image in lower case -> its label, of all tables of Task 3 that are there."""
     found = {}
     for name in DIAGNOSES:
         path = source.find_or_none(name)
         for _, record in source.read(path, ("image", *CLASSES)) if path is not None else ():
             lesions, wrong = labels_set(record, {name: name for name in CLASSES})
             problem = NOT_0_OR_1 if wrong else "" if len(lesions) == 1 else SEVERAL_CLASSES if lesions else NO_CLASS
-            found[image_key(record["image"])] = (() if problem else lesions, problem, wrong or ";".join(lesions))
+            found[image_key(record["image"])] = Label(() if problem else lesions, problem, wrong or ";".join(lesions))
     return found
 
 
