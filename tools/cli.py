@@ -60,6 +60,22 @@ def finite(text: str) -> float:
     return value
 
 
+def above_zero(text: str) -> float:
+    """An argparse type: a number above 0."""
+    value = finite(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def from_zero(text: str) -> float:
+    """An argparse type: a number from 0."""
+    value = finite(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return value
+
+
 def positive(text: str) -> int:
     """An argparse type: a whole number from 1."""
     return _whole_number(text, 1)

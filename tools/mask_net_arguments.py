@@ -3,7 +3,7 @@
 import argparse
 from typing import Any, Dict
 
-from cli import finite, not_negative, positive
+from cli import above_zero, from_zero, not_negative, positive
 from skinmtl.layers.region_settings import HEADS
 from skinmtl.nets.mask_options import (
     FOCAL,
@@ -17,22 +17,6 @@ from skinmtl.nets.mask_options import (
 )
 
 ALSO = ("lesion", "location")
-
-
-def above_zero(text: str) -> float:
-    """An argparse type: a number above 0."""
-    value = finite(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def from_zero(text: str) -> float:
-    """An argparse type: a number from 0."""
-    value = finite(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return value
 
 
 def add_mask_net_arguments(parser: argparse.ArgumentParser) -> None:

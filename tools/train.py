@@ -14,21 +14,13 @@ from pathlib import Path
 from typing import List, Optional
 
 from arguments import add_engine_arguments, check_engine_arguments, engine_of
-from cli import finite, new_parser, not_negative, positive, run, share
+from cli import above_zero, finite, new_parser, not_negative, positive, run, share
 from skinmtl.training.phases import read_phases
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.training_run import DISPLAY, SEED, TEST_INTERVAL, Request, train
 from skinmtl.training.validation import WATCHED
 
 RULE = PlateauRule()
-
-
-def rate(text: str) -> float:
-    """An argparse type: a positive number."""
-    value = finite(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
-    return value
 
 
 def divisor(text: str) -> float:
@@ -87,7 +79,9 @@ def make_parser() -> argparse.ArgumentParser:
         "the place in the data are kept, random crops and dropout are drawn otherwise",
     )
     parser.add_argument("--max-iter", type=positive, metavar="N", help="default: the solver's; may grow on --resume")
-    parser.add_argument("--base-lr", type=rate, metavar="RATE", help="first learning rate (default: the solver's)")
+    parser.add_argument(
+        "--base-lr", type=above_zero, metavar="RATE", help="first learning rate (default: the solver's)"
+    )
     parser.add_argument(
         "--seed",
         metavar="S",
@@ -155,7 +149,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     watching.add_argument(
         "--plateau-minimum",
-        type=rate,
+        type=above_zero,
         metavar="RATE",
         help=f"smallest learning rate: a plateau there ends training (default {RULE.minimum:g})",
     )

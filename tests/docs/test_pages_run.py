@@ -97,7 +97,6 @@ def clone(tmp_path_factory):
     short = masks.replace("--max-iter 2000 --test-interval 500", "--max-iter 4 --test-interval 2")
     assert short != masks
     (folder / "short_masks.yaml").write_text(f"{short}usual_models: [full, class_alone]\n", encoding="utf-8")
-    shutil.copy(str(ROOT / "workflow/presets/mask-demo.prototxt"), str(folder))
     type_in(folder, DEMO.strip().splitlines())
     return folder
 

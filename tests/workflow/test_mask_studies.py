@@ -44,7 +44,7 @@ def planned(configuration, tmp_path):
     path = tmp_path / "config.yaml"
     values = dict(configuration.values)
     for settings in values["models"].values():  # copied when a run begins
-        settings["solver"] = str(ROOT / "workflow" / "presets" / "mask-demo.prototxt")
+        settings["solver"] = str(ROOT / "solvers" / "tiny_mask_rcnn.prototxt")
     path.write_text(yaml.safe_dump(values, sort_keys=False))
     command = [SNAKEMAKE, "--snakefile", str(ROOT / "workflow" / "Snakefile"), "--configfile", str(path), "-n", "-p"]
     done = subprocess.run([*command, "--cores", "2", "--nolock"], cwd=str(ROOT), capture_output=True, text=True)
@@ -123,7 +123,7 @@ def test_a_small_run_from_the_manifest_to_the_report(drawn, tmp_path):
     preset = yaml.safe_load((ROOT / "workflow" / "presets" / "mask-demo.yaml").read_text())
     preset.update(train="--max-iter 6 --test-interval 3", resamples=50, usual_models=["full", "class_alone"])
     for settings in preset["models"].values():
-        settings["solver"] = str(ROOT / "workflow" / "presets" / "mask-demo.prototxt")
+        settings["solver"] = str(ROOT / "solvers" / "tiny_mask_rcnn.prototxt")
     (tmp_path / "quick.yaml").write_text(yaml.safe_dump(preset, sort_keys=False))
     out = tmp_path / "out"
     words = ["run", drawn / "manifest.csv", "--images", drawn, "--out", out, "--preset", tmp_path / "quick.yaml"]

@@ -8,7 +8,7 @@ from caffe_files.errors import InputError
 from skinmtl.layers.region_settings import HEADS
 from skinmtl.nets.multi_task import Model
 from skinmtl.nets.resnet import ResNet
-from skinmtl.nets.trunks import TRUNKS
+from skinmtl.nets.trunks import TRUNKS, OnTrunk
 
 # the paper has batches of "2x2", perhaps two images on each of two GPUs: one Caffe takes the images of one
 MASK_MODELS = {f"{trunk}_mask_rcnn": Model((), trunk, 2) for trunk in ("resnet50", "resnet101")}
@@ -24,7 +24,7 @@ MASK_POOLING = (7, 14)
 
 
 @dataclass(frozen=True)
-class MaskNetOptions:
+class MaskNetOptions(OnTrunk):
     """All lengths are pixels of the net's square input of `side` pixels.
 
     lesions           K, the classes of the class head, without the background
@@ -85,19 +85,9 @@ class MaskNetOptions:
     pool1: str = "unpadded"
 
     @property
-    def subtracted(self) -> tuple[float, float, float]:
-        """The mean."""
-        return self.mean or self.trunk_layers.mean
-
-    @property
     def trunk_layers(self) -> ResNet:
         """The trunk itself. The tiny one has another last stride here than in the nets without a mask."""
         return replace(TRUNKS[self.trunk], stride_on=self.stride_on, pool1=self.pool1, strides=STRIDES)
-
-    @property
-    def net_name(self) -> str:
-        """The model's name, or that of the same on another trunk: tiny_mask_rcnn."""
-        return f"{self.trunk}_{self.model.partition('_')[2]}"
 
     @property
     def crop(self) -> int:

@@ -11,7 +11,7 @@ from skinmtl.layers.param_str import settings_text
 from skinmtl.layers.settings import JitterSettings
 from skinmtl.nets.data_layers import JITTERED
 from skinmtl.nets.resnet import ResNet
-from skinmtl.nets.trunks import TRUNKS, Trunk
+from skinmtl.nets.trunks import TRUNKS, OnTrunk, Trunk
 
 SPLITS = ("train", "test", "deploy")
 
@@ -40,7 +40,7 @@ TOP_K = (1, 3)  # the paper's figure 4
 
 
 @dataclass(frozen=True)
-class NetOptions:
+class NetOptions(OnTrunk):
     """What a net is made of: P `lesions`, Q `locations`, a square input of `crop` pixels.
 
     `mean` is (B, G, R), where None that of the published trunk; `train_data` and `test_data` are folders that
@@ -66,11 +66,6 @@ class NetOptions:
     pool1: str = "unpadded"
 
     @property
-    def subtracted(self) -> tuple[float, float, float]:
-        """The mean."""
-        return self.mean or self.trunk_layers.mean
-
-    @property
     def heads(self) -> dict[str, int]:
         """The model's heads and their numbers of outputs."""
         outputs = {"lesion": self.lesions, "location": self.locations}
@@ -88,11 +83,6 @@ class NetOptions:
         if isinstance(trunk, ResNet):
             return replace(trunk, stride_on=self.stride_on, pool1=self.pool1)
         return trunk
-
-    @property
-    def net_name(self) -> str:
-        """The model's name, or that of the same on another trunk: tiny_mtl."""
-        return f"{self.trunk}_{self.model.partition('_')[2]}"
 
 
 def make_net(options: NetOptions, split: str) -> Message:

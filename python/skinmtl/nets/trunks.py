@@ -9,6 +9,21 @@ from skinmtl.nets.resnet import ResNet
 
 Trunk = Union[ResNet, AlexNet]
 
+
+class OnTrunk:
+    """What options of a net on a trunk have in common; they have model, trunk, mean and trunk_layers."""
+
+    @property
+    def subtracted(self) -> tuple[float, float, float]:
+        """The mean (B, G, R)."""
+        return self.mean or self.trunk_layers.mean
+
+    @property
+    def net_name(self) -> str:
+        """The model's name, or that of the same on another trunk: tiny_mtl, tiny_mask_rcnn."""
+        return f"{self.trunk}_{self.model.partition('_')[2]}"
+
+
 TRUNKS: dict[str, Trunk] = {
     # He et al. 2016, table 1 (50-layer); the strides and names are those of the published prototxt
     "resnet50": ResNet(stem=64, widths=(64, 128, 256, 512), blocks=(3, 4, 6, 3), strides=(1, 2, 2, 2)),

@@ -1,14 +1,13 @@
-"""What a training is given: solver, nets, data sets and weights, checked before Caffe sees them.
+"""What a training is given: nets and data sets, checked before Caffe sees them.
 
-Caffe ends the process where something is wrong, and says nothing where a set is tested in part, a layer is left
-untrained, or an image is both trained on and watched.
+Caffe ends the process where something is wrong, and says nothing where a set is tested in part, or an image is both
+trained on and watched.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ from google.protobuf.message import Message
 from caffe_files.errors import InputError
 from caffe_files.inputs import own_file
 from caffe_files.lmdb_open import open_lmdb
-from caffe_files.prototxt import read_net
-from skinmtl.common.memory import require_memory
 from skinmtl.common.provenance import sha256
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.lmdb_digest import check_unchanged
@@ -29,7 +26,6 @@ from skinmtl.nets.allowed_layers import read_given_net
 from skinmtl.nets.data_layers import DataLayer, check_stored, data_layer
 from skinmtl.nets.label_names import names_of, read_label_names
 from skinmtl.nets.net_record import NetRecord, read_net_record
-from skinmtl.nets.weights import compare_weights
 from skinmtl.training.losses import Loss, losses_of
 
 HEADS = ("lesion", "location")
@@ -69,15 +65,6 @@ class TrainingInputs:
     losses: tuple[Loss, ...] = ()
     test_losses: tuple[Loss, ...] = ()
     mask_net: NetRecord | None = None
-
-
-@dataclass(frozen=True)
-class FilledLayers:
-    """Layer names: filled by weights, left at their initial values, and in the weights but not in the net."""
-
-    filled: list[str]
-    initial: list[str]
-    unused: list[str]
 
 
 def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE) -> TrainingInputs:
@@ -127,59 +114,6 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
         test_losses=losses_of(test_net, nets[test_net], "TEST"),
         mask_net=mask_net,
     )
-
-
-def check_weights(
-    inputs: TrainingInputs, weights: list[Path], engine: Engine, first_phase: Message | None = None
-) -> FilledLayers:
-    """Builds both nets, and holds each caffemodel against them, as Caffe would fill them. `first_phase` is the training
-    net of the first phase, where there are phases.
-
-    InputError where the engine cannot build a net, where a layer of that name has another shape (Caffe would abort), or
-    where frozen statistics are left unset (every output would be NaN).
-    """
-    engine.library()  # before there are threads
-    with ThreadPoolExecutor(2) as both:  # each may wait for a process of Caffe
-        shapes, test_shapes = both.map(engine.shapes, (inputs.train_net, inputs.test_net))
-    if test_shapes.params != shapes.params:
-        raise InputError(f"{inputs.test_net}: other layers than in {inputs.train_net}; make both with make_prototxt.py")
-    if engine.gpu is None:
-        needed = shapes.bytes_of_training(inputs.batch_size)
-        require_memory(f"{inputs.train_net}: a training in batches of {inputs.batch_size}", needed)
-    filled: set[str] = set()
-    unused: set[str] = set()
-    for caffemodel in weights:
-        report = compare_weights(shapes, caffemodel)
-        if report.disagreeing:
-            raise InputError(
-                f"{caffemodel}: does not fit {inputs.train_net}: {report.disagreeing[0]}; rename that layer in the net "
-                "to train it anew, or give other weights"
-            )
-        if not report.filled:
-            raise InputError(f"{caffemodel}: no layer has a name of {inputs.train_net}; give weights of its trunk")
-        filled.update(report.filled)
-        unused.update(report.unused)
-    for layer in read_net(inputs.train_net).layer if first_phase is None else first_phase.layer:
-        if layer.type == "BatchNorm" and layer.batch_norm_param.use_global_stats and layer.name not in filled:
-            otherwise = "make the net with --batch-norm batch"
-            if first_phase is not None:
-                otherwise += " and let the first phase train that layer"
-            raise InputError(
-                f"{inputs.train_net}: {layer.name} has frozen statistics and no weights set them, so that every output "
-                f"would be NaN; give the pretrained --weights, or {otherwise}"
-            )
-    names = list(shapes.params)
-    return FilledLayers(
-        filled=[name for name in names if name in filled],
-        initial=[name for name in names if name not in filled],
-        unused=sorted(unused),
-    )
-
-
-def check_gpu(inputs: TrainingInputs, engine: Engine) -> None:
-    """InputError where the engine cannot build the training net on the GPU that is asked for."""
-    if engine.gpu is not None:
-        engine.shapes(inputs.train_net)
 
 
 def _heads(path: Path, net: Message, mask_net: NetRecord | None) -> dict[str, int]:

@@ -16,7 +16,7 @@ from skinmtl.nets.phases import default_phases
 from skinmtl.nets.trunks import TRUNKS
 from skinmtl.training import snapshots
 from skinmtl.training.driver import Outcome, Training
-from skinmtl.training.inputs import TrainingInputs, check_gpu, check_inputs, check_weights
+from skinmtl.training.inputs import TrainingInputs, check_inputs
 from skinmtl.training.phases import Phase, as_records, phase_net, phases_of, scaled, starts_of
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.progress_bar import say
@@ -24,6 +24,7 @@ from skinmtl.training.run_folder import RunFolder, engines_used, net_sha256
 from skinmtl.training.schedule import Schedule
 from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.solver_file import read_checked_solver
+from skinmtl.training.starting_weights import check_gpu, check_weights
 from skinmtl.training.stopping import deferred_stops
 from skinmtl.training.telling import opening_lines
 from skinmtl.training.trained_images import gathered, going_on, record_of, watched_and_trained, write_trained_on

@@ -20,7 +20,7 @@ from skinmtl.common.memory import memory_there, require_memory
 from skinmtl.common.npz_file import read_arrays
 from skinmtl.nets.net_probe import net_shapes
 from skinmtl.nets.text_of_net import without_drawing
-from skinmtl.training.inputs import check_weights
+from skinmtl.training.starting_weights import check_weights
 
 INPUT = "layer { name: 'data' type: 'Input' top: 'data' input_param { shape { dim: [%s] } } }"
 WEIGHTS = """layer { name: 'fc%d' type: 'InnerProduct' bottom: 'data' top: 'fc%d'
