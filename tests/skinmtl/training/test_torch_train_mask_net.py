@@ -75,9 +75,12 @@ def agree(run, other):
 
 
 def test_twenty_iterations_are_caffes(lesions, net, start, tmp_path):
-    # at a rate at which no region crosses a threshold by the rounding of another BLAS: from there on draws differ
-    in_caffe(lesions, tmp_path / "caffe", net, start, "--max-iter", 20, "--test-interval", 10, "--base-lr", 0.00001)
-    changes = {"net": net, "max_iter": 20, "test_interval": 10, "base_lr": 0.00001}
+    """With this seed no region crosses a threshold by the rounding of six of OpenBLAS's kernels; with some others it
+    does, and from there on what is drawn differs."""
+    flags = {"max_iter": 20, "test_interval": 10, "base_lr": 0.001, "seed": 4}
+    words = [word for name, value in flags.items() for word in ("--" + name.replace("_", "-"), value)]
+    in_caffe(lesions, tmp_path / "caffe", net, start, *words)
+    changes = {"net": net, **flags}
     train(lesions.request(tmp_path / "torch", engine=TORCH, weights=[start], **changes), {})
     rows = agree(tmp_path / "torch", tmp_path / "caffe")
     assert len(rows) == 20
