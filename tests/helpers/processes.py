@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -25,3 +26,14 @@ def still_there(processes, seconds=5):
     while time.monotonic() < until and any(Path(f"/proc/{pid}").exists() for pid in processes):
         time.sleep(0.05)
     return [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+
+
+def run(*command, **options):
+    """A program with text output, ended after two minutes."""
+    return subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
