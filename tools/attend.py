@@ -36,7 +36,9 @@ from skinmtl.explanation.attention_tasks import chosen
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    add_net_arguments(parser.add_argument_group("the net"), "the model's deploy.prototxt; a ResNet's")
+    add_net_arguments(
+        parser.add_argument_group("the net"), "the model's deploy.prototxt; its heads on an average, as a ResNet's"
+    )
     parser.add_output_argument("--out", folder=True, required=True, help="the folder to make")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--manifest", metavar="CSV", type=Path, help="the CSV: image,lesions,location and group")

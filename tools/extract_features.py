@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Extracts images' features, the pool5 of a ResNet, for tools/retrieve.py."""
+"""Extracts images' features, what a net's heads stand on (pool5 of a ResNet), for tools/retrieve.py."""
 
 import argparse
 

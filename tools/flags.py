@@ -96,6 +96,10 @@ FLAGS: Dict[str, Flag] = {
     # nets
     "--model": Flag(CHOICE, "one of the paper's models"),
     "--trunk": Flag(CHOICE, "the layers below the heads"),
+    "--trunk-net": Flag("FILE", "a published net's deploy.prototxt, whose layers become the trunk"),
+    "--maps": Flag("BLOB", "what class activation maps are made of"),
+    "--freeze-to": Flag("LAYER", "the layers up to this one do not learn"),
+    "--input-scale": Flag("FACTOR", "what pixels are multiplied by, less their mean"),
     "--crop": Flag("PIXELS", "the side of the square that the net takes"),
     "--mean": Flag("B G R", "what is subtracted from the pixels of 0 to 255"),
     "--rgb-mean": Flag("R G B", "what another program subtracted from pixels of 0 to 1"),
@@ -191,7 +195,9 @@ FLAGS: Dict[str, Flag] = {
     "--fail-if-unusable": Flag(NONE, "exit 1 where image files cannot be used"),
     "--fail-if-incomplete": Flag(NONE, "exit 1 where scores are missing"),
     "--fail-if-leak": Flag(NONE, "exit 1 where a test image has a sibling in training, 3 where that is unknown"),
-    "--features": Flag("FILE", "the features of the training images, of extract-features"),
+    "--features": Flag(
+        "FILE | BLOB", "the features of the training images, of extract-features; of a trunk: their blob"
+    ),
     "--queries": Flag("FILE", "the features of the query images, of extract-features"),
     "--k": Flag("N", "neighbours per query"),
     "--attention": Flag("DIR", "a folder of attention: overlays, and attention.json"),

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
-from cli import finite, new_parser, not_negative, positive, run
+from cli import above_zero, finite, new_parser, not_negative, positive, run
 from mask_net_arguments import (
     add_mask_net_arguments,
     has_masks,
@@ -15,6 +15,7 @@ from mask_net_arguments import (
     set_mask_net_defaults,
 )
 from parsing import renamed
+from skinmtl.nets.given_trunk import GivenTrunk, read_given_trunk
 from skinmtl.nets.making import ALL_MODELS, Request, make
 from skinmtl.nets.resnet import POOLS, STRIDES_ON, ResNet
 from skinmtl.nets.solver_template import solver_file
@@ -32,15 +33,16 @@ def make_parser() -> argparse.ArgumentParser:
         help="both heads (mtl), or one of them; or boxes and masks with their classes (mask_rcnn)",
     )
     parser.add_argument("--trunk", choices=sorted(TRUNKS), help="of the model's family (default: as the model's name)")
+    add_trunk_net_arguments(parser)
     parser.add_argument(
-        "--crop", metavar="PIXELS", type=positive, help="input side (default: the published 224; AlexNet 227)"
+        "--crop", metavar="PIXELS", type=positive, help="input side (default: the published one: 224; AlexNet 227)"
     )
     parser.add_argument(
         "--mean",
         type=finite,
         nargs=3,
         metavar=("B", "G", "R"),
-        help="to subtract (default: the published 103.0626 115.9029 123.1516; AlexNet 104 117 123)",
+        help="to subtract (default: the published 103.0626 115.9029 123.1516; AlexNet, and a --trunk-net, 104 117 123)",
     )
     parser.add_argument(
         "--stride-on",
@@ -109,18 +111,71 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def add_trunk_net_arguments(parser: argparse.ArgumentParser) -> None:
+    """--trunk-net and what goes with it, and --freeze-to."""
+    group = parser.add_argument_group("a published net as trunk")
+    group.add_argument(
+        "--trunk-net",
+        metavar="FILE",
+        type=Path,
+        help="a published deploy.prototxt, whose layers below --features become the trunk, in place of --trunk",
+    )
+    group.add_argument(
+        "--features",
+        metavar="BLOB",
+        help="of --trunk-net: what the heads stand on; where it has many places, on their average, which is added",
+    )
+    group.add_argument(
+        "--maps",
+        metavar="BLOB",
+        help="of --trunk-net: what class activation maps are made of (default: what the features are the average of)",
+    )
+    group.add_argument(
+        "--input-scale",
+        metavar="FACTOR",
+        type=above_zero,
+        help="of --trunk-net: multiplies the pixels less their mean, as some nets were trained (0.017; default: 1)",
+    )
+    group.add_argument(
+        "--freeze-to",
+        metavar="LAYER",
+        help="the layers of any trunk from the first to this one, with what works in place on it, do not learn",
+    )
+
+
+def trunk_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
+    """The trunk that the flags name; exits with a usage error where they do not go together."""
+    if args.trunk_net is None:
+        for flag in ("features", "maps", "input_scale"):
+            if getattr(args, flag) is not None:
+                parser.error(f"--{flag.replace('_', '-')} goes with --trunk-net")
+        return TRUNKS[args.trunk or ALL_MODELS[args.model].trunk]
+    if args.features is None:
+        parser.error("--trunk-net: name the blob that the heads stand on, by --features")
+    if args.trunk:
+        parser.error("--trunk-net and --trunk: give one of them")
+    if has_masks(args):
+        parser.error(f"--trunk-net: the stages of {args.model} are those of a ResNet; give --trunk, or another --model")
+    return read_given_trunk(args.trunk_net, args.features, args.maps, args.input_scale)
+
+
 def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Fills what `args` leaves open as the model has it; exits with a usage error where flags do not go together."""
     model = ALL_MODELS[args.model]
-    trunk = TRUNKS[args.trunk or model.trunk]
+    trunk = trunk_of(parser, args)
+    args.given = trunk if isinstance(trunk, GivenTrunk) else None
+    name = args.given.name if args.given else args.trunk or model.trunk
+    if args.freeze_to and has_masks(args):
+        parser.error(f"--freeze-to: {args.model} is trained in phases; give train.py --phases instead")
     if args.trunk and not model.fits(args.trunk):
         fitting = ", ".join(name for name in sorted(TRUNKS) if model.fits(name))
         parser.error(f"--trunk {args.trunk}: not of {args.model}'s family; give one of {fitting}")
     if args.batch_norm and not trunk.has_batch_norm:
-        parser.error(f"--batch-norm {args.batch_norm}: {args.trunk or model.trunk} has no BatchNorm; leave it out")
+        parser.error(f"--batch-norm {args.batch_norm}: {name} has no BatchNorm; leave it out")
     for flag, value in (("stride-on", args.stride_on), ("pool1", args.pool1)):
         if value and not isinstance(trunk, ResNet):
-            parser.error(f"--{flag} {value}: {args.trunk or model.trunk} is no ResNet; leave it out")
+            of_ours = "is given as it is" if args.given else "is no ResNet"
+            parser.error(f"--{flag} {value}: {name} {of_ours}; leave it out")
     if not args.online_jitter and (args.scales or (args.seed is not None and not has_masks(args))):
         parser.error("--scales and --seed go with --online-jitter")
     if args.scales and args.scales[0] > args.scales[1]:
@@ -129,8 +184,9 @@ def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
         parser.set_defaults(scales=SCALES, seed=SEED)
     set_mask_net_defaults(parser, args)
     parser.set_defaults(
-        trunk=model.trunk,
-        crop=None if has_masks(args) else trunk.crop,
+        trunk=args.given.name if args.given else model.trunk,
+        # a net that names no input of its own is one for a --crop that is given
+        crop=None if has_masks(args) else args.given.side if args.given and args.crop else trunk.crop,
         mean=list(trunk.mean),
         stride_on="1x1",
         pool1="padded" if args.stride_on == "3x3" else "unpadded",
@@ -146,7 +202,7 @@ def command_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str
     """The command with every setting that is not the default, in one order whatever the user's."""
     words = ["tools/make_prototxt.py"]
     for name, value in vars(args).items():
-        if name != "check" and value != parser.get_default(name):
+        if name not in ("check", "given") and value != parser.get_default(name):
             values = [] if value is True else map(str, value if isinstance(value, list) else [value])
             words += [f"--{name.replace('_', '-')}", *values]
     return " ".join(map(shlex.quote, words))
@@ -177,7 +233,15 @@ def settings_of(args: argparse.Namespace) -> Dict[str, Any]:
     if has_masks(args):
         return {**shared, **mask_net_settings(args)}
     scales = tuple(args.scales) if args.scales else None
-    return {**shared, "crop": args.crop, "scales": scales, "seed": SEED if args.seed is None else args.seed}
+    seed = SEED if args.seed is None else args.seed
+    return {
+        **shared,
+        "crop": args.crop,
+        "scales": scales,
+        "seed": seed,
+        "given": args.given,
+        "freeze_to": args.freeze_to,
+    }
 
 
 def main() -> None:

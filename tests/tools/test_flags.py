@@ -21,6 +21,7 @@ print(json.dumps([[each._asdict() for each in all_flags()], FLAGS]))
 # tools where a flag takes its value several times, or a list of values: the meaning is the same
 OTHER_FORM = {
     "--masks": {"make-demo-data"},  # it draws them, and needs no folder
+    "--features": {"make-prototxt"},  # a blob's name, not the file of it
     "--folds": {"run"},  # their number, to deal them
     "--weights": {"run", "train"},  # what training starts from may be several files
     "--out": {"figure3"},  # a figure in several formats

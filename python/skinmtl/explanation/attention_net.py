@@ -14,22 +14,16 @@ from caffe_files.prototxt import read_net
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.explanation.attention_file import HEADS
 from skinmtl.explanation.attention_geometry import Cells, Place, cells_of, places
-from skinmtl.nets.net_record import read_net_record
+from skinmtl.nets.net_blobs import Blobs, blobs_of
+from skinmtl.nets.trunk_fit import average_of
 from skinmtl.scores.crops import CROPS
 from skinmtl.scores.forward import Protocol, check_side, record
 
 METHOD = (
-    "class activation map: res5c times the head's weights for a label, without the bias, in units of the logit; "
+    "class activation map: {} times the head's weights for a label, without the bias, in units of the logit; "
     "linear between the centres of the cells' receptive fields (first + k x step pixels of a crop); "
     "the mean of all crops that show a pixel, mirrored ones turned back"
 )
-
-
-class Blobs(NamedTuple):
-    """What class activation maps are made of, and the average of it that the heads stand on."""
-
-    maps: str = "res5c"
-    pooled: str = "pool5"
 
 
 class CropMaps(NamedTuple):
@@ -53,7 +47,11 @@ class AttentionNet:
 
     def record(self) -> dict[str, Any]:
         """What decides the maps."""
-        return {**record(self.snapshot, self.protocol), "cells": self.cells._asdict(), "method": METHOD}
+        return {
+            **record(self.snapshot, self.protocol),
+            "cells": self.cells._asdict(),
+            "method": METHOD.format(self.blobs.maps),
+        }
 
     def crop_maps(self, image: np.ndarray) -> dict[str, CropMaps]:
         """Of an (H, W, 3) BGR image, resized, each head's answer. More crops than the test's ten only add maps."""
@@ -120,37 +118,23 @@ def merge(maps: np.ndarray, crops: Sequence[Place], shape: tuple[int, int], side
     return (total / seen).astype(np.float32)
 
 
-def blobs_of(deploy: Path) -> Blobs:
-    """As net.json says, else those of a ResNet."""
-    known = read_net_record(deploy.parent)
-    if known is None:
-        return Blobs()
-    return Blobs(known.maps_blob or Blobs().maps, known.features_blob or Blobs().pooled)
-
-
 def _heads(snapshot: Snapshot, blobs: Blobs) -> dict[str, int]:
     """The net's heads. A head's weights belong to the maps' cells only where nothing but an average is between."""
-    shapes, layers = snapshot.shapes, {layer.name: layer for layer in read_net(snapshot.deploy).layer}
-    features, pooled = (shapes.tops.get(blob, []) for blob in blobs)
+    shapes, net = snapshot.shapes, read_net(snapshot.deploy)
+    layers = {layer.name: layer for layer in net.layer}
+    features = shapes.tops.get(blobs.maps or "", [])
     heads = {}
-    if len(features) == 4 and pooled == [*features[:2], 1, 1] and _averages(layers, features[2], blobs):
+    if blobs.maps and average_of(net.layer, blobs.features, shapes.tops) == blobs.maps:
         for head in HEADS:
             params = shapes.params.get(f"fc_{head}", [[]])
             output = shapes.tops.get(f"{head}_prob", [])
-            on_pool = f"fc_{head}" in layers and list(layers[f"fc_{head}"].bottom) == [blobs.pooled]
+            on_pool = f"fc_{head}" in layers and list(layers[f"fc_{head}"].bottom) == [blobs.features]
             if on_pool and params[0] == [output[-1] if output else 0, features[1]]:
                 heads[head] = params[0][0]
     if not heads:
+        maps = f"the blob {blobs.maps}" if blobs.maps else "a blob of many places"
         raise InputError(
-            f"{snapshot.deploy}: attention needs {blobs.maps}, its average {blobs.pooled} and, on that, fc_lesion or "
-            "fc_location; give a deploy.prototxt of make_prototxt.py with a ResNet trunk"
+            f"{snapshot.deploy}: attention needs {maps}, its average {blobs.features} and, on that, fc_lesion or "
+            "fc_location; give a net whose trunk ends in an average over all places, as a ResNet's does"
         )
     return heads
-
-
-def _averages(layers: dict[str, Any], side: int, blobs: Blobs) -> bool:
-    layer = layers.get(blobs.pooled)
-    if layer is None or layer.type != "Pooling" or list(layer.bottom) != [blobs.maps]:
-        return False
-    settings = layer.pooling_param
-    return settings.pool == settings.AVE and settings.kernel_size in (0, side)  # 0: global_pooling

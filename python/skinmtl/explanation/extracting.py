@@ -1,4 +1,4 @@
-"""Features of images: what a net's pool5 gives, the input of its heads.
+"""Features of images: what a net's heads stand on, pool5 of a ResNet.
 
 The paper says no more than that retrieval takes "the features of pool5" and the Euclidean distance. Here an image is
 resized as for scoring, and its features are those of the centre crop: one pass an image, the plain reading. The mean
@@ -20,10 +20,9 @@ from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.explanation.features_file import Features, write_features
 from skinmtl.nets.label_names import check_manifest
-from skinmtl.nets.net_record import read_net_record
+from skinmtl.nets.net_blobs import blobs_of
 from skinmtl.scores.forward import Protocol, averaged_outputs, check_side, kept_outputs, record
 
-BLOB = "pool5"
 DECIDES = ("blob", "short_side", "crop", "crops", "mean", "net", "net_sha256", "weights_sha256", "precision")
 BEFORE = {"precision": "fp32"}  # of files from when there was no other
 
@@ -68,31 +67,27 @@ def features_of(snapshot: Snapshot, paths: Sequence[Path], protocol: Protocol) -
         raise InputError("\n".join(f"{paths[n]}: {fault}; give another image" for n, fault in sorted(faults.items())))
 
     check_side(snapshot, protocol)
-    return np.stack(list(averaged_outputs(snapshot, [blob_of(snapshot.deploy)], paths, protocol, refuse, "extracting")))
+    return np.stack(
+        list(averaged_outputs(snapshot, [blobs_of(snapshot.deploy).features], paths, protocol, refuse, "extracting"))
+    )
 
 
 def feature_net(deploy: Path, weights: Path, engine: Engine) -> Snapshot:
-    """A snapshot whose net has features of (N, C, 1, 1). InputError where not: AlexNet's pool5 is 256 x 6 x 6."""
+    """A snapshot whose net has features of (N, C, 1, 1) or (N, C). InputError where not."""
     snapshot = checked_snapshot(deploy, weights, engine)
-    blob = blob_of(deploy)
+    blob = blobs_of(deploy).features
     shape = snapshot.shapes.tops.get(blob)
     if shape is None:
-        raise InputError(f"{deploy}: has no {blob}; give a ResNet's deploy.prototxt of make_prototxt.py")
-    if len(shape) != 4 or shape[2:] != [1, 1]:
+        raise InputError(f"{deploy}: has no blob {blob}; give a deploy.prototxt of make_prototxt.py")
+    if len(shape) not in (2, 4) or shape[2:] not in ([], [1, 1]):
         found = " x ".join(map(str, shape[1:]))
-        raise InputError(f"{deploy}: its {blob} is {found}, no C x 1 x 1; give a ResNet's deploy.prototxt")
+        raise InputError(f"{deploy}: its blob {blob} is {found}, no vector; give a deploy.prototxt of make_prototxt.py")
     return snapshot
-
-
-def blob_of(deploy: Path) -> str:
-    """The blob of the features: as net.json says, else pool5."""
-    known = read_net_record(deploy.parent)
-    return (known and known.features_blob) or BLOB
 
 
 def feature_record(snapshot: Snapshot, protocol: Protocol) -> dict[str, Any]:
     """What decides the features, for the file that they are written to."""
-    return {"blob": blob_of(snapshot.deploy), **record(snapshot, protocol)}
+    return {"blob": blobs_of(snapshot.deploy).features, **record(snapshot, protocol)}
 
 
 def difference(training: dict[str, Any], queries: dict[str, Any]) -> str:

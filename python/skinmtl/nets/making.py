@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Callable, Sequence, Union
 
 from caffe_files.errors import InputError
+from skinmtl.nets.alexnet import AlexNet
+from skinmtl.nets.given_trunk import GivenTrunk
 from skinmtl.nets.known_data import NOTHING_KNOWN, Known, known_of
 from skinmtl.nets.label_names import KINDS
 from skinmtl.nets.mask_data import anchors_told
@@ -98,7 +100,15 @@ def _outputs(options: Options) -> str:
 
 def _remarks(options: Options, request: Request, test_iter: int | None) -> list[str]:
     lines = []
-    if options.trunk == "alexnet" and not options.trunk_layers.fits_published(options.crop):
+    trunk = options.trunk_layers
+    if isinstance(trunk, GivenTrunk):
+        lines += trunk.fitted(options.crop).notes
+        if tuple(options.subtracted) == trunk.mean:
+            mean = " ".join(f"{value:g}" for value in trunk.mean)
+            lines.append(
+                f"mean (B, G, R): {mean}, as BVLC's nets have it; where the net's own page has another, --mean"
+            )
+    if isinstance(trunk, AlexNet) and options.trunk == "alexnet" and not trunk.fits_published(options.crop):
         lines.append(f"published weights do not fit fc6 at a crop of {options.crop}: only at 199 to 230")
     lines += [f"train it: caffe train -solver {request.out / solver_file(each)}" for each in request.solvers]
     if test_iter and not request.solvers:

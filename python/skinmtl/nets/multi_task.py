@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from google.protobuf.message import Message
 
+from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
 from skinmtl.layers.param_str import settings_text
 from skinmtl.layers.settings import JitterSettings
 from skinmtl.nets.data_layers import JITTERED
+from skinmtl.nets.given_trunk import GivenTrunk
+from skinmtl.nets.learning import check_shared, freeze
 from skinmtl.nets.resnet import ResNet
 from skinmtl.nets.trunks import TRUNKS, OnTrunk, Trunk
 
@@ -46,7 +50,8 @@ class NetOptions(OnTrunk):
     `mean` is (B, G, R), where None that of the published trunk; `train_data` and `test_data` are folders that
     make_lmdb.py made, as Caffe will see them. `scales`, where given, are drawn from for every training image at every
     visit, by `seed`; else training images keep the scale that they are stored at. `stride_on` and `pool1` are a
-    ResNet's.
+    ResNet's. `given` is a trunk that the user gives, of the name `trunk`. Layers of the trunk up to `freeze_to` learn
+    nothing.
     """
 
     model: str
@@ -64,6 +69,8 @@ class NetOptions(OnTrunk):
     seed: int = 1
     stride_on: str = "1x1"
     pool1: str = "unpadded"
+    given: GivenTrunk | None = None
+    freeze_to: str | None = None
 
     @property
     def heads(self) -> dict[str, int]:
@@ -79,19 +86,31 @@ class NetOptions(OnTrunk):
     @property
     def trunk_layers(self) -> Trunk:
         """The trunk itself."""
+        if self.given:
+            return self.given
         trunk = TRUNKS[self.trunk]
         if isinstance(trunk, ResNet):
             return replace(trunk, stride_on=self.stride_on, pool1=self.pool1)
         return trunk
+
+    @property
+    def features_blob(self) -> str | None:
+        """What retrieval compares."""
+        return self.given.fitted(self.crop).features if self.given else self.trunk_layers.features_blob
+
+    @property
+    def maps_blob(self) -> str | None:
+        """What class activation maps are made of."""
+        return self.given.fitted(self.crop).maps if self.given else self.trunk_layers.maps_blob
 
 
 def make_net(options: NetOptions, split: str) -> Message:
     """The net of one split. Train and test differ in their Data layers and in the accuracies, deploy also in its ends.
 
     Tops: data (N, 3, crop, crop), lesion_label (N, P, 1, 1), location_label (N, 1, 1, 1), those of the trunk (a
-    ResNet's pool5 and res5c, an AlexNet's fc7), fc_lesion (N, P), fc_location (N, Q); lesion_loss and location_loss in
-    train and test, lesion_prob (N, P) and location_prob (N, Q) in deploy. A single-task model has those of its own
-    head.
+    ResNet's pool5 and res5c, an AlexNet's fc7, a given net's own), fc_lesion (N, P), fc_location (N, Q); lesion_loss
+    and location_loss in train and test, lesion_prob (N, P) and location_prob (N, Q) in deploy. A single-task model has
+    those of its own head.
     """
     net = caffe_messages().NetParameter(name=options.net_name)
     if split == "deploy":
@@ -99,7 +118,10 @@ def make_net(options: NetOptions, split: str) -> Message:
         source.input_param.shape.add(dim=[1, 3, options.crop, options.crop])
     else:
         _data_layers(net, options, split)
+    own = len(net.layer)
     features = options.trunk_layers.append(net, options.crop, options.frozen_batch_norm)
+    if options.freeze_to:
+        _freeze_to(net, own, options.freeze_to)
     for head, outputs in options.heads.items():
         append_head(net, f"fc_{head}", features, outputs)
     for head in options.heads:
@@ -110,6 +132,21 @@ def make_net(options: NetOptions, split: str) -> Message:
     if split == "test" and "location" in options.heads:
         _accuracies(net, options.locations)
     return net
+
+
+def _freeze_to(net: Message, first: int, name: str) -> None:
+    """Keeps the layers from number `first` on to the one called `name` from learning, and what works in place on that:
+    a convolution's BatchNorm and Scale are part of it. InputError where the trunk has no such layer."""
+    names = [layer.name for layer in net.layer]
+    if name not in names[first:]:
+        near = get_close_matches(name, names[first:], 3) or names[-3:]
+        raise InputError(f"--freeze-to {name}: no layer of the trunk; name another, such as {', '.join(near)}")
+    last = names.index(name)
+    for number, layer in enumerate(net.layer):
+        in_place = list(layer.bottom) == list(layer.top) == list(net.layer[last].top)
+        if first <= number <= last or (number > last and in_place):
+            freeze(layer)
+    check_shared(net, "--freeze-to", "name the later one")
 
 
 def _data_layers(net: Message, options: NetOptions, split: str) -> None:

@@ -130,7 +130,7 @@ def _record_text(options: NetOptions | MaskNetOptions, known: Known, command: st
     """What net.json is to hold."""
     names = known.names or {}
     masks = isinstance(options, MaskNetOptions)
-    blobs = options if masks else options.trunk_layers
+    given = None if masks else options.given
     scales = None if masks else options.scales
     record = {
         "format": FORMAT,
@@ -142,8 +142,9 @@ def _record_text(options: NetOptions | MaskNetOptions, known: Known, command: st
         "mean": list(options.subtracted),
         "outputs": options.outputs,
         **{f"{head}_names": names.get(f"{head}_names") for head in options.outputs},
-        "features_blob": blobs.features_blob,
-        "maps_blob": blobs.maps_blob,
+        "features_blob": options.features_blob,
+        "maps_blob": options.maps_blob,
+        **({"trunk_net": given.record()} if given else {}),
         **(_of_masks(options, known) if masks else {}),
         "made_by": command,
     }

@@ -28,7 +28,8 @@ class NetRecord:
     names          "lesion_names", "location_names" -> the names in the order of the head's outputs, where known
     features_blob  what retrieval compares: a vector for each crop
     maps_blob      what class activation maps are made of, before the pooling
-    trunk          of TRUNKS
+    trunk          of TRUNKS, or a name for one that was given
+    trunk_net      of one that was given: "file", "sha256", and the blob "features" that it was taken up to
     heads          of a mask net: "class", "box", "mask", those that it has; of other nets there are none, and the rest
                    below is as empty
     side           of its square input, pixels, which `crop` is too
@@ -54,6 +55,7 @@ class NetRecord:
     detections: int = 0
     long_side: int | None = None
     class_names: list[str] | None = None
+    trunk_net: dict[str, str] | None = None
 
     @property
     def is_mask_net(self) -> bool:
@@ -78,6 +80,7 @@ def read_net_record(folder: Path) -> NetRecord | None:
         heads=tuple(record.get("heads", ())),
         class_names=record.get("class_names"),
         long_side=record.get("long_side"),
+        trunk_net=record.get("trunk_net"),
         **{name: record[name] for name in ("side", "classes", "mask_side", "detections") if "heads" in record},
     )
 
@@ -106,6 +109,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     wanted = {**_SOUND, **(_OF_MASKS if "heads" in record else {})}
     if "long_side" in record:  # older nets have none
         wanted["long_side"] = lambda value: value is None or _side(value)
+    if "trunk_net" in record:
+        wanted["trunk_net"] = _given
     fault = next((name for name, sound in wanted.items() if name not in record or not sound(record[name])), None)
     if fault is None:
         counts = {kind: record["outputs"].get(kind[:-6]) for kind in KINDS}
@@ -130,6 +135,10 @@ def _heads(value: Any) -> bool:
 
 def _blob(value: Any) -> bool:
     return value is None or isinstance(value, str)
+
+
+def _given(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("file", "sha256", "features"))
 
 
 def _fits(names: Any, outputs: int | None) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Sequence
 from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
+from skinmtl.nets.learning import check_shared, freeze, learns
 from skinmtl.nets.resnet import ResNet
 from skinmtl.nets.trunks import TRUNKS
 
@@ -19,12 +20,6 @@ from skinmtl.nets.trunks import TRUNKS
 HEADS = ("fpn_*", "rpn_*", "roi_*", "mask_*", "fc_*")
 # of the ResNets; the normalisation of a convolution res4a_branch1 is bn4a_branch1 and scale4a_branch1
 STAGES = {stage: (f"res{stage}*", f"bn{stage}*", f"scale{stage}*") for stage in (4, 5)}
-WITH_BIAS = {
-    "Convolution": "convolution_param",
-    "Deconvolution": "convolution_param",
-    "InnerProduct": "inner_product_param",
-    "Scale": "scale_param",
-}
 
 
 def default_phases(trunk: str) -> list[dict[str, Any]]:
@@ -53,7 +48,7 @@ def frozen(net: Message, trainable: Sequence[str]) -> Message:
     been set. InputError where a pattern fits no layer that learns, or only some of those that share a weight. Of HEADS,
     which a net may have in part, one has to fit.
     """
-    learning = [layer.name for layer in net.layer if _learns(layer)]
+    learning = [layer.name for layer in net.layer if learns(layer)]
     fitting = [pattern for pattern in trainable if any(fnmatchcase(name, pattern) for name in learning)]
     for pattern in trainable:
         if pattern not in fitting and not (fitting and pattern in HEADS):
@@ -62,41 +57,6 @@ def frozen(net: Message, trainable: Sequence[str]) -> Message:
     copy.CopyFrom(net)
     for layer in copy.layer:
         if layer.name in learning and not any(fnmatchcase(layer.name, pattern) for pattern in trainable):
-            _freeze(layer)
-    _check_shared(copy)
+            freeze(layer)
+    check_shared(copy, "phases", "give a pattern that fits both")
     return copy
-
-
-def _freeze(layer: Message) -> None:
-    if layer.type == "BatchNorm":  # its three blobs never learn, but its statistics follow the batches
-        layer.batch_norm_param.use_global_stats = True
-        return
-    for number in range(_blobs(layer)):
-        param = layer.param[number] if number < len(layer.param) else layer.param.add()
-        param.lr_mult = 0
-        param.decay_mult = 0
-
-
-def _blobs(layer: Message) -> int:
-    """How many weights a layer has for which a gradient is computed."""
-    own = len(layer.bottom) == 1 or layer.type not in ("Scale", "Bias")  # of two bottoms, the second is the factor
-    if layer.type in WITH_BIAS:
-        return own + bool(getattr(layer, WITH_BIAS[layer.type]).bias_term)
-    return int(own and layer.type == "Bias")
-
-
-def _learns(layer: Message) -> bool:
-    return _blobs(layer) > 0 or layer.type == "BatchNorm"
-
-
-def _check_shared(net: Message) -> None:
-    """Caffe stops where two layers that share a weight have other multipliers for it."""
-    rates: dict[str, tuple[float, str]] = {}
-    for layer in net.layer:
-        for param in layer.param:
-            rate, first = rates.setdefault(param.name, (param.lr_mult, layer.name))
-            if param.name and rate != param.lr_mult:
-                raise InputError(
-                    f"phases: {first} and {layer.name} share the weight {param.name}, and only one of them would "
-                    "learn; give a pattern that fits both"
-                )

@@ -22,6 +22,7 @@ class ResNet:
 
     A block has `widths[s]` channels inside and four times as many at its end; `stem` are conv1's channels. Blocks are
     named a, b, c, ...; those of the stages `numbered` (2 is the first) a, b1, b2, ..., as the published ResNet-101's.
+    `stem_bias`: conv1 has a bias, as the published ResNet-50's, and not as its deeper sisters'.
     `pretrained` trunks have published weights, so that their statistics can be frozen in training.
     `moving_average` is how much of BatchNorm's running statistics stays at each iteration, where they are not frozen.
     `crop` and `mean` (B, G, R, of ImageNet) are those of the published net. So are `stride_on` (of STRIDES_ON) and
@@ -38,6 +39,7 @@ class ResNet:
     stride_on: str = "1x1"
     pool1: str = "unpadded"
     numbered: tuple[int, ...] = ()
+    stem_bias: bool = True
     crop: ClassVar[int] = 224
     mean: ClassVar[tuple[float, float, float]] = (103.0626, 115.9029, 123.1516)
     has_batch_norm: ClassVar[bool] = True
@@ -92,8 +94,8 @@ class _ResNetLayers(Layers):
         return ends, side
 
     def _stem(self, crop: int) -> int:
-        # the published conv1 has a bias, the only convolution that has one
-        self._convolution("conv1", "data", self.trunk.stem, kernel=7, pad=3, stride=2, bias=True)
+        # the published ResNet-50's conv1 has a bias, the only convolution that has one
+        self._convolution("conv1", "data", self.trunk.stem, 7, pad=3, stride=2, bias=self.trunk.stem_bias)
         self._normalise("conv1", "_conv1")
         self.relu("conv1_relu", "conv1")
         settings = self.pool("pool1", "conv1", "MAX", kernel=3, stride=2)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Union
 
 from skinmtl.nets.alexnet import AlexNet
+from skinmtl.nets.given_trunk import GivenTrunk
 from skinmtl.nets.resnet import ResNet
 
-Trunk = Union[ResNet, AlexNet]
+Trunk = Union[ResNet, AlexNet, GivenTrunk]
 
 
 class OnTrunk:
@@ -27,9 +28,22 @@ class OnTrunk:
 TRUNKS: dict[str, Trunk] = {
     # He et al. 2016, table 1 (50-layer); the strides and names are those of the published prototxt
     "resnet50": ResNet(stem=64, widths=(64, 128, 256, 512), blocks=(3, 4, 6, 3), strides=(1, 2, 2, 2)),
-    # the same, 101-layer
+    # the same, 101-layer and 152-layer, whose published conv1 has no bias
     "resnet101": ResNet(
-        stem=64, widths=(64, 128, 256, 512), blocks=(3, 4, 23, 3), strides=(1, 2, 2, 2), numbered=(3, 4)
+        stem=64,
+        widths=(64, 128, 256, 512),
+        blocks=(3, 4, 23, 3),
+        strides=(1, 2, 2, 2),
+        numbered=(3, 4),
+        stem_bias=False,
+    ),
+    "resnet152": ResNet(
+        stem=64,
+        widths=(64, 128, 256, 512),
+        blocks=(3, 8, 36, 3),
+        strides=(1, 2, 2, 2),
+        numbered=(3, 4),
+        stem_bias=False,
     ),
     # our choice, for the demo and for tests: trains in minutes on a CPU; the last stage ends in res5c as the big one
     # does and keeps 4 x 4 places of a crop of 64. Its statistics forget in 50 iterations: Caffe's 0.999 remembers a

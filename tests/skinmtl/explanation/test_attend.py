@@ -129,16 +129,23 @@ def test_labels_json_names_what_the_net_says(tmp_path):
 
 
 @pytest.mark.caffe
-def test_a_net_whose_heads_do_not_stand_on_res5cs_average_is_refused(known_net, tmp_path):
-    text = known_net.deploy.read_text()
+def test_a_net_whose_heads_do_not_stand_on_an_average_is_refused(known_net, tmp_path):
+    text, after = known_net.deploy.read_text(), "layer { name: 'after' type: 'Sigmoid' bottom: 'pool5' top: 'pool5' }"
     for name, wrong in {
-        "no pool5": text.replace("pool5", "other"),
+        "no average": text.replace("layer { name: 'fc_lesion'", f"{after} layer {{ name: 'fc_lesion'"),
         "largest": text.replace("pool: AVE kernel_size: 4", "pool: MAX kernel_size: 4"),
     }.items():
         deploy = tmp_path / f"{name}.prototxt"
         deploy.write_text(wrong)
-        with pytest.raises(InputError, match="attention needs res5c"):
+        with pytest.raises(InputError, match="attention needs"):
             AttentionNet(deploy, known_net.weights, NO_MEAN)
+
+
+@pytest.mark.caffe
+def test_the_average_is_known_by_its_blob_whatever_its_layer_is_called(known_net, tmp_path):
+    (tmp_path / "deploy.prototxt").write_text(known_net.deploy.read_text().replace("name: 'pool5'", "name: 'mean'"))
+    net = AttentionNet(tmp_path / "deploy.prototxt", known_net.weights, NO_MEAN)
+    assert (net.blobs, net.heads) == (("pool5", "res5c"), {"lesion": 2, "location": 3})
 
 
 @pytest.mark.caffe

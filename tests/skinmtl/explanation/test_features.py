@@ -81,7 +81,7 @@ def test_a_stopped_extraction_goes_on(extract, tiny_model, tmp_path):
 
 @pytest.mark.caffe
 def test_a_net_without_a_pool5_of_one_value_a_channel_is_refused(extract, tiny_model, tmp_path, refused):
-    """AlexNet's has 6 x 6."""
+    """Where neither net.json nor heads say what the features are, they are pool5."""
     (tmp_path / "deploy.prototxt").write_text(
         'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 64 dim: 64 } } }\n'
         'layer { name: "pool5" type: "Pooling" bottom: "data" top: "pool5" '
@@ -89,10 +89,10 @@ def test_a_net_without_a_pool5_of_one_value_a_channel_is_refused(extract, tiny_m
     )
     flags = ("--mean", 104, 117, 123)
     done = extract(tmp_path / "f.npz", *flags, deploy=tmp_path / "deploy.prototxt")
-    refused(done, "deploy.prototxt: its pool5 is 3 x 2 x 2", "give a ResNet's")
+    refused(done, "deploy.prototxt: its blob pool5 is 3 x 2 x 2", "no vector")
     text = (tmp_path / "deploy.prototxt").read_text().replace("pool5", "pool")
     (tmp_path / "deploy.prototxt").write_text(text)
-    refused(extract(tmp_path / "f.npz", *flags, deploy=tmp_path / "deploy.prototxt"), "has no pool5")
+    refused(extract(tmp_path / "f.npz", *flags, deploy=tmp_path / "deploy.prototxt"), "has no blob pool5")
     done = extract(tmp_path / "f.npz", deploy=tiny_model.folder / "train.prototxt")
     refused(done, "train.prototxt: reads its images from an LMDB; give a deploy.prototxt")
     assert not list(tmp_path.glob("*.npz"))

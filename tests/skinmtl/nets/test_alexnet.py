@@ -133,7 +133,7 @@ FLAGS = ("--train-data", "a", "--test-data", "b", "--lesions", 3, "--locations",
     [
         (("--model", "alexnet_lesion", "--trunk", "resnet50"), "give one of alexnet, tiny_alexnet"),
         (("--model", "alexnet_lesion", "--trunk", "tiny"), "not of alexnet_lesion's family"),
-        (("--model", "resnet50_lesion", "--trunk", "alexnet"), "give one of resnet101, resnet50, tiny"),
+        (("--model", "resnet50_lesion", "--trunk", "alexnet"), "give one of resnet101, resnet152, resnet50, tiny"),
         (("--model", "resnet50_mtl", "--trunk", "tiny_alexnet"), "not of resnet50_mtl's family"),
         (("--model", "alexnet_lesion", "--batch-norm", "batch"), "alexnet has no BatchNorm"),
         (("--model", "alexnet_lesion", "--trunk", "tiny_alexnet", "--batch-norm", "frozen"), "has no BatchNorm"),
