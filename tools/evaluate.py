@@ -9,6 +9,9 @@ the model, as in Caffe. A lesion with no positive is left out of mAP-class, an i
 all of these are counted in the output. "without looking" is what a model gets that sees no image: a random order for
 mAP-class, the most frequent lesions first for mAP-image, the most frequent locations for top-1 and top-3.
 
+Where each image has one lesion: also accuracy, balanced accuracy (the mean over the lesions of the share of its images
+that is answered rightly: ISIC 2018 and 2019), and which lesion is taken for which.
+
 Of a net that draws the lesion: AC, AP, AUC, SE, SP of one class against the rest and SP at fixed SE; JA, DI, AC, SE, SP
 of each image's mask in its original size, averaged over the images; box AP at IoU 0.5 and 0.75. All as in the ISIC
 challenges' scorer, where that has them; docs/evaluation.md has the definitions.
@@ -34,6 +37,8 @@ from skinmtl.data.manifest import Manifest
 from skinmtl.data.seen import marks, n_trained
 from skinmtl.scores.bootstrap import intervals
 from skinmtl.scores.metrics import evaluate
+from skinmtl.scores.one_lesion import FIGURES as ONE_LESION
+from skinmtl.scores.one_lesion import one_lesion_figures, one_lesion_intervals
 from skinmtl.scores.pairing import groups_of, heads_of
 from skinmtl.scores.region_bootstrap import region_intervals
 from skinmtl.scores.region_metrics import REGION_FIGURES, evaluate_regions, usual_positive
@@ -47,7 +52,7 @@ OF_BOOTSTRAP = {
     "group_column": None,
     "level": 0.95,
 }  # flags that go with --bootstrap, and their defaults
-FIGURES = ("map_class", "map_image", "location_top1", "location_top3", *REGION_FIGURES)
+FIGURES = ("map_class", "map_image", *ONE_LESION, "location_top1", "location_top3", *REGION_FIGURES)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -165,6 +170,9 @@ def main() -> None:
     arguments = parse_args()
     scores = read_scores(arguments.scores)
     figures = evaluate(scores)
+    of_lesions = (scores.lesion_labels, scores.lesion_scores)
+    if scores.lesion_scores is not None:
+        figures.update(one_lesion_figures(*of_lesions, scores.lesion_names))
     positive = positive_class(arguments, scores)
     if scores.has_regions:
         figures.update(evaluate_regions(scores, positive))
@@ -175,6 +183,8 @@ def main() -> None:
         groups = groups_to_draw(arguments.scores, scores, manifest)
         how = (groups, arguments.bootstrap, arguments.seed, arguments.level)
         figures.update(intervals(scores, *how))
+        if figures.get("balanced_accuracy") is not None:
+            figures["intervals"].update(one_lesion_intervals(*of_lesions, *how))
         if scores.has_regions:
             figures["intervals"].update(region_intervals(scores, positive, *how))
     if arguments.json is not None:

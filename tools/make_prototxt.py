@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from cli import above_zero, finite, new_parser, not_negative, positive, run
+from loss_arguments import add_loss_arguments, check_loss_arguments, lesion_loss_of
 from mask_net_arguments import (
     add_mask_net_arguments,
     has_masks,
@@ -85,6 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=positive,
         help="default: the largest that divides the test set, to 50, for mask nets to --batch-size",
     )
+    add_loss_arguments(parser)
     add_mask_net_arguments(parser)
     parser.add_argument("--lesions", type=positive, metavar="P", help="number of lesions (default: as the data has)")
     parser.add_argument("--locations", type=positive, metavar="Q", help="number of locations (default: the same)")
@@ -182,6 +184,7 @@ def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
         parser.error("--scales: the smallest first")
     if args.online_jitter:
         parser.set_defaults(scales=SCALES, seed=SEED)
+    check_loss_arguments(parser, args)
     set_mask_net_defaults(parser, args)
     parser.set_defaults(
         trunk=args.given.name if args.given else model.trunk,
@@ -241,6 +244,7 @@ def settings_of(args: argparse.Namespace) -> Dict[str, Any]:
         "seed": seed,
         "given": args.given,
         "freeze_to": args.freeze_to,
+        "lesion_loss": lesion_loss_of(args),
     }
 
 
@@ -250,6 +254,8 @@ def main() -> None:
     def command(options: Any) -> str:
         # what the data says goes into the command: it makes the files again without the data
         counted = {name: getattr(options, name) for name in ("lesions", "locations", "test_batch_size")}
+        if not has_masks(args) and options.lesion_loss.counts:
+            counted["class_counts"] = list(options.lesion_loss.counts)
         return command_of(parser, argparse.Namespace(**{**vars(args), **counted}))
 
     request = Request(settings_of(args), has_masks(args), command, args.out, args.solver or (), args.check)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 # in the order in which they are to be followed: each goes on from those before it
 ORDER = (
-    *("index", "install", "tutorial", "data", "importing", "folds", "training", "evaluation"),
-    *("box-class-and-mask", "what-the-net-looks-at", "publishing", "the-whole-experiment"),
+    *("index", "install", "tutorial", "data", "importing", "folds", "training", "real-photographs"),
+    *("evaluation", "box-class-and-mask", "what-the-net-looks-at", "publishing", "the-whole-experiment"),
     *("engine", "docker", "differences-from-the-paper", "benchmarks"),
     *("questions-and-answers", "CONTRIBUTING"),
 )

@@ -20,6 +20,8 @@ PYCAFFE_LAYERS = {
     "FocalLoss": "skinmtl.layers.caffe_losses",
     "SmoothL1Loss": "skinmtl.layers.caffe_losses",
     "JaccardLoss": "skinmtl.layers.caffe_losses",
+    "WeightedSigmoidLoss": "skinmtl.layers.caffe_label_losses",
+    "WeightedSoftmaxLoss": "skinmtl.layers.caffe_label_losses",
 }
 # and its counterpart for caffe_torch
 CAFFE_TORCH_LAYERS = {
@@ -33,6 +35,8 @@ CAFFE_TORCH_LAYERS = {
     "FocalLoss": "skinmtl.layers.torch_losses:FocalLoss",
     "SmoothL1Loss": "skinmtl.layers.torch_losses:SmoothL1Loss",
     "JaccardLoss": "skinmtl.layers.torch_losses:JaccardLoss",
+    "WeightedSigmoidLoss": "skinmtl.layers.torch_label_losses:WeightedSigmoidLoss",
+    "WeightedSoftmaxLoss": "skinmtl.layers.torch_label_losses:WeightedSoftmaxLoss",
 }
 
 

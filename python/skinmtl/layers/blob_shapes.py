@@ -40,5 +40,15 @@ def check_count(layer: str, what: str, count: int, names: Sequence[str], optiona
     raise InputError(f"{layer}: the number of its {what}s is {count}; they are {wanted}; correct the net")
 
 
+def of_labels(shapes: Sequence[Sequence[int]], weights: Sequence[float]) -> Sequence[Sequence[Axis]]:
+    """What `check_shapes` asks of scores (N, P) and their labels, with or without axes of 1 behind; P weights, if any.
+
+    >>> of_labels([(20, 3), (20, 3, 1, 1)], [1.0, 2.5, 4.0])
+    (('N', 3), ('N', 3, 1, 1))
+    """
+    labels = len(weights) or "P"
+    return ("N", labels), ("N", labels, *[1] * (len(shapes[1]) - 2))
+
+
 def _joined(shape: Sequence[int]) -> str:
     return ", ".join(map(str, shape))

@@ -1,4 +1,4 @@
-"""What the layers of Song et al. (2020) for pycaffe have in common: settings, checks, and where gradients end."""
+"""What the layers for pycaffe that have bottoms have in common: settings, checks, and where gradients end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import caffe
 
 from caffe_files.errors import InputError
 from skinmtl.layers.blob_shapes import Axis, check_count, check_shapes
+from skinmtl.layers.label_settings import LABEL_SETTINGS
 from skinmtl.layers.param_str import Settings, read_param_str
 from skinmtl.layers.region_settings import REGION_SETTINGS
 from skinmtl.layers.told import told
+
+SETTINGS = {**REGION_SETTINGS, **LABEL_SETTINGS}
 
 
 class CheckedLayer(caffe.Layer):
@@ -29,7 +32,7 @@ class CheckedLayer(caffe.Layer):
         """Called by Caffe once."""
         with told(sys._getframe()):
             name = type(self).__name__
-            self.settings = read_param_str(REGION_SETTINGS[name], self.param_str, name)
+            self.settings = read_param_str(SETTINGS[name], self.param_str, name)
             check_count(name, "bottom", len(bottom), self.names_of_bottoms(self.settings))
             check_count(name, "top", len(top), self.top_names, self.optional_tops)
             self._seen: list[tuple[int, ...]] = []

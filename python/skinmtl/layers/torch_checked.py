@@ -1,4 +1,4 @@
-"""What the layers of Song et al. (2020) for caffe_torch have in common: settings, and checks of bottoms and tops."""
+"""What the layers for caffe_torch that have bottoms have in common: settings, and checks of bottoms and tops."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from caffe_files.errors import InputError
 from caffe_torch.errors import NetError
 from caffe_torch.layers.layer import Layer, Shape
 from skinmtl.layers.blob_shapes import Axis, check_count, check_shapes
+from skinmtl.layers.label_settings import LABEL_SETTINGS
 from skinmtl.layers.param_str import read_param_str
 from skinmtl.layers.region_settings import REGION_SETTINGS
+
+SETTINGS = {**REGION_SETTINGS, **LABEL_SETTINGS}
 
 
 class CheckedLayer(Layer):
@@ -24,7 +27,7 @@ class CheckedLayer(Layer):
         kind = type(self).__name__
         where, shapes = f"layer {self.name!r} ({kind})", [tuple(shape) for shape in bottoms]
         try:
-            self.settings = read_param_str(REGION_SETTINGS[kind], self.param.python_param.param_str, where)
+            self.settings = read_param_str(SETTINGS[kind], self.param.python_param.param_str, where)
             self.prepare()
             names = self.names_of_bottoms()
             check_count(where, "bottom", len(bottoms), names)

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Callable, Sequence, Union
 
 from caffe_files.errors import InputError
+from skinmtl.data.label_counts import lesion_counts
 from skinmtl.nets.alexnet import AlexNet
 from skinmtl.nets.given_trunk import GivenTrunk
 from skinmtl.nets.known_data import NOTHING_KNOWN, Known, known_of
 from skinmtl.nets.label_names import KINDS
+from skinmtl.nets.lesion_loss import LesionLoss
 from skinmtl.nets.mask_data import anchors_told
 from skinmtl.nets.mask_options import MASK_MODELS, MaskNetOptions
 from skinmtl.nets.multi_task import MODELS, NetOptions
@@ -83,10 +85,22 @@ def _options(request: Request, known: Known) -> Options:
         # 0 where a mask net does not tell them
         settings.update(lesions=lesions, locations=locations if settings["locations"] is None else 0)
     options = (MaskNetOptions if request.with_masks else NetOptions)(**settings)
+    if isinstance(options, NetOptions):
+        options = replace(options, lesion_loss=_counted(options))
     if options.test_batch_size is None:
         largest = {"largest": options.batch_size} if request.with_masks else {}
         return replace(options, test_batch_size=test_batch_size(Path(options.test_data), **largest))
     return options
+
+
+def _counted(options: NetOptions) -> LesionLoss:
+    """The loss of the lesions, with the numbers of images that it weighs by."""
+    loss, data = options.lesion_loss, Path(options.train_data)
+    if loss.weighting == "none" or loss.counts is not None:
+        return loss
+    if not data.exists():
+        raise InputError(f"{data}: not there to count the images with each lesion; give --class-counts")
+    return replace(loss, counts=lesion_counts(data))
 
 
 def _outputs(options: Options) -> str:

@@ -14,6 +14,7 @@ from skinmtl.layers.settings import JitterSettings
 from skinmtl.nets.data_layers import JITTERED
 from skinmtl.nets.given_trunk import GivenTrunk
 from skinmtl.nets.learning import check_shared, freeze
+from skinmtl.nets.lesion_loss import PAPERS, LesionLoss
 from skinmtl.nets.resnet import ResNet
 from skinmtl.nets.trunks import TRUNKS, OnTrunk, Trunk
 
@@ -51,7 +52,7 @@ class NetOptions(OnTrunk):
     make_lmdb.py made, as Caffe will see them. `scales`, where given, are drawn from for every training image at every
     visit, by `seed`; else training images keep the scale that they are stored at. `stride_on` and `pool1` are a
     ResNet's. `given` is a trunk that the user gives, of the name `trunk`. Layers of the trunk up to `freeze_to` learn
-    nothing.
+    nothing. `lesion_loss` is that of the lesion head.
     """
 
     model: str
@@ -71,6 +72,7 @@ class NetOptions(OnTrunk):
     pool1: str = "unpadded"
     given: GivenTrunk | None = None
     freeze_to: str | None = None
+    lesion_loss: LesionLoss = PAPERS
 
     @property
     def heads(self) -> dict[str, int]:
@@ -126,9 +128,9 @@ def make_net(options: NetOptions, split: str) -> Message:
         append_head(net, f"fc_{head}", features, outputs)
     for head in options.heads:
         if split == "deploy":
-            append_probability(net, head)
+            append_probability(net, head, options.lesion_loss)
         else:
-            append_loss(net, head)
+            append_loss(net, head, options.lesion_loss)
     if split == "test" and "location" in options.heads:
         _accuracies(net, options.locations)
     return net
@@ -210,17 +212,21 @@ def append_head(net: Message, name: str, features: str, outputs: int) -> None:
     layer.inner_product_param.weight_filler.std = 0.01
 
 
-def append_probability(net: Message, head: str) -> None:
+def append_probability(net: Message, head: str, lesion_loss: LesionLoss = PAPERS) -> None:
     """What a head says of an image, from 0 to 1."""
-    kind = {"lesion": "Sigmoid", "location": "Softmax"}[head]
+    kind = {"lesion": lesion_loss.probability, "location": "Softmax"}[head]
     net.layer.add(name=f"{head}_prob", type=kind, bottom=[f"fc_{head}"], top=[f"{head}_prob"])
 
 
-def append_loss(net: Message, head: str) -> None:
+def append_loss(net: Message, head: str, lesion_loss: LesionLoss = PAPERS) -> None:
     """The paper's equations 3 to 7: (1/N) sum over images of the sum over lesions, and (1/N) sum over images.
 
     SigmoidCrossEntropyLoss divides by N alone where its normalisation is BATCH_SIZE; SoftmaxWithLoss does by itself.
+    Another loss of the lesions is a layer of our own.
     """
+    if head == "lesion" and not lesion_loss.is_papers:
+        lesion_loss.append(net)
+        return
     kind = {"lesion": "SigmoidCrossEntropyLoss", "location": "SoftmaxWithLoss"}[head]
     layer = net.layer.add(name=f"{head}_loss", type=kind, top=[f"{head}_loss"])
     layer.bottom.extend([f"fc_{head}", f"{head}_label"])

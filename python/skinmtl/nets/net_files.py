@@ -13,6 +13,7 @@ from caffe_files.outputs import check_free, new_file, new_folder
 from caffe_files.prototxt import message_text
 from skinmtl.common.json_file import json_text
 from skinmtl.data.dataset import read_summary
+from skinmtl.data.label_counts import check_one_lesion
 from skinmtl.nets.data_layers import check_stored
 from skinmtl.nets.known_data import NOTHING_KNOWN, Known
 from skinmtl.nets.label_names import KINDS, LABELS_FILE
@@ -75,6 +76,8 @@ def _check_crops(options: NetOptions) -> None:
                     f"{folder}: has {len(summary[kind])} {kind}, the net is to have {count}; leave the counts out, and "
                     "they follow from the data"
                 )
+        if options.lesion_loss.kind == "softmax":
+            check_one_lesion(Path(folder))
         smallest = summary["short_side"][0]
         if smallest < options.crop:
             raise InputError(
@@ -88,6 +91,8 @@ def net_files(options: NetOptions | MaskNetOptions, command: str, known: Known =
     net.json, which also has what is `known` of the data. A mask net on a published trunk has a train_phaseN.prototxt
     for each of its phases too, in which only some layers learn."""
     header = f"# made by: {command}\n# Change the command, not this file.\n"
+    if isinstance(options, NetOptions):
+        header += options.lesion_loss.comment()
     nets = {split: _net(options, split) for split in SPLITS}
     phases = default_phases(options.trunk) if isinstance(options, MaskNetOptions) else []
     if len(phases) > 1:

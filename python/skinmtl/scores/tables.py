@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+CONFUSION_LABELS = 12  # a table of more is too wide for a screen; the JSON has it
+
 
 def columns(rows: list[list[str]]) -> list[str]:
     """Lines with the first column aligned left, the others right, two spaces between."""
@@ -31,12 +33,16 @@ def evaluation_table(figures: dict[str, Any]) -> str:
             rows.append([name, str(figures["support"][name]), as_number(value), *more])
         lines += [*columns(rows), ""]
     names = {"map_class": "mAP-class", "map_image": "mAP-image"}
+    if figures.get("balanced_accuracy") is not None:
+        names.update(lesion_accuracy="accuracy", balanced_accuracy="balanced accuracy")
     names.update(location_top1="location top-1", location_top3="location top-3")
     rows = [["figure", "value", *title, "without looking"]]
     for name, words in names.items():
         more = [as_range(ends[name])] if ends else []
         rows.append([words, as_number(figures[name]), *more, as_number(figures[f"chance_{name}"])])
     lines += [*columns(rows), ""]
+    if figures.get("lesion_confusion") is not None and len(figures["support"]) <= CONFUSION_LABELS:
+        lines += [*_confusion(figures), ""]
     return "\n".join(lines + _counts(figures) + (resampling(figures) if ends else []))
 
 
@@ -64,6 +70,15 @@ def summary(figures: dict[str, Any]) -> str:
 
 def _with_chance(figures: dict[str, Any], name: str, words: str) -> str:
     return f"{words} {as_number(figures[name])} (chance {as_number(figures[f'chance_{name}'])})"
+
+
+def _confusion(figures: dict[str, Any]) -> list[str]:
+    """Images by the true lesion, a row each, and by the answer, a column each, which the rows' numbers head."""
+    names = list(figures["support"])
+    rows = [["images answered as", *(str(number) for number, _ in enumerate(names, 1)), "share right"]]
+    for number, (name, counts) in enumerate(zip(names, figures["lesion_confusion"]), 1):
+        rows.append([f"{number} {name}", *map(str, counts), as_number(figures["lesion_recall"][name])])
+    return columns(rows)
 
 
 def _counts(figures: dict[str, Any]) -> list[str]:

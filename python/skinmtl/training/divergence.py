@@ -1,9 +1,9 @@
 """Whether a training has diverged.
 
 Diverged is: a loss that is NaN or infinite; or losses that, summed and averaged over the last `WINDOW` iterations, are
-more than `EXPLODED` times what a model has that knows nothing: P ln 2 for P lesions (each answered with 1/2), ln Q for
-Q locations (each with 1/Q), and `OTHER` for any other loss. The factor is our choice: Caffe's softmax loss cannot
-exceed 87, so that a much larger one would never find a location net that is lost.
+more than `EXPLODED` times what a model has that knows nothing: P ln 2 for P lesions (each answered with 1/2; ln P where
+each image has one of them), ln Q for Q locations (each with 1/Q), and `OTHER` for any other loss. The factor is our
+choice: Caffe's softmax loss cannot exceed 87, so that a much larger one would never find a location net that is lost.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ class LossGuard:
         return ""
 
 
-def chance_loss(lesions: int, locations: int, others: int = 0) -> float:
+def chance_loss(lesions: int, locations: int, others: int = 0, one_lesion: bool = False) -> float:
     """The loss of a model that knows nothing, of P lesions, Q locations (0 where there is no such head) and other
-    losses.
+    losses; with `one_lesion` the P are one choice, by a softmax. Weights of the lesions at most double it.
 
     >>> round(chance_loss(25, 23), 3)
     20.464
     """
-    return lesions * math.log(2) + (math.log(locations) if locations else 0.0) + others * OTHER
+    of_lesions = math.log(max(2, lesions)) if one_lesion else lesions * math.log(2)
+    return of_lesions + (math.log(locations) if locations else 0.0) + others * OTHER

@@ -276,7 +276,8 @@ class Training:
     def _new_guard(self) -> LossGuard:
         lesions, locations = (len(self._inputs.names.get(head, [])) for head in ("lesion", "location"))
         others = sum(loss.name not in self._inputs.names for loss in self._inputs.losses)
-        return LossGuard(chance_loss(lesions, locations, others), self._progress.recent)
+        one_lesion = any(loss.kind == "WeightedSoftmaxLoss" for loss in self._inputs.losses)
+        return LossGuard(chance_loss(lesions, locations, others, one_lesion), self._progress.recent)
 
     def _diverged(self, fault: str) -> InputError:
         last = f"the last good snapshot is {self._last.model}" if self._last else "there is no snapshot yet"

@@ -15,11 +15,13 @@ PHASES = ("TRAIN", "TEST")  # by the numbers of a NetStateRule's phase
 
 @dataclass(frozen=True)
 class Loss:
-    """A top whose sum, times `weight`, is part of what is minimised; `name` is the top's without "_loss"."""
+    """A top whose sum, times `weight`, is part of what is minimised; `name` is the top's without "_loss", `kind` the
+    layer's type, of one of type Python its class."""
 
     name: str
     top: str
     weight: float
+    kind: str = ""
 
 
 def losses_of(path: Path, net: Message, phase: str) -> tuple[Loss, ...]:
@@ -37,7 +39,8 @@ def losses_of(path: Path, net: Message, phase: str) -> tuple[Loss, ...]:
             name = top[: -len(ENDING)] if top.endswith(ENDING) and top != ENDING else top
             if name in found and found[name].top != top:
                 raise InputError(f"{path}: two losses, {found[name].top} and {top}, would have one name; rename one")
-            found[name] = Loss(name, top, weight)
+            kind = layer.python_param.layer if layer.type == "Python" else layer.type
+            found[name] = Loss(name, top, weight, kind)
     return tuple(found.values())
 
 
