@@ -74,7 +74,10 @@ FLAGS: Dict[str, Flag] = {
     # folds and leaks
     "--n-folds": Flag("N", "how many folds to make"),
     "--by": Flag(CHOICE, "what stays in one fold"),
-    "--balance": Flag(CHOICE, "what is spread evenly over the folds"),
+    "--balance": Flag(
+        f"{CHOICE} | SHARE",
+        "what is spread evenly over the folds; make-lmdb: below which share of the images a lesion's are repeated",
+    ),
     "--near-duplicates": Flag("[DISTANCE]", "look for images of different groups that are nearly the same"),
     "--least-correlation": Flag("R", "of two images, to be near-duplicates"),
     "--against": Flag("CSV", "another manifest, whose images must not be in the first"),

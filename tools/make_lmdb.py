@@ -3,7 +3,7 @@
 
 import argparse
 import sys
-from typing import Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from arguments import (
     add_data_arguments,
@@ -13,12 +13,13 @@ from arguments import (
     check_fold_arguments,
     manifest_of,
 )
-from cli import new_parser, positive, run, seed
+from cli import new_parser, positive, run, seed, share
 from skinmtl.common.counting import counted
 from skinmtl.data.folds import select
 from skinmtl.data.lmdb_write import Sizes, at_most, write_lmdbs
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.masks_for import check_classes, for_masks
+from skinmtl.data.repeats import Balance
 from skinmtl.data.stored_mask import COMPONENTS, KEEP, MaskRules
 from skinmtl.images.told import counted_lines
 
@@ -31,6 +32,14 @@ SAID_OF_MASKS = {
     "full": "all white",
     "touching_border": "touching the border",
 }
+
+
+def part(text: str) -> float:
+    """An argparse type: a number above 0 and below 1."""
+    value = share(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return value
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -63,6 +72,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--copies", metavar="N", type=positive, default=1, help="records per image, with --jitter (default 1)"
     )
     parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of order and jitter (default %(default)s)")
+    parser.add_argument(
+        "--balance",
+        type=part,
+        metavar="SHARE",
+        help="repeat images of a lesion that less than this share of the images has, the square root of SHARE / its "
+        "share times (LVIS's repeat factors; default: every image once; example: --balance 0.1)",
+    )
     add_workers_argument(parser)
     masks = parser.add_argument_group("masks, the manifest's column mask")
     add_masks_argument(masks)
@@ -90,6 +106,8 @@ def parse_args() -> argparse.Namespace:
         parser.error("--copies needs --jitter: without it all copies would be equal")
     if args.jitter and args.jitter[0] > args.jitter[1]:
         parser.error("--jitter: MIN is larger than MAX")
+    if args.balance and args.subset not in (None, "train"):
+        parser.error("--balance is of training images: what is watched or tested is seen once each")
     of_masks = ("masks", "drop_unmasked", "allow_empty_masks", "allow_full_masks")
     given = [f"--{name.replace('_', '-')}" for name in of_masks if getattr(args, name)]
     given += ["--components"] if args.components != KEEP else []
@@ -115,6 +133,16 @@ def masks_of(args: argparse.Namespace, whole: Manifest, manifest: Manifest) -> T
     return manifest, rules
 
 
+def lines_of_balance(summary: Dict[str, Any]) -> List[str]:
+    """Which lesions are repeated, and how often; nothing without --balance."""
+    if "balance" not in summary:
+        return []
+    counts = zip(summary["lesion_names"], summary["images_per_lesion"], summary["balance"]["records_per_lesion"])
+    lines = [f"  {name}: {images} images, {records} times" for name, images, records in counts if records > images]
+    share = f"{100 * summary['balance']['threshold']:g} %"
+    return [f"images of lesions below {share} are repeated; all that are seen more often:", *lines]
+
+
 def main() -> None:
     args = parse_args()
     so = "where patients have several images, some are trained on and others watched" if args.validation else ""
@@ -126,12 +154,15 @@ def main() -> None:
     else:
         smallest, largest = args.jitter or [args.short_side or SHORT_SIDE] * 2
         sizes = Sizes(smallest, largest, args.copies)
-    summary = write_lmdbs(manifest, args.images, args.out, sizes, args.seed, args.workers, vars(args), masks)
+    balance = Balance(args.balance, args.seed) if args.balance else None
+    summary = write_lmdbs(manifest, args.images, args.out, sizes, args.seed, args.workers, vars(args), masks, balance)
     print(
         f"{args.out}: {counted(summary['n_records'], 'record')} of {counted(summary['n_images'], 'image')}"
         f"{', with masks' if masks else ''}, "
         f"{counted(len(manifest.lesion_names), 'lesion')}, {counted(len(manifest.location_names), 'location')}"
     )
+    for line in lines_of_balance(summary):
+        print(line)
     for kind, words in SAID_OF_MASKS.items():
         if summary.get("masks", {}).get(kind):
             print(f"{counted(len(summary['masks'][kind]), 'mask')} {words}; dataset.json lists the images")

@@ -22,6 +22,7 @@ print(json.dumps([[each._asdict() for each in all_flags()], FLAGS]))
 OTHER_FORM = {
     "--masks": {"make-demo-data"},  # it draws them, and needs no folder
     "--features": {"make-prototxt"},  # a blob's name, not the file of it
+    "--balance": {"make-lmdb"},  # over folds even numbers, within one a share of the images
     "--folds": {"run"},  # their number, to deal them
     "--weights": {"run", "train"},  # what training starts from may be several files
     "--out": {"figure3"},  # a figure in several formats

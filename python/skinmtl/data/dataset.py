@@ -73,6 +73,15 @@ def _masks(value: Any) -> bool:
     return isinstance(value, dict) and _text(value.get("folder")) and _text(value.get("components"))
 
 
+def _balance(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and type(value.get("threshold")) in (int, float)
+        and 0 < value["threshold"] <= 1
+        and _count(value.get("seed"))
+    )
+
+
 _SOUND = {
     "n_images": _count,
     "n_records": _count,
@@ -89,4 +98,5 @@ _NEWER = {
     "records_sha256": _text,
     "long_side": _count,
     "masks": _masks,
+    "balance": _balance,
 }  # not in those of older versions

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -25,6 +25,7 @@ from skinmtl.data.lmdb_digest import RecordsDigest, another
 from skinmtl.data.manifest import Manifest, Row, read_manifest
 from skinmtl.data.mask_check import check_mask, compare_mask
 from skinmtl.data.near_images import hint, near_image
+from skinmtl.data.repeats import balance_of
 from skinmtl.data.table import read_csv
 from skinmtl.images import image_file
 
@@ -58,8 +59,9 @@ def check_lmdbs(
     Checked: all have equal keys, as many as dataset.json says; every image decodes to three channels and is at least
     `crop` a side (None: USUAL_CROP, or 1 where there are masks, whose nets do not crop); lesion vectors are 0/1 of
     length P, locations below Q, both equal to the manifest's; masks are 0/255 of their image's size; every image has
-    its number of copies; all records are those that were written, by the digests in dataset.json. `compare` records,
-    evenly spread, are held against their source files. Manifest and folders are where dataset.json says, unless given.
+    its number of copies, times how often --balance repeats it; all records are those that were written, by the digests
+    in dataset.json. `compare` records, evenly spread, are held against their source files. Manifest and folders are
+    where dataset.json says, unless given.
     """
     out = Path(out)
     summary = read_summary(out)
@@ -93,7 +95,7 @@ def check_lmdbs(
             _compare(where, pixels, sources / row.image, int(record["short_side"]), summary.get("long_side", 0))
             if mask is not None:
                 compare_mask(where, mask, mask_sources / row.mask, masks["components"])
-    _check_copies(out, Counter(record["image"] for record in listed), summary)
+    _check_copies(out, Counter(record["image"] for record in listed), summary, manifest)
     return Checked(len(listed), summary["n_images"], len(compared), _check_digests(out, summary, digests), bool(masks))
 
 
@@ -218,11 +220,15 @@ def _compare(where: str, stored: np.ndarray, source: Path, short_side: int, long
         raise InputError(f"{where}: not the image {source} (differs by {difference:.0f} grey levels); build again")
 
 
-def _check_copies(out: Path, copies: Counter, summary: dict[str, Any]) -> None:
-    wrong = sorted(image for image, n in copies.items() if n != summary["copies"])
+def _check_copies(out: Path, copies: Counter, summary: dict[str, Any], manifest: Manifest) -> None:
+    due = dict.fromkeys(copies, summary["copies"])
+    balance = balance_of(summary)
+    if balance is not None:
+        stored = replace(manifest, rows=tuple(row for row in manifest.rows if row.image in copies))
+        for row, repeats in zip(stored.rows, balance.repeats(stored).tolist()):
+            due[row.image] *= repeats
+    wrong = sorted(image for image, n in copies.items() if n != due[image])
     if wrong:
-        raise InputError(
-            f"{out}: {wrong[0]!r} has {copies[wrong[0]]} records, {summary['copies']} are due; build again"
-        )
+        raise InputError(f"{out}: {wrong[0]!r} has {copies[wrong[0]]} records, {due[wrong[0]]} are due; build again")
     if len(copies) != summary["n_images"]:
         raise InputError(f"{out}: {len(copies)} images, dataset.json says {summary['n_images']}; build again")

@@ -22,6 +22,7 @@ from skinmtl.data.bad_images import check_images_exist, check_masks_exist, refus
 from skinmtl.data.dataset import IMAGES, LESIONS, LOCATIONS, MASKS, lmdb_names
 from skinmtl.data.lmdb_file import new_lmdb, write_lmdb
 from skinmtl.data.manifest import Manifest, Row
+from skinmtl.data.repeats import Balance
 from skinmtl.data.stored_image import JPEG_QUALITY, Stored
 from skinmtl.data.stored_mask import KINDS, MaskRules, StoredMask, Task, image_and_mask
 from skinmtl.images.told import Told
@@ -87,6 +88,7 @@ def write_lmdbs(
     workers: int,
     arguments: dict[str, Any],
     masks: MaskRules | None = None,
+    balance: Balance | None = None,
 ) -> dict[str, Any]:
     """Makes `out` with the LMDBs, records.csv and dataset.json, and returns what dataset.json holds.
 
@@ -94,8 +96,8 @@ def write_lmdbs(
     decoded, 3 channels): see `image_datum`. Lesions are `float_data` 0/1 with channels=P, the location is one
     `float_data`; there is no location_lmdb where the manifest has no locations. With `masks` there is mask_lmdb too: a
     PNG Datum (encoded, 1 channel, 0 or 255) of the stored image's size; every image must have a mask then
-    (`masks_for.for_masks`). The result does not depend on `workers`. InputError lists every file that cannot be used;
-    nothing is written then.
+    (`masks_for.for_masks`). With `balance` images of rare lesions are in more records than others. The
+    result does not depend on `workers`. InputError lists every file that cannot be used; nothing is written then.
     """
     image_folder = Path(image_folder)
     check_images_exist(manifest, image_folder)
@@ -103,7 +105,8 @@ def write_lmdbs(
         check_masks_exist(manifest, masks.folder)
     names = lmdb_names(bool(manifest.location_names), masks is not None)
     with new_folder(out) as folder:
-        records = _plan(len(manifest.rows), sizes, seed)
+        repeats = np.ones(len(manifest.rows), int) if balance is None else balance.repeats(manifest)
+        records = _plan(repeats, sizes, seed)
         seen, of_files = _write_files(folder, manifest, image_folder, masks, sizes, records, workers)
         of_labels = _write_labels(folder, manifest, records)
         _write_records(folder, manifest, records, seen)
@@ -118,6 +121,7 @@ def write_lmdbs(
             "manifest_sha256": sha256(manifest.path),
             "images": _seen_from(out, image_folder),
             **_of_masks(out, masks, seen),
+            **({} if balance is None else {"balance": balance.record(manifest, repeats)}),
             "lmdbs": {name: digests[name] for name in names},
             "records_sha256": sha256(folder / "records.csv"),
             "jpeg_quality": JPEG_QUALITY,
@@ -135,11 +139,14 @@ def _of_masks(out: Path, masks: MaskRules | None, seen: Seen) -> dict[str, Any]:
     return {"masks": {"folder": _seen_from(out, masks.folder), "components": masks.components, **kinds}}
 
 
-def _plan(n_rows: int, sizes: Sizes, seed: int) -> list[Record]:
+def _plan(repeats: np.ndarray, sizes: Sizes, seed: int) -> list[Record]:
+    """The records of images that are repeated (N,) times, each with its copies."""
     random = np.random.RandomState(seed)
-    order = random.permutation(n_rows * sizes.copies)
+    counts = repeats * sizes.copies
+    rows, first = np.repeat(np.arange(len(counts)), counts), np.cumsum(counts) - counts
+    order = random.permutation(len(rows))
     sides = random.randint(sizes.smallest, sizes.largest + 1, len(order))
-    return [Record(int(at // sizes.copies), int(at % sizes.copies), int(side)) for at, side in zip(order, sides)]
+    return [Record(int(rows[at]), int(at - first[rows[at]]), int(side)) for at, side in zip(order, sides)]
 
 
 def _write_files(

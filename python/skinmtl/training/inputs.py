@@ -82,6 +82,7 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
     locks = engine.name == "caffe"
     notes = _check_data(train_net, layers[train_net], train_data, locks)
     notes += _check_data(test_net, layers[test_net], test_data, locks)
+    notes += _repeated(train_data)
     names = names_of(train_data, test_data)
     if mask_net:
         _check_classes(net_folder, mask_net, names["lesion_names"], train_data)
@@ -170,6 +171,18 @@ def _check_data(net: Path, layers: list[DataLayer], folder: Path, locks: bool) -
                 f"{source}: {entries} records, dataset.json says {summary['n_records']}; build the LMDBs again"
             )
     return check_unchanged(sources, summary)
+
+
+def _repeated(folder: Path) -> list[str]:
+    """A line where images of rare lesions are stored more often than others."""
+    summary = read_summary(folder)
+    if "balance" not in summary:
+        return []
+    share = f"{100 * summary['balance']['threshold']:g} %"
+    return [
+        f"{folder}: images of lesions below {share} are repeated, {summary['n_records']} records of "
+        f"{summary['n_images']} images"
+    ]
 
 
 def _entries(folder: Path, locks: bool) -> int:
