@@ -6,6 +6,7 @@ the manifest has true masks, the scores file holds how many pixels agree.
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
@@ -18,7 +19,7 @@ from arguments import (
     manifest_of,
 )
 from caffe_files.errors import InputError
-from cli import new_parser, run
+from cli import new_parser, program, run
 from net_arguments import (
     add_allow_trained_argument,
     add_net_arguments,
@@ -33,6 +34,7 @@ from net_arguments import (
 from skinmtl.data.folds import select
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.seen import images_of
+from skinmtl.nets.dead_proposals import DEAD_PROPOSALS, warning
 from skinmtl.scores.mask_files import default_folder
 from skinmtl.scores.mask_net import mask_net_of
 from skinmtl.scores.metrics import evaluate
@@ -104,6 +106,9 @@ def main() -> None:
     seen = seen_by(net, images_of(manifest, args.images), args.allow_trained)
     scores = (scored_regions if draws else scored_labels)(args, net, manifest, seen)
     tell_seen(net, seen)
+    if scores.protocol.get(DEAD_PROPOSALS):
+        told = warning(scores.protocol[DEAD_PROPOSALS], len(scores.image))
+        print(f"{program()}: {net.weights}: {told}", file=sys.stderr)
     told = [summary(evaluate(scores))] if heads_of(scores) else []
     if draws:
         told.append(region_summary(evaluate_regions(scores, usual_positive(scores.class_names or []))))

@@ -14,6 +14,7 @@ from skinmtl.engines.open_net import OpenNet
 from skinmtl.engines.snapshot import MAKE_ANOTHER, OUTPUTS, Snapshot
 from skinmtl.layers.param_str import read_param_str
 from skinmtl.layers.region_settings import DetectionOutputSettings
+from skinmtl.nets.dead_proposals import ProposalScores, are_dead, proposal_scores
 from skinmtl.nets.net_record import read_net_record
 from skinmtl.regions.detections import FIXED
 from skinmtl.scores.pasting import pasted
@@ -28,11 +29,13 @@ class MaskNet:
     """classes  K, without the background; 1 without a class head
     heads    of "class", "box", "mask": those that it has
     long_side   at most, of the images that it was trained on, as they were stored; 0 where nothing says it
+    proposals   where its proposals' scores are; None where it has none
     """
 
     classes: int
     heads: tuple[str, ...]
     long_side: int = 0
+    proposals: ProposalScores | None = None
 
     @property
     def has_class(self) -> bool:
@@ -57,6 +60,7 @@ class Answer(NamedTuple):
     shares    (K,) float32, of the classes; they add up to 1
     box       (4,) float32 x1, y1, x2, y2
     mask      (H, W) bool; None without a mask head
+    dead      whether the net's proposals are dead in this image: then the box is a place like any other
     """
 
     detected: bool
@@ -65,16 +69,19 @@ class Answer(NamedTuple):
     shares: np.ndarray
     box: np.ndarray
     mask: np.ndarray | None
+    dead: bool = False
 
 
 def mask_net_of(deploy: Path) -> MaskNet | None:
     """What a deploy.prototxt says; None where the net draws no lesions."""
-    for layer in read_net(deploy).layer:
+    net = read_net(deploy)
+    for layer in net.layer:
         if layer.type == "Python" and layer.python_param.layer == LAYER and DETECTIONS in layer.top:
             where = f"{deploy}: layer {layer.name!r}"
             settings = read_param_str(DetectionOutputSettings, layer.python_param.param_str, where)
             record = read_net_record(deploy.parent)
-            return MaskNet(settings.classes, settings.heads, (record and record.long_side) or 0)
+            long_side = (record and record.long_side) or 0
+            return MaskNet(settings.classes, settings.heads, long_side, proposal_scores(net, deploy))
     return None
 
 
@@ -102,14 +109,16 @@ def answers(
         "data": [each.pixels.transpose(2, 0, 1) - mean.astype(np.float32).reshape(3, 1, 1) for each in squares],
         WINDOW: np.array([each.place.window for each in squares], np.float32),
     }
-    blobs = [DETECTIONS, *([MASKS] if net.has_mask else []), *heads]
+    of_proposals = [net.proposals.blob] if net.proposals else []
+    blobs = [DETECTIONS, *([MASKS] if net.has_mask else []), *of_proposals, *heads]
     found = dict(zip(blobs, (np.array(blob, np.float32) for blob in opened.forward_of(inputs, blobs))))
     detections = found[DETECTIONS]
+    dead = are_dead(found[net.proposals.blob], net.proposals.anchors) if net.proposals else np.zeros(len(squares), bool)
     result = []
     for n, square in enumerate(squares):
         mask = found[MASKS][n * detections.shape[1]] if net.has_mask else None
         others = np.concatenate([found[head][n].reshape(-1) for head in heads] or [np.zeros(0, np.float32)])
-        result.append((_answer(detections[n, 0], mask, square), others))
+        result.append((_answer(detections[n, 0], mask, square, bool(dead[n])), others))
     return result
 
 
@@ -118,7 +127,7 @@ def heads_beside(snapshot: Snapshot) -> list[str]:
     return [name for name in OUTPUTS if name in snapshot.shapes.tops]
 
 
-def _answer(row: np.ndarray, mask: np.ndarray | None, square: Square) -> Answer:
+def _answer(row: np.ndarray, mask: np.ndarray | None, square: Square, dead: bool) -> Answer:
     box, label = square.box_back(row[:4]), int(row[4])
     drawn = None if mask is None else pasted(mask[label], box, square.height, square.width)
-    return Answer(bool(row[6]), float(row[5]), label - 1, row[FIXED:], box, drawn)
+    return Answer(bool(row[6]), float(row[5]), label - 1, row[FIXED:], box, drawn, dead)

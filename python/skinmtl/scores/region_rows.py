@@ -14,7 +14,7 @@ HALF = 4096  # a count of pixels is kept as two whole numbers, since float32 hol
 
 def row_width(net: MaskNet, others: int) -> int:
     """Numbers a row, for a net with that many outputs beside its regions."""
-    return 2 + 2 + 4 + 4 + 8 + net.classes + others
+    return 3 + 2 + 4 + 4 + 8 + net.classes + others
 
 
 def row_of(answer: Answer, size: tuple[int, int], truth: np.ndarray | None, others: np.ndarray) -> np.ndarray:
@@ -25,16 +25,18 @@ def row_of(answer: Answer, size: tuple[int, int], truth: np.ndarray | None, othe
     counts = np.zeros(4, np.int64)
     if truth is not None and answer.mask is not None:
         counts[:] = mask_counts(answer.mask, truth)
-    parts = [[answer.detected, answer.score], size, answer.box, true_box, *divmod(counts, HALF), answer.shares, others]
+    told = [answer.detected, answer.score, answer.dead]
+    parts = [told, size, answer.box, true_box, *divmod(counts, HALF), answer.shares, others]
     return np.concatenate([np.asarray(part, np.float32).reshape(-1) for part in parts])
 
 
-def arrays_of(rows: Sequence[np.ndarray], net: MaskNet) -> tuple[dict[str, Any], np.ndarray]:
-    """The arrays of Scores that the rows hold, and the outputs beside them (N, others)."""
-    detected, size, box, true_box, high, low, rest = np.split(np.stack(rows), np.cumsum([2, 2, 4, 4, 4, 4]), axis=1)
+def arrays_of(rows: Sequence[np.ndarray], net: MaskNet) -> tuple[dict[str, Any], int, np.ndarray]:
+    """The arrays of Scores that the rows hold, in how many the proposals are dead, and the outputs beside them
+    (N, others)."""
+    told, size, box, true_box, high, low, rest = np.split(np.stack(rows), np.cumsum([3, 2, 4, 4, 4, 4]), axis=1)
     arrays = {
-        "detected": detected[:, 0] != 0,
-        "detection_scores": detected[:, 1],
+        "detected": told[:, 0] != 0,
+        "detection_scores": told[:, 1],
         "boxes": box,
         "true_boxes": true_box,
         "image_sizes": size.astype(np.int64),
@@ -43,7 +45,7 @@ def arrays_of(rows: Sequence[np.ndarray], net: MaskNet) -> tuple[dict[str, Any],
         arrays["class_scores"] = rest[:, : net.classes]
     if net.has_mask:
         arrays["mask_counts"] = high.astype(np.int64) * HALF + low.astype(np.int64)
-    return arrays, rest[:, net.classes :]
+    return arrays, int(told[:, 2].sum()), rest[:, net.classes :]
 
 
 def mask_counts(answer: np.ndarray, truth: np.ndarray) -> tuple[int, int, int, int]:

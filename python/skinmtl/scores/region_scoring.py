@@ -19,6 +19,7 @@ from skinmtl.data.manifest import Manifest, Row
 from skinmtl.data.seen import KEY, UNKNOWN
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.images.told import Told
+from skinmtl.nets.dead_proposals import DEAD_PROPOSALS
 from skinmtl.nets.label_names import check_manifest
 from skinmtl.nets.net_record import read_net_record
 from skinmtl.scores.forward import Protocol, states
@@ -58,8 +59,9 @@ def score_regions(
     also the masks, IMAGE.png below `places.masks_out`, in the original size of the images.
 
     Of `protocol` the mean, the batch size, the engine and the workers are used. Where the manifest names masks, they
-    are the truth that boxes and pixels are held against. `trained_on` is what `data.seen.seen` says of the images. What
-    a stopped run has made for the file `out` is kept beside it, and used where everything is still the same.
+    are the truth that boxes and pixels are held against; the protocol says in how many images the proposals are dead.
+    `trained_on` is what `data.seen.seen` says of the images. What a stopped run has made for the file `out` is kept
+    beside it, and used where everything is still the same.
     """
     net = mask_net_of(deploy)
     if net is None:
@@ -79,7 +81,7 @@ def score_regions(
         if files is not None:
             rows.keep_first(next((n for n, row in enumerate(manifest.rows) if not files.has(row.image)), len(items)))
         _score_rest(rows, snapshot, net, heads, manifest, places, protocol, files)
-        arrays, outputs = arrays_of(rows.done, net)
+        arrays, dead, outputs = arrays_of(rows.done, net)
         if net.has_class:
             arrays["class_names"] = names
             arrays["class_labels"] = manifest.lesion_labels().argmax(axis=1).astype(np.int64)
@@ -91,7 +93,7 @@ def score_regions(
         beside = dict(zip(heads, np.split(outputs, widths, axis=1))) if heads else {}
         scores = Scores(
             image=[row.image for row in manifest.rows],
-            protocol={**made_how, KEY: trained_on, **made_by(arguments)},
+            protocol={**made_how, DEAD_PROPOSALS: dead, KEY: trained_on, **made_by(arguments)},
             **head_fields(manifest, beside),
             **arrays,
         )

@@ -24,6 +24,7 @@ from caffe_files.blobs import blob_shape, store_blob
 from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
 from skinmtl.engines.caffe_engine import pycaffe, pycaffe_on
+from skinmtl.nets.dead_proposals import DEAD_PROPOSALS, are_dead
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.snapshots import Snapshot
 from skinmtl.training.solver import TrainingSolver
@@ -93,6 +94,9 @@ class CaffeSolver(TrainingSolver):
                 blobs[f"{head}_label"] = blobs[f"{head}_label"].reshape(len(blobs[f"{head}_label"]), -1)
             for loss in self._inputs.test_losses:
                 blobs[f"{loss.name}_loss"] = np.float32(self._test_net.blobs[loss.top].data.sum())
+            proposals = self._inputs.proposals
+            if proposals:
+                blobs[DEAD_PROPOSALS] = are_dead(self._test_net.blobs[proposals.blob].data, proposals.anchors)
             yield blobs
 
     def weights_are_finite(self) -> bool:

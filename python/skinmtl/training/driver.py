@@ -11,6 +11,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from skinmtl.figures.curves import draw_curves
+from skinmtl.nets.dead_proposals import DEAD_PROPOSALS, warning
 from skinmtl.training import best, snapshots
 from skinmtl.training.divergence import LossGuard, chance_loss
 from skinmtl.training.inputs import TrainingInputs
@@ -22,7 +23,7 @@ from skinmtl.training.run_folder import RunFolder
 from skinmtl.training.schedule import Schedule
 from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.stopping import StopRequest
-from skinmtl.training.telling import closing_line, line_of_phase, line_of_rate, line_of_test
+from skinmtl.training.telling import NOTE, closing_line, line_of_phase, line_of_rate, line_of_test
 from skinmtl.training.validation import METRICS, validate, watched_error
 
 
@@ -63,6 +64,7 @@ class Training:
         self._progress = Progress()
         self._guard = self._new_guard()
         metrics = [name for head in inputs.names for name in METRICS[head]]
+        metrics += [DEAD_PROPOSALS] if inputs.proposals else []
         names = ([loss.name for loss in losses] for losses in (inputs.losses, inputs.test_losses))
         self._columns = columns_of(*names, metrics)
         self._last: snapshots.Snapshot | None = None
@@ -85,7 +87,7 @@ class Training:
         self._progress = Progress(**snapshot.record["progress"])
         self._guard = self._new_guard()
         snapshots.remove_after(self._folder.snapshots, snapshot.iteration)
-        cut_back(self._folder.log, self._progress.rows, snapshot.iteration)
+        self._columns = cut_back(self._folder.log, self._progress.rows, snapshot.iteration)
         self._progress.best = self._settled_best(snapshot)
         where = f"{self._folder.path}: goes on from iteration {snapshot.iteration}"
         self._restore(snapshot, where)
@@ -178,6 +180,9 @@ class Training:
         left = None if ended else self._bar.seconds_left()
         best, ends = progress.best, not schedule.phases
         self._bar.say(line_of_test(at, schedule.max_iter, watch, progress.error, best, row, left, ends))
+        if row.get(DEAD_PROPOSALS):
+            images = self._inputs.n_watched
+            self._bar.say(f"{NOTE} {warning(round(row[DEAD_PROPOSALS] * images), images)}")
 
     def _change_rate(self, before: float) -> None:
         rate, schedule = self._plateau.rate, self._schedule

@@ -24,6 +24,7 @@ from skinmtl.data.table import read_csv
 from skinmtl.engines.engine import Engine
 from skinmtl.nets.allowed_layers import read_given_net
 from skinmtl.nets.data_layers import DataLayer, check_stored, data_layer
+from skinmtl.nets.dead_proposals import ProposalScores, proposal_scores
 from skinmtl.nets.label_names import names_of, read_label_names
 from skinmtl.nets.net_record import NetRecord, read_net_record
 from skinmtl.training.losses import Loss, losses_of
@@ -46,6 +47,7 @@ class TrainingInputs:
     notes       what is to be told of the data
     losses, test_losses  of the two nets
     mask_net    net.json of a net that finds boxes and masks; None of others
+    proposals   where the test net has its proposals' scores; None of a net without
     """
 
     train_net: Path
@@ -65,6 +67,7 @@ class TrainingInputs:
     losses: tuple[Loss, ...] = ()
     test_losses: tuple[Loss, ...] = ()
     mask_net: NetRecord | None = None
+    proposals: ProposalScores | None = None
 
 
 def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE) -> TrainingInputs:
@@ -114,6 +117,7 @@ def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE
         losses=losses_of(train_net, nets[train_net], "TRAIN"),
         test_losses=losses_of(test_net, nets[test_net], "TEST"),
         mask_net=mask_net,
+        proposals=proposal_scores(nets[test_net], test_net),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Mapping, Sequence
 from caffe_files.errors import InputError
 from caffe_files.inputs import regular_file
 from caffe_files.outputs import disk_errors, new_file
+from skinmtl.nets.dead_proposals import DEAD_PROPOSALS
 
 # of the nets that tell lesions or locations; of a net with other losses see `columns_of`
 COLUMNS = (
@@ -27,7 +28,7 @@ COLUMNS = (
     "images_per_second",
 )
 FIRST, LAST = COLUMNS[:2], COLUMNS[-1:]
-METRICS = COLUMNS[6:-1]
+METRICS = (*COLUMNS[6:-1], DEAD_PROPOSALS)  # the last of a net that proposes regions
 REMEDY = "give a log.csv of train.py"
 Row = Mapping[str, "float | None"]
 
@@ -55,8 +56,9 @@ def append_row(path: Path, row: Row, columns: Sequence[str] = COLUMNS) -> None:
         os.fsync(file.fileno())  # a snapshot counts the rows before it, also after a power cut
 
 
-def cut_back(path: Path, rows: int, iteration: int) -> None:
-    """Leaves the first `rows` rows, as many as there were when the snapshot of `iteration` was made."""
+def cut_back(path: Path, rows: int, iteration: int) -> tuple[str, ...]:
+    """Leaves the first `rows` rows, as many as there were when the snapshot of `iteration` was made; returns the log's
+    columns, which are fewer where an older version began it."""
     heading, *lines = _read_text(path).splitlines(keepends=True) or [""]
     whole = [line for line in lines[:rows] if line.endswith("\n")]
     if len(whole) < rows:
@@ -64,7 +66,9 @@ def cut_back(path: Path, rows: int, iteration: int) -> None:
             f"{path}: {len(whole)} rows, but the snapshot of iteration {iteration} came after {rows}; restore the log, "
             "or train anew in another folder"
         )
-    write_rows(path, whole, _checked(path, heading.rstrip("\n").split(",")))
+    columns = _checked(path, heading.rstrip("\n").split(","))
+    write_rows(path, whole, columns)
+    return columns
 
 
 def read_log(path: Path) -> list[dict[str, float | None]]:

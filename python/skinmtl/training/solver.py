@@ -65,7 +65,8 @@ class TrainingSolver(ABC):
     @abstractmethod
     def test_batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Forwards the validation set once with the weights as they are; yields for each batch, by blob name,
-        fc_HEAD (N, outputs), HEAD_label (N, P or 1), and NAME_loss () of each of its losses."""
+        fc_HEAD (N, outputs), HEAD_label (N, P or 1), NAME_loss () of each of its losses, and of a net that proposes
+        regions DEAD_PROPOSALS (N,), whether those of an image are."""
 
     @abstractmethod
     def weights_are_finite(self) -> bool:

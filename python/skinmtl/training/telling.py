@@ -1,8 +1,8 @@
 """What a training says, as text. Nothing here prints.
 
 Lines that begin with TEST are the tests, those with AT say in between how far the training is, that with BEST how the
-last weights compare with the best ones, that with NOTE what the validation set cannot tell: other programs may pick
-them out by these words.
+last weights compare with the best ones, those with NOTE what the validation set cannot tell, or warns of: other
+programs may pick them out by these words.
 """
 
 from __future__ import annotations

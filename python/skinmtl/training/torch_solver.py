@@ -20,6 +20,7 @@ from caffe_torch.solver import Solver, check_solver
 from caffe_torch.training import open_net
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.torch_engine import device_of
+from skinmtl.nets.dead_proposals import DEAD_PROPOSALS, are_dead
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.losses import Loss
 from skinmtl.training.snapshots import Snapshot
@@ -90,6 +91,10 @@ class TorchSolver(TrainingSolver):
                 found[f"{head}_label"] = found[f"{head}_label"].reshape(len(found[f"{head}_label"]), -1)
             for loss in self._inputs.test_losses:
                 found[f"{loss.name}_loss"] = blobs[loss.top].float().sum().cpu().numpy()
+            proposals = self._inputs.proposals
+            if proposals:
+                shares = blobs[proposals.blob].float().cpu().numpy()
+                found[DEAD_PROPOSALS] = are_dead(shares, proposals.anchors)
             yield found
 
     def weights_are_finite(self) -> bool:

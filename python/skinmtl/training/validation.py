@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterable
 import numpy as np
 
 from caffe_files.errors import InputError
+from skinmtl.nets.dead_proposals import DEAD_PROPOSALS
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import Scores
 
@@ -28,8 +29,9 @@ def validate(
 ) -> dict[str, float] | None:
     """The losses (`validation_NAME_loss`) and metrics of a model with the heads in `names`; None where `stop` says so.
 
-    batches  a dict each: fc_HEAD (N, outputs), HEAD_label (N, P or 1), NAME_loss (); all of one size. A loss is the
-             mean of the batches': of a mask net's, whose regions differ in number, that is not quite the images' mean.
+    batches  a dict each: fc_HEAD (N, outputs), HEAD_label (N, P or 1), NAME_loss (), DEAD_PROPOSALS (N,); all of one
+             size. A loss is the mean of the batches': of a mask net's, whose regions differ in number, that is not
+             quite the images' mean. In how many images the proposals are dead is given as a share.
 
     Ranked are the outputs before sigmoid or softmax: the order is the same, without the ties of rounded
     probabilities.
@@ -45,6 +47,8 @@ def validate(
     for name, of_batches in gathered.items():
         if np.ndim(of_batches[0]) == 0:
             values[f"validation_{name}"] = float(np.mean(of_batches, dtype=np.float64))
+    if DEAD_PROPOSALS in gathered:
+        values[DEAD_PROPOSALS] = float(np.mean(np.concatenate(gathered[DEAD_PROPOSALS])))
     for head, head_names in names.items():
         labels = np.concatenate(gathered[f"{head}_label"])
         fields[f"{head}_scores"] = np.concatenate(gathered[f"fc_{head}"])

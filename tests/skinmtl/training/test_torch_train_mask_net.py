@@ -14,11 +14,13 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from caffe_reference import PYTHON
+from dead_weights import kill_proposals
 
 pytest.importorskip("torch")
 
 from caffe_files.prototxt import read_caffemodel
 from skinmtl.engines.engine import Engine
+from skinmtl.nets.dead_proposals import warning
 from skinmtl.nets.phases import HEADS
 from skinmtl.training.log_file import read_log
 from skinmtl.training.phases import Phase
@@ -102,6 +104,17 @@ def test_three_phases_are_caffes(lesions, net, start, tmp_path):
     ]
     assert len(trunk) > 10
     assert all(numbers_of(start, name) == numbers_of(first, name) for name in trunk), "bit for bit"
+
+
+def test_dead_proposals_are_warned_of_and_are_in_the_log(lesions, start, tmp_path, capfd):
+    dead = kill_proposals(start, tmp_path / "dead.caffemodel")
+    for name, weights in (("alive", start), ("dead", dead)):
+        train(lesions.request(tmp_path / name, engine=TORCH, weights=[weights], max_iter=1), {})
+        said = capfd.readouterr().out.splitlines()
+        assert [line for line in said if "dead" in line and "note:" in line] == (
+            ["note: " + warning(4, 4)] if name == "dead" else []
+        )
+        assert [row["dead_proposals"] for row in read_log(tmp_path / name / "log.csv")] == [name == "dead"]
 
 
 def numbers_of(path, name):

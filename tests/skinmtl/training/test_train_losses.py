@@ -66,7 +66,7 @@ def test_a_log_has_the_columns_of_its_net(tmp_path):
     rows = read_log(path)
     assert [row["mask_loss"] for row in rows] == [20.5, 40.5]
     assert tuple(rows[0]) == columns
-    cut_back(path, 1, 20)
+    assert cut_back(path, 1, 20) == columns
     assert read_log(path) == rows[:1], "under its own heading"
 
 

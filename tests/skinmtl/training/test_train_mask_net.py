@@ -10,9 +10,11 @@ import subprocess
 
 import numpy as np
 import pytest
+from dead_weights import kill_proposals
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_caffemodel
+from skinmtl.nets.dead_proposals import warning
 from skinmtl.nets.phases import HEADS
 from skinmtl.training.inputs import check_inputs
 from skinmtl.training.log_file import read_log
@@ -68,8 +70,9 @@ def test_the_log_has_every_loss_and_the_sum_of_the_weighted_ones_is_watched(begu
     out, said = begun
     rows = read_log(out / "log.csv")
     columns = [f"{name}_loss" for name in NAMES] + [f"validation_{name}_loss" for name in NAMES]
-    assert list(rows[0]) == ["iteration", "lr", *columns, "images_per_second"]
+    assert list(rows[0]) == ["iteration", "lr", *columns, "dead_proposals", "images_per_second"]
     for row in rows:
+        assert row["dead_proposals"] == (0 if row["iteration"] in (3, 6) else None)
         assert all(row[f"{name}_loss"] > 0 for name in NAMES)
         tested = row["iteration"] in (3, 6)
         assert all((row[f"validation_{name}_loss"] is not None) == tested for name in NAMES)
@@ -89,6 +92,7 @@ def test_the_log_has_every_loss_and_the_sum_of_the_weighted_ones_is_watched(begu
     assert f"rpn_box {rows[-1]['rpn_box_loss']:.3g}, class " in told
     assert "watched: validation loss of the validation images" in said
     assert "images: 8 to train on, 4 for validation" in said
+    assert not any("dead" in line for line in said)
 
 
 def test_each_phase_changes_its_layers_and_not_a_bit_of_the_trunk_that_is_frozen(begun, phased):
@@ -182,3 +186,12 @@ def test_the_trunks_weights_fill_the_trunk_and_the_rest_is_said_to_stay_initial(
     initial = re.search("trained from their initial values: (.*)", said).group(1).split(", ")
     assert all(name.startswith(("fpn_", "rpn_", "roi_", "mask_")) for name in initial)
     assert any(name.startswith("rpn_") for name in initial)
+
+
+def test_dead_proposals_are_warned_of_at_each_test_and_are_in_the_log(lesions, begun, tmp_path, capfd):
+    dead = kill_proposals(begun[0] / "final.caffemodel", tmp_path / "dead.caffemodel")
+    out = tmp_path / "run"
+    train(lesions.request(out, weights=[dead], max_iter=4), {})
+    notes = [line for line in capfd.readouterr().out.splitlines() if line.startswith("note:")]
+    assert notes == ["note: " + warning(4, 4)] * 2
+    assert [row["dead_proposals"] for row in read_log(out / "log.csv")] == [None, None, 1, 1]
