@@ -45,7 +45,7 @@ net="--model resnet50_mtl --trunk tiny --crop 64 --batch-size 32 --solver solver
     weights=$out/net/tiny_mtl_iter_2000.caffemodel
     step tools/check_weights.py --net $out/net/deploy.prototxt --weights $weights $engine
     step tools/score.py --deploy $out/net/deploy.prototxt --weights $weights $data $fold --subset test \
-        --batch-size 50 $engine --out $out/scores.npz
+        --batch-size 50 --trained-on $out/train $engine --out $out/scores.npz
     step tools/evaluate.py $out/scores.npz --json $out/metrics.json \
         --fail-if-below map_class=0.6 --fail-if-below location_top1=0.8
 }

@@ -31,8 +31,8 @@ net="--model resnet50_mask_rcnn --trunk tiny --side 128 --batch-size 4 --solver 
     train -solver $out/net/solver.prototxt
     weights=$out/net/tiny_mask_rcnn_iter_2000.caffemodel
     step tools/check_weights.py --net $out/net/deploy.prototxt --weights $weights $engine
-    step tools/score.py --deploy $out/net/deploy.prototxt --weights $weights $data $fold --subset test $engine \
-        --out $out/scores.npz
+    step tools/score.py --deploy $out/net/deploy.prototxt --weights $weights $data $fold --subset test \
+        --trained-on $out/train $engine --out $out/scores.npz
     step tools/evaluate.py $out/scores.npz --json $out/metrics.json \
         --fail-if-below mask_ja=0.75 --fail-if-below class_auc=0.85
 }

@@ -23,18 +23,19 @@ replacement; a lesion that has no positive in a resample has no AP there and lea
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from arguments import add_group_column_argument, manifest_of
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
-from cli import finite, new_parser, positive, run, seed
+from cli import finite, new_parser, positive, program, run, seed
 from parsing import renamed
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import Manifest
-from skinmtl.data.seen import marks, n_trained
+from skinmtl.data.seen import is_known, marks, n_trained
 from skinmtl.scores.bootstrap import intervals
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.one_lesion import FIGURES as ONE_LESION
@@ -52,6 +53,7 @@ OF_BOOTSTRAP = {
     "group_column": None,
     "level": 0.95,
 }  # flags that go with --bootstrap, and their defaults
+NOT_SHOWN = 3  # the exit status where no figure is too low, and nothing shows that the images are new; as leakage.py's
 FIGURES = ("map_class", "map_image", *ONE_LESION, "location_top1", "location_top3", *REGION_FIGURES)
 
 
@@ -69,7 +71,8 @@ def make_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="exit with status 1 where a figure is below VALUE or missing, or of images that were trained on; NAME is "
+        help="exit with status 1 where a figure is below VALUE or missing, or of images that were trained on, with 3 "
+        "where none is but nothing records what was trained on; NAME is "
         f"one of {', '.join(FIGURES)}, VALUE in [0, 1]; may repeat (default: no check; example: --fail-if-below "
         "map_class=0.6)",
     )
@@ -166,7 +169,7 @@ def positive_class(arguments: argparse.Namespace, scores: Scores) -> str | None:
     return arguments.positive
 
 
-def main() -> None:
+def main() -> int:
     arguments = parse_args()
     scores = read_scores(arguments.scores)
     figures = evaluate(scores)
@@ -203,6 +206,14 @@ def main() -> None:
         failures.append("the figures are of images that were trained on")
     if failures:
         raise InputError(f"{arguments.scores}: {'; '.join(failures)}")
+    if arguments.fail_if_below and not is_known(scores.protocol):
+        print(
+            f"{program()}: {arguments.scores}: no figure is below its limit, but nothing records what was trained on, "
+            "so nothing shows that these images are new to the net; score them with --run, or with --trained-on",
+            file=sys.stderr,
+        )
+        return NOT_SHOWN
+    return 0
 
 
 if __name__ == "__main__":

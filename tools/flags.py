@@ -149,6 +149,7 @@ FLAGS: Dict[str, Flag] = {
     "--test-data": Flag("DIR", "the LMDBs to test on while training"),
     "--solver": Flag("FILE | FILE ...", "a solver prototxt, to train with or to fill in for a new net"),
     "--check": Flag(NONE, "write nothing, exit 1 where files are not as they would be made"),
+    "--trained-on": Flag("DIR ...", "the LMDBs that weights without a run were trained on, of make-lmdb"),
     "--allow-trained": Flag(NONE, "make figures of images that the net was trained on too, and mark them"),
     "--net": Flag("NET", "the folder of a net's prototxts, or a prototxt where only one is read"),
     "--deploy": Flag("FILE", "a net's deploy.prototxt"),

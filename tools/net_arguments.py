@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, Dict, Sequence, Union
+from typing import Any, Dict, Optional, Sequence, Union
 
 from arguments import CROPS_AT_ONCE, add_batch_size_argument, add_engine_arguments, add_workers_argument, engine_of
 from caffe_files.errors import InputError
@@ -12,7 +12,7 @@ from skinmtl.data.seen import KEY, Image, limits, marks, require_unseen, seen
 from skinmtl.engines.snapshot import SHORT_SIDE, differences_from_net, mean_of, not_said_by_net, short_side_of
 from skinmtl.scores.crops import CROPS
 from skinmtl.scores.forward import Protocol
-from skinmtl.training.trained_images import of_net
+from skinmtl.training.trained_images import of_data, of_net
 from skinmtl.training.trained_net import SNAPSHOTS, TrainedNet, of_run
 
 
@@ -69,12 +69,32 @@ def add_allow_trained_argument(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def seen_by(net: TrainedNet, images: Sequence[Image], allowed: bool = True) -> Union[Dict[str, Any], str]:
+def add_trained_on_argument(parser: argparse._ActionsContainer) -> None:
+    """--trained-on, for weights that lie in no run's folder."""
+    parser.add_argument(
+        "--trained-on",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="the LMDBs of make_lmdb.py that the weights were trained on, where nothing beside the weights records it, "
+        "as after caffe train (default: not known)",
+    )
+
+
+def seen_by(
+    net: TrainedNet, images: Sequence[Image], allowed: bool = True, data: Optional[Sequence[Path]] = None
+) -> Union[Dict[str, Any], str]:
     """How many of the images the net has seen in its training, for the protocol of what is made of them.
 
-    InputError where images were trained on and that is not `allowed`.
+    `data` is --trained-on. InputError where images were trained on and that is not `allowed`, or where the folders are
+    given of a net whose training is recorded.
     """
-    record = seen(of_net(net), images)
+    trained_on = of_net(net)
+    if data:
+        if trained_on is not None:
+            raise InputError(f"--trained-on: what {net.weights} were trained on is recorded; leave the flag out")
+        trained_on = of_data(data)
+    record = seen(trained_on, images)
     require_unseen(record, str(net.weights), allowed)
     return record
 

@@ -24,6 +24,7 @@ from net_arguments import (
     add_allow_trained_argument,
     add_net_arguments,
     add_protocol_arguments,
+    add_trained_on_argument,
     check_net_arguments,
     mask_protocol_of,
     net_of,
@@ -54,6 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_data_arguments(parser)
     parser.add_output_argument("--out", required=True, help="the .npz to write")
     add_fold_arguments(parser)
+    add_trained_on_argument(parser)
     add_allow_trained_argument(parser)
     group = parser.add_argument_group("a net that draws lesions")
     add_masks_argument(group)
@@ -103,7 +105,7 @@ def main() -> None:
     manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation, args.validation_fold)
     net = net_of(args)
     draws = mask_net_of(net.deploy) is not None
-    seen = seen_by(net, images_of(manifest, args.images), args.allow_trained)
+    seen = seen_by(net, images_of(manifest, args.images), args.allow_trained, args.trained_on)
     scores = (scored_regions if draws else scored_labels)(args, net, manifest, seen)
     tell_seen(net, seen)
     if scores.protocol.get(DEAD_PROPOSALS):

@@ -123,6 +123,16 @@ def marks(protocol: Any, prefix: str = "") -> list[str]:
     return [prefix + phrase for phrase in _phrases(record)]
 
 
+def is_known(protocol: Any) -> bool:
+    """Whether a protocol says how many of the images a net had seen; an ensemble's or a pooled one's: of all nets."""
+    if not isinstance(protocol, dict):
+        return False
+    sources = _sources(protocol)
+    if sources:
+        return all(is_known(source.get("protocol")) for source in sources)
+    return _is_whole(protocol.get(KEY))
+
+
 def limits(record: dict[str, Any] | str) -> list[str]:
     """What such a record cannot vouch for, a line each."""
     if not _is_whole(record):

@@ -35,6 +35,17 @@ def gathered(train_data: Path, test_data: Path, weights: Sequence[Path]) -> Trai
     return TrainedOn(images, sorted(of_earlier), start)
 
 
+def of_data(data: Sequence[Path]) -> TrainedOn:
+    """What weights were trained on that lie in no run's folder, as whoever trained them says: folders of LMDBs. Of the
+    weights that they began with nothing is known."""
+    images, groups = set(), set()
+    for folder in data:
+        listed, of_folder = images_of(folder)
+        images.update(listed)
+        groups.update(of_folder)
+    return TrainedOn({**{role: [] for role in ROLES}, "training": sorted(images)}, sorted(groups), "not recorded")
+
+
 def going_on(folder: RunFolder, now: TrainedOn) -> TrainedOn:
     """The list of a run that goes on: as it was begun. InputError where its data sets list other images `now`.
 

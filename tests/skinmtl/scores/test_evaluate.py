@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import ROOT
-from worked_example import SCORES
+from worked_example import SCORES, UNSEEN
 
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import read_scores, write_scores
@@ -108,9 +108,36 @@ def test_a_set_with_no_lesion_at_all_gives_null_and_never_nan(tool, tmp_path):
 
 
 class TestAtLeast:
-    def test_figures_that_reach_their_floors_pass(self, tool, file):
-        done = tool("evaluate.py", file, "--fail-if-below", "map_class=0.9", "--fail-if-below", "location_top1=0.25")
+    FLOORS = ("--fail-if-below", "map_class=0.9", "--fail-if-below", "location_top1=0.25")
+
+    def test_figures_of_new_images_that_reach_their_floors_pass(self, tool, file):
+        done = tool("evaluate.py", file, *self.FLOORS)
         assert (done.returncode, done.stderr) == (0, "")
+
+    @pytest.mark.parametrize(
+        "protocol",
+        [
+            {},
+            {"trained_on": "unknown"},
+            {"sources": [{"file": "a", "protocol": {"trained_on": UNSEEN}}, {"file": "b", "protocol": {}}]},
+        ],
+    )
+    def test_they_do_not_pass_where_nothing_records_what_was_trained_on(self, tool, tmp_path, protocol):
+        write_scores(tmp_path / "s.npz", replace(SCORES, protocol=protocol))
+        done = tool("evaluate.py", tmp_path / "s.npz", *self.FLOORS)
+        assert done.returncode == 3
+        assert done.stderr.count("\n") == 1
+        assert "no figure is below its limit, but nothing records what was trained on" in done.stderr
+        assert "--trained-on" in done.stderr
+
+    def test_figures_of_several_nets_pass_where_each_is_recorded(self, tool, tmp_path):
+        sources = [{"file": name, "protocol": {"trained_on": UNSEEN}} for name in "ab"]
+        write_scores(tmp_path / "s.npz", replace(SCORES, protocol={"sources": sources}))
+        assert tool("evaluate.py", tmp_path / "s.npz", *self.FLOORS).returncode == 0
+
+    def test_without_a_limit_nothing_is_to_be_vouched_for(self, tool, tmp_path):
+        write_scores(tmp_path / "s.npz", replace(SCORES, protocol={}))
+        assert tool("evaluate.py", tmp_path / "s.npz").returncode == 0
 
     def test_a_figure_below_its_floor_fails_after_the_output(self, tool, file, tmp_path):
         arguments = (

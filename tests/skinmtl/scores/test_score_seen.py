@@ -66,11 +66,41 @@ def test_images_that_it_was_watched_on_are_scored_and_told(run_on_test_fold, tra
     assert "8 of the 8 images were watched in training, for validation" in done.stderr
 
 
-def test_of_weights_without_a_run_it_is_said_that_nothing_is_known(run_on_test_fold, tmp_path):
+def test_of_weights_without_a_run_it_is_said_that_nothing_is_known(run_on_test_fold, tool, tmp_path):
     done = run_on_test_fold("score.py", tmp_path / "s.npz", fold=1)
     assert done.returncode == 0, done.stderr
     assert "whether the images were trained on cannot be told" in done.stderr
     assert read_scores(tmp_path / "s.npz").protocol["trained_on"] == "unknown"
+    judged = tool("evaluate.py", tmp_path / "s.npz", "--fail-if-below", "map_class=0")
+    assert judged.returncode == 3
+    assert "nothing records what was trained on" in judged.stderr
+
+
+class TestTrainedOn:
+    """Weights of `caffe train`, whose training data the user names."""
+
+    def test_new_images_are_known_to_be_new(self, run_on_test_fold, tool, tiny_model, tmp_path):
+        done = run_on_test_fold("score.py", tmp_path / "s.npz", "--trained-on", tiny_model.data.train)
+        assert done.returncode == 0, done.stderr
+        assert "cannot be told" not in done.stderr
+        said = read_scores(tmp_path / "s.npz").protocol["trained_on"]
+        assert (said["images"], said["trained"], said["same_name"]) == (8, 0, 0)
+        assert said["starting_weights"] == "not recorded"
+        assert tool("evaluate.py", tmp_path / "s.npz", "--fail-if-below", "map_class=0").returncode == 0
+
+    def test_those_of_any_of_its_folders_are_refused(self, run_on_test_fold, refused, tiny_model, tmp_path):
+        folders = (tiny_model.data.test, tiny_model.data.train)
+        done = run_on_test_fold("score.py", tmp_path / "s.npz", "--trained-on", *folders, fold=1)
+        refused(done, tiny_model.snapshot, "16 of the 16 images were trained on", "--allow-trained")
+
+    def test_it_is_refused_where_a_run_records_it(self, run_on_test_fold, refused, trained_run, tiny_model, tmp_path):
+        words = ("--trained-on", tiny_model.data.train)
+        done = run_on_test_fold("score.py", tmp_path / "s.npz", *words, weights=trained_run.final)
+        refused(done, "--trained-on", trained_run.final, "is recorded; leave the flag out")
+
+    def test_a_folder_that_is_no_data_set(self, run_on_test_fold, refused, tmp_path):
+        done = run_on_test_fold("score.py", tmp_path / "s.npz", "--trained-on", tmp_path)
+        refused(done, tmp_path / "records.csv")
 
 
 def test_a_short_side_that_nothing_says_is_told(run_on_test_fold, tiny_model, tmp_path):
