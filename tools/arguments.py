@@ -14,6 +14,13 @@ from skinmtl.splits.group_notes import notes_on_groups
 CROPS_AT_ONCE = 10
 
 
+def licence(text: str) -> str:
+    """An argparse type: a licence's name, in a line."""
+    if not (text.strip() and text.isprintable()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a licence")
+    return text
+
+
 def add_manifest_argument(parser: argparse.ArgumentParser) -> argparse.Action:
     """--manifest and --group-column, for tools that read it without the images."""
     action = parser.add_argument(

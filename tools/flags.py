@@ -215,6 +215,7 @@ FLAGS: Dict[str, Flag] = {
     "--threshold": Flag("P", "the least probability of a lesion to be told"),
     "--model-folder": Flag("FOLDER", "a model folder of export"),
     "--name": Flag("NAME", "of the model"),
+    "--weights-licence": Flag("TEXT", "under which the weights may be used that a training starts from"),
     "--licence": Flag("TEXT", "under which others may use the model"),
     "--metrics": Flag("FILE", "figures of evaluate --json"),
     "--onnx": Flag(NONE, "also write the model as ONNX"),

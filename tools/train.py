@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional
 
-from arguments import add_engine_arguments, check_engine_arguments, engine_of
+from arguments import add_engine_arguments, check_engine_arguments, engine_of, licence
 from cli import above_zero, finite, new_parser, not_negative, positive, run, share
 from skinmtl.training.phases import read_phases
 from skinmtl.training.plateau import PlateauRule
@@ -57,6 +57,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--net", type=Path, required=True, metavar="NET", help="with train.prototxt and test.prototxt")
     parser.add_argument(
         "--weights", type=several_paths, default=[], metavar="W[,W2]", help="caffemodels to start from, by layer name"
+    )
+    parser.add_argument(
+        "--weights-licence",
+        type=licence,
+        metavar="TEXT",
+        help="under which the --weights may be used, for args.json and the model card (default: as fetch_weights.py "
+        "wrote it beside them)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="go on from the last whole snapshot, or start")
@@ -173,6 +180,8 @@ def make_parser() -> argparse.ArgumentParser:
 def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
+    if args.weights_licence and not args.weights:
+        parser.error("--weights-licence goes with --weights")
     if args.set_aside and not args.resume:
         parser.error("--set-aside goes with --resume")
     if args.change_engine and not args.resume:
@@ -218,6 +227,7 @@ def main() -> int:
         rate_change=args.rate_change,
         resume_data=args.resume_data,
         phases=None if args.phases is None else read_phases(args.phases),
+        weights_licence=args.weights_licence,
     )
     outcome = train(request, vars(args))
     if outcome.signal:

@@ -257,6 +257,7 @@ def _weights(layer, bottoms, random):
         inputs, side = channels // settings.group, settings.kernel_size[0]
         shape = (settings.num_output, inputs, side, side)
         fan_in, biased = inputs * side * side, settings.bias_term
+        fan_in *= 3600 if channels == 3 else 1  # pixels less their mean are about 60
     elif layer.type == "InnerProduct":
         fan_in, biased = int(np.prod(bottoms[0][1:])), True
         shape = (layer.inner_product_param.num_output, fan_in)

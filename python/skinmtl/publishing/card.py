@@ -39,6 +39,7 @@ class Facts:
     files: dict[str, str]
     trained_on: TrainedOn | None = None
     class_names: list[str] = field(default_factory=list)
+    started_from: Sequence[dict[str, Any]] = ()
 
 
 def card(facts: Facts) -> str:
@@ -58,6 +59,8 @@ def card(facts: Facts) -> str:
         labels=facts.labels,
         class_names=facts.class_names,
         drawn=facts.record.get("regions"),
+        trunk_net=(facts.record.get("made_for") or {}).get("trunk_net"),
+        started_from=facts.started_from,
         label_files=LABELS,
         outputs=OUTPUTS,
         data=None if facts.manifest is None else _data(facts.manifest),

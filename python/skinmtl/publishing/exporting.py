@@ -188,6 +188,7 @@ def _of_net(
         "mean": list(mean),
         "crop": snapshot.side,
         "outputs": {OUTPUTS[head]: len(names) for head, names in labels.items()},
+        "started_from": list(request.source.started_from),
         "made_for": made_for and {name: value for name, value in asdict(made_for).items() if name != "names"},
     }
 
@@ -259,6 +260,7 @@ def _facts(
         files=sums,
         trained_on=listed,
         class_names=class_names,
+        started_from=request.source.started_from,
     )
 
 

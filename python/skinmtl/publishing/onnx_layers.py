@@ -179,6 +179,16 @@ def is_scale_of_channels(param: Message) -> bool:
 
 
 def _scale(layer: LayerView) -> None:
+    settings = layer.param.scale_param
+    if len(layer.bottoms) == 2 and not settings.bias_term:
+        first, second = layer.bottom_shapes
+        behind = len(first) - settings.axis % len(first) - len(second)
+        factor = layer.bottoms[1]
+        if behind:  # 0 keeps an axis, of images as many as there are
+            shape = layer.graph.whole(f"{layer.name}/shape", np.array([0] * len(second) + [1] * behind))
+            factor = layer.step("Reshape", "laid", [factor, shape])
+        layer.node("Mul", [layer.bottoms[0], factor])
+        return
     if not is_scale_of_channels(layer.param):
         raise layer.refuse("not a factor a channel")
     shape = (-1, *[1] * (len(layer.bottom_shapes[0]) - 2))
@@ -215,6 +225,17 @@ def _lrn(layer: LayerView) -> None:
 def _relu(layer: LayerView) -> None:
     slope = layer.param.relu_param.negative_slope
     layer.node("LeakyRelu", layer.bottoms, alpha=slope) if slope else layer.node("Relu", layer.bottoms)
+
+
+def _power(layer: LayerView) -> None:
+    settings = layer.param.power_param
+    if settings.power != 1:
+        raise layer.refuse("a power other than 1")
+    inputs = [layer.bottoms[0], layer.constant("factor", np.array(settings.scale))]
+    if not settings.shift:
+        layer.node("Mul", inputs)
+        return
+    layer.node("Add", [layer.step("Mul", "scaled", inputs), layer.constant("shift", np.array(settings.shift))])
 
 
 def _eltwise(layer: LayerView) -> None:
@@ -268,6 +289,7 @@ CONVERTERS: dict[str, Callable[[LayerView], None]] = {
     "InnerProduct": _inner_product,
     "LRN": _lrn,
     "Pooling": _pooling,
+    "Power": _power,
     "ReLU": _relu,
     "Scale": _scale,
     "Sigmoid": _plain("Sigmoid"),

@@ -216,8 +216,9 @@ _SOUND = {
     "settings": _is_settings,
     "layers": _is_layers,
     "engines": _is_engines,
+    "weights": lambda value: isinstance(value, list),
 }
-MAY_LACK = ("arguments", "versions", "data", "best", "engines", "layers")  # of older runs
+MAY_LACK = ("arguments", "versions", "data", "best", "engines", "layers", "weights")  # of older runs
 
 
 def net_sha256(path: Path) -> str:

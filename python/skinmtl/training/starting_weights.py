@@ -15,6 +15,7 @@ from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
 from skinmtl.common.memory import require_memory
 from skinmtl.engines.engine import Engine
+from skinmtl.nets.learning import is_frozen
 from skinmtl.nets.weights import compare_weights
 from skinmtl.training.inputs import TrainingInputs
 
@@ -66,6 +67,11 @@ def check_weights(
             raise InputError(
                 f"{inputs.train_net}: {layer.name} has frozen statistics and no weights set them, so that every output "
                 f"would be NaN; give the pretrained --weights, or {otherwise}"
+            )
+        if first_phase is None and is_frozen(layer) and layer.name not in filled:
+            raise InputError(
+                f"{inputs.train_net}: {layer.name} does not learn (lr_mult 0) and no weights fill it, so that it would "
+                "stay as it was drawn; give the pretrained --weights of this net, or make it with another --freeze-to"
             )
     names = list(shapes.params)
     return FilledLayers(

@@ -11,6 +11,7 @@ from caffe_files.inputs import is_there
 from skinmtl.common.provenance import sha256
 from skinmtl.nets.net_record import NET_FILE
 from skinmtl.training.run_folder import RunFolder, net_sha256
+from skinmtl.training.weights_origin import is_origin
 
 SETTINGS = {"max_iter", "batch_size", "iter_size", "base_lr", "seed"}  # that the model card tells
 SNAPSHOTS = ("final", "best")  # the last weights, or those with the best watched figure
@@ -18,7 +19,8 @@ SNAPSHOTS = ("final", "best")  # the last weights, or those with the best watche
 
 @dataclass(frozen=True)
 class TrainedNet:
-    """A net, its weights and, where they are known, the training data's folder, the run's settings and its folder.
+    """A net, its weights and, where they are known, the training data's folder, the run's settings and its folder, and
+    where the weights are from that it started with (see weights_origin).
 
     `changed` says, a line each, which file beside the net is not the one that the run was trained with.
     """
@@ -29,6 +31,7 @@ class TrainedNet:
     settings: dict[str, Any] | None = None
     run: Path | None = None
     changed: tuple[str, ...] = ()
+    started_from: tuple[dict[str, Any], ...] = ()
 
 
 def of_run(run: Path, snapshot: str = SNAPSHOTS[0], weights: Path | None = None) -> TrainedNet:
@@ -61,7 +64,8 @@ def of_run(run: Path, snapshot: str = SNAPSHOTS[0], weights: Path | None = None)
         f"{path}: not the file that {run} was trained with; what is read beside it may be of another net"
         for path in _changed(deploy.parent, record["sha256"])
     )
-    return TrainedNet(deploy, weights, train_data, record["settings"], run, changed)
+    started_from = tuple(one for one in record.get("weights", []) if is_origin(one))
+    return TrainedNet(deploy, weights, train_data, record["settings"], run, changed, started_from)
 
 
 def _changed(net: Path, sums: dict[str, str]) -> list[Path]:

@@ -29,6 +29,7 @@ from skinmtl.training.stopping import deferred_stops
 from skinmtl.training.telling import opening_lines
 from skinmtl.training.trained_images import gathered, going_on, record_of, watched_and_trained, write_trained_on
 from skinmtl.training.validation import check_watch
+from skinmtl.training.weights_origin import origin_of
 
 # where neither the flag nor the solver says: our choice
 TEST_INTERVAL, DISPLAY, SEED = 1000, 20, 1
@@ -40,6 +41,7 @@ class Request:
 
     plateau  None: the default rule, and with phases none, which have fixed rates
     watch    None: the loss of a mask net, the error of others
+    weights_licence  under which the starting weights may be used, where the user says it
     phases   they decide base_lr and max_iter, too; None: those of a mask net with published weights, for others none
     """
 
@@ -65,6 +67,7 @@ class Request:
     rate_change: str
     resume_data: str
     phases: tuple[Phase, ...] | None = ()
+    weights_licence: str | None = None
 
 
 def train(request: Request, arguments: dict[str, Any]) -> Outcome:
@@ -215,6 +218,7 @@ def _record(
             **({"phases": as_records(schedule.phases)} if phases else {}),
         },
         "data": {"training": str(inputs.train_data), "validation": str(inputs.test_data)},
+        "weights": [one for path in request.weights for one in origin_of(path, request.weights_licence)],
         "sha256": {
             "train.prototxt": net_sha256(inputs.train_net),
             **{name: _sha256(path) for name, path in files.items()},

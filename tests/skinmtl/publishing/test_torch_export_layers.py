@@ -58,6 +58,12 @@ CASES = [
     ONE.format("Softmax", "softmax_param { axis: -1 }"),
     ONE.format("Flatten", ""),
     ONE.format("Dropout", ""),
+    ONE.format("Power", "power_param { scale: 0.017 }"),
+    ONE.format("Power", "power_param { scale: 2 shift: -0.5 }"),
+    TWO.format("Scale", "scale_param { axis: 0 }"),
+    "layer { name: 'g' type: 'Pooling' bottom: 'data' top: 'g' pooling_param { pool: AVE global_pooling: true } } "
+    "layer { name: 'f' type: 'Flatten' bottom: 'g' top: 'f' } "
+    "layer { name: 'l' type: 'Scale' bottom: 'data' bottom: 'f' top: 'out' scale_param { axis: 0 } }",
     TWO.format("Eltwise", "eltwise_param { operation: SUM coeff: 2 coeff: -0.5 }"),
     TWO.format("Eltwise", "eltwise_param { operation: PROD }"),
     TWO.format("Eltwise", "eltwise_param { operation: MAX }"),
@@ -107,7 +113,8 @@ def test_every_layer_is_caffes(caffe, tmp_path, text):
         (ONE.format("Scale", "scale_param { axis: 2 }"), "not a factor a channel"),
         (ONE.format("InnerProduct", "inner_product_param { num_output: 1 axis: 2 }"), "not of whole images"),
         (ONE.format("Flatten", "flatten_param { axis: 2 }"), "not all axes of an image"),
-        (ONE.format("Power", ""), "type Power cannot be written as ONNX"),
+        (ONE.format("Power", "power_param { power: 2 }"), "a power other than 1"),
+        (ONE.format("Bias", ""), "type Bias cannot be written as ONNX"),
     ],
 )
 def test_what_onnx_cannot_say_exactly_is_refused(text, words):
