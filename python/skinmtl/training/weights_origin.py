@@ -20,7 +20,10 @@ def origin_of(caffemodel: Path, licence: str | None) -> list[dict[str, Any]]:
     `licence` is the user's word, else that of the record. A caffemodel of a run of ours has its run's starting weights
     behind it, whose licences may hold for it too.
     """
-    digest = sha256(caffemodel)
+    try:
+        digest = sha256(caffemodel)
+    except OSError as error:
+        raise InputError(f"{caffemodel}: cannot be read ({error.strerror}); check the path") from None
     beside = _record(record_path(caffemodel))
     if beside.get("sha256") != digest:  # of another file
         beside = {}
