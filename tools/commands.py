@@ -22,7 +22,7 @@ STEPS = {
     "get data": ("import-dataset", "make-demo-data", "describe", "correlate", "refine-labels"),
     "split": ("make-folds", "leakage"),
     "build LMDBs and nets": (
-        *("make-lmdb", "check-lmdb", "make-prototxt"),
+        *("make-lmdb", "check-lmdb", "make-prototxt", "show-training-images"),
         *("fetch-weights", "convert-weights", "check-weights"),
     ),
     "train": ("train", "plot-log"),

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
+from augment_arguments import add_augment_arguments, augmentation_of, check_augment_arguments
 from cli import above_zero, finite, new_parser, not_negative, positive, run
 from loss_arguments import add_loss_arguments, check_loss_arguments, lesion_loss_of
 from mask_net_arguments import (
@@ -86,6 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=positive,
         help="default: the largest that divides the test set, to 50, for mask nets to --batch-size",
     )
+    add_augment_arguments(parser)
     add_loss_arguments(parser)
     add_mask_net_arguments(parser)
     parser.add_argument("--lesions", type=positive, metavar="P", help="number of lesions (default: as the data has)")
@@ -185,6 +187,7 @@ def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     if args.online_jitter:
         parser.set_defaults(scales=SCALES, seed=SEED)
     check_loss_arguments(parser, args)
+    check_augment_arguments(parser, args)
     set_mask_net_defaults(parser, args)
     parser.set_defaults(
         trunk=args.given.name if args.given else model.trunk,
@@ -245,6 +248,7 @@ def settings_of(args: argparse.Namespace) -> Dict[str, Any]:
         "given": args.given,
         "freeze_to": args.freeze_to,
         "lesion_loss": lesion_loss_of(args),
+        "augmentation": augmentation_of(args),
     }
 
 

@@ -283,3 +283,15 @@ def test_a_worker_that_is_killed_is_one_line(images):
             net()
     net.layer("data").close()
     assert not workers_of(os.getpid())
+
+
+@NEEDS_CAFFE
+def test_augmented_images_are_those_of_the_layer_for_caffe_to_a_step_or_two_of_grey(caffe, images):
+    """The draws are the same to the bit; how OpenCV's versions round between two greys is not quite."""
+    ranges = {"rotate": 180, "vertical_flip": True, "brightness": 0.2, "contrast": 0.2, "saturation": 0.3, "hue": 15}
+    text = jittered(images, 20, **ranges, white_balance=0.1, blur=1.5, cutout=0.3)
+    expected = caffe.answer(text, "TRAIN", {})["blob:data"]
+    difference = np.abs(shown(text, 1) - expected)
+    assert difference.max() <= 2  # one of the turn, which colours make more
+    assert difference.mean() < 0.2
+    assert np.abs(shown(jittered(images, 20), 1) - expected).mean() > 5

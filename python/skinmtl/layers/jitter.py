@@ -16,6 +16,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from skinmtl.images import jpeg
+from skinmtl.layers.changes import flipped, turned_square
 
 REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 
@@ -44,8 +45,8 @@ def draw(seed: int, visit: int, scales: tuple[int, int]) -> Draw:
     return Draw(smallest + part(scale, largest - smallest + 1), x, y, bool(mirrored >> 63))
 
 
-def crop_of(image: bytes, drawn: Draw, crop: int, largest_scale: int) -> np.ndarray:
-    """The crop (crop, crop, 3) uint8, BGR, of an encoded image.
+def crop_of(image: bytes, drawn: Draw, crop: int, largest_scale: int, degrees: float = 0.0) -> np.ndarray:
+    """The crop (crop, crop, 3) uint8, BGR, of an encoded image, turned by `degrees` before it is mirrored.
 
     The image resized so that its shorter side is `drawn.scale` would have as many places for a crop; here the square of
     the original that such a crop shows is found, and it alone is resized, by area. That is the same up to rounding: the
@@ -65,10 +66,12 @@ def crop_of(image: bytes, drawn: Draw, crop: int, largest_scale: int) -> np.ndar
     short = min(height, width)
     side = min(short, (2 * crop * short + drawn.scale) // (2 * drawn.scale))
     top, left = part(drawn.y, height - side + 1), part(drawn.x, width - side + 1)
+    if degrees:
+        return flipped(turned_square(pixels, top, left, side, crop, degrees), drawn.mirrored, False)
     square = pixels[top : top + side, left : left + side]
     if side != crop:
         square = cv2.resize(square, (crop, crop), interpolation=cv2.INTER_AREA)
-    return square[:, ::-1] if drawn.mirrored else square
+    return flipped(square, drawn.mirrored, False)
 
 
 def part(fraction: int, count: int) -> int:

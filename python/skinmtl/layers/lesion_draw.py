@@ -12,9 +12,9 @@ import hashlib
 import struct
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
+from skinmtl.layers.changes import blurred, flipped, multiplied
 from skinmtl.layers.jitter import part
 
 FACTORS = (0.8, 1.5)
@@ -65,20 +65,12 @@ def drawn_upon(image: np.ndarray, mask: np.ndarray, drawn: Draw, side: int) -> t
     Our choice: padding is added to what comes out, so that it stays zero, and lies as that of any image does. (In
     matterport's code the padded square is augmented: the blur runs over its border, and odd pixels change sides.)
     """
-    if drawn.factor != 1:
-        table = np.minimum(np.rint(np.arange(256) * drawn.factor), 255).astype(np.uint8)
-        image = cv2.LUT(image, table)
-    if drawn.sigma:
-        image = cv2.GaussianBlur(image, (0, 0), drawn.sigma * side / OF_SIDE)
+    image = blurred(multiplied(image, drawn.factor), drawn.sigma * side / OF_SIDE)
     return _moved(image, drawn), _moved(mask, drawn)
 
 
 def _moved(pixels: np.ndarray, drawn: Draw) -> np.ndarray:
-    if drawn.left_right:
-        pixels = pixels[:, ::-1]
-    if drawn.up_down:
-        pixels = pixels[::-1]
-    return np.rot90(pixels, drawn.turns)
+    return np.rot90(flipped(pixels, drawn.left_right, drawn.up_down), drawn.turns)
 
 
 def _ordered(count: int, number: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from skinmtl.layers.augment import Augmentation
 from skinmtl.layers.param_str import Kind, Settings, numbers, read_param_str, setting, text, whole, wholes
 from skinmtl.layers.region_settings import LARGEST_SIDE
 
@@ -23,7 +24,7 @@ SCALES = Kind(
 
 
 @dataclass(frozen=True)
-class JitterSettings(Settings):
+class _JitteredStream(Settings):
     """source      the image LMDB, as Caffe sees it
     batch_size  images a forward pass
     crop        side of the square crop, in pixels
@@ -35,8 +36,6 @@ class JitterSettings(Settings):
     prefetch    batches that are prepared ahead (our choice: as many as Caffe's Data layer)
     """
 
-    remedy = "correct the param_str, or make the net with make_prototxt.py --online-jitter"
-
     source: str = setting(text("the path of an image LMDB"))
     batch_size: int = setting(whole(1))
     crop: int = setting(whole(1))
@@ -46,6 +45,13 @@ class JitterSettings(Settings):
     start: int = setting(whole(0), 0)
     workers: int | None = setting(WORKERS, None)
     prefetch: int = setting(PREFETCH, 4)
+
+
+@dataclass(frozen=True)
+class JitterSettings(Augmentation, _JitteredStream):
+    """Those of the stream, then the ranges of what else is changed: see augment.py."""
+
+    remedy = "correct the param_str, or make the net with make_prototxt.py --online-jitter"
 
     def fault(self) -> str:
         if self.crop <= self.scales[0]:

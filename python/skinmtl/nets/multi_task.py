@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 
 from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
+from skinmtl.layers.augment import NONE, Augmentation
 from skinmtl.layers.param_str import settings_text
 from skinmtl.layers.settings import JitterSettings
 from skinmtl.nets.data_layers import JITTERED
@@ -52,7 +53,7 @@ class NetOptions(OnTrunk):
     make_lmdb.py made, as Caffe will see them. `scales`, where given, are drawn from for every training image at every
     visit, by `seed`; else training images keep the scale that they are stored at. `stride_on` and `pool1` are a
     ResNet's. `given` is a trunk that the user gives, of the name `trunk`. Layers of the trunk up to `freeze_to` learn
-    nothing. `lesion_loss` is that of the lesion head.
+    nothing. `lesion_loss` is that of the lesion head. `augmentation` is of images with `scales`.
     """
 
     model: str
@@ -73,6 +74,7 @@ class NetOptions(OnTrunk):
     given: GivenTrunk | None = None
     freeze_to: str | None = None
     lesion_loss: LesionLoss = PAPERS
+    augmentation: Augmentation = NONE
 
     @property
     def heads(self) -> dict[str, int]:
@@ -194,6 +196,7 @@ def _jittered_layer(net: Message, options: NetOptions, source: str) -> None:
             scales=options.scales,
             mean=options.subtracted,
             seed=options.seed,
+            **asdict(options.augmentation),
         )
     )
 

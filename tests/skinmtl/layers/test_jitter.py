@@ -182,7 +182,7 @@ def test_what_decides_the_pace_alone_can_be_left_out_of_a_nets_text(paced, plain
     ("changes", "words"),
     [
         ({"crops": 224}, "unknown field 'crops', did you mean 'crop'"),
-        ({"colour": 1}, "unknown field 'colour'; there are source, batch_size"),
+        ({"zoom": 1}, "unknown field 'zoom'; there are source, batch_size"),
         ({"seed": None}, "seed in param_str is null; give a whole number from 0"),
         ({"seed": -1}, "seed in param_str is -1; give a whole number from 0"),
         ({"seed": True}, "seed in param_str is true"),
