@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 sys.path.insert(0, str(Path(__file__).resolve().parent / "helpers"))
 
 from caffe_reference import Reference
+from started_tools import Tools
 
 from caffe_files.outputs import allow_overwriting
 from skinmtl.data.folds import select
@@ -66,20 +67,9 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def tool(tmp_path_factory):
     """Runs tools/NAME as a user would, from another folder; returns the CompletedProcess with text output."""
-    elsewhere = tmp_path_factory.mktemp("some where élse")
-
-    def run(name, *arguments, cwd=None, timeout=120, env=None):
-        command = [sys.executable, str(ROOT / "tools" / name), *map(str, arguments)]
-        return subprocess.run(
-            command,
-            cwd=str(cwd or elsewhere),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env=dict(os.environ, **(env or {})),
-        )
-
-    return run
+    tools = Tools(tmp_path_factory.mktemp("some where élse"))
+    yield tools
+    tools.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,17 +7,18 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import cv2
-import google.protobuf
-import lmdb
-import numpy
-
 import skinmtl
 from caffe_files.inputs import regular_file
 
 
 def made_by(arguments: dict[str, Any]) -> dict[str, Any]:
     """A JSON-ready record for an output file. It holds no date: the same input gives the same bytes."""
+    # here, since their loading is most of the start of a tool that asks nothing else of them
+    import cv2
+    import google.protobuf
+    import lmdb
+    import numpy
+
     return {
         "arguments": {name: _plain(value) for name, value in arguments.items()},
         "versions": {

@@ -102,7 +102,7 @@ def test_the_tool_deals_prints_and_repeats(tool, data, tmp_path):
     assert re.split("  +", said[3]) == ["label", "images", "groups", "fold 0", "fold 1", "fold 2", "from even"]
     assert said[4].split()[:4] == ["lesion", "'melanoma'", "8", "6"]
     assert re.match("from even, 4 labels: worst .* %; groups dealt at random: worst .* %, mean .* %", said[8])
-    tool(*command, "again.csv", cwd=tmp_path)
+    tool.started(*command, "again.csv", cwd=tmp_path)
     assert (tmp_path / "a b.csv").read_bytes() == (tmp_path / "again.csv").read_bytes()
     report = json.loads((tmp_path / "a b.json").read_text(encoding="utf-8"))
     assert report["fold_sizes"] == [4, 4, 4]

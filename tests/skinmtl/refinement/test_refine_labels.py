@@ -89,9 +89,8 @@ class TestTool:
     def test_the_same_input_gives_the_same_bytes(self, tool, data):
         for folder in ("one", "two"):
             (data / folder).mkdir()
-            tool(
-                TOOL, "--manifest", data / "manifest.csv", "--map", data / "map.csv", "--out", "out", cwd=data / folder
-            )
+            words = ["--manifest", data / "manifest.csv", "--map", data / "map.csv", "--out", "out"]
+            tool.started(TOOL, *words, cwd=data / folder)
         for path in (data / "one" / "out").iterdir():
             assert path.read_bytes() == (data / "two" / "out" / path.name).read_bytes()
 

@@ -145,7 +145,7 @@ class TestTool:
     def test_the_same_files_give_the_same_bytes(self, tool, files, tmp_path):
         contents = []
         for _ in range(2):
-            assert tool("ensemble.py", *files, "--overwrite", "--out", tmp_path / "e.npz").returncode == 0
+            assert tool.started("ensemble.py", *files, "--overwrite", "--out", tmp_path / "e.npz").returncode == 0
             contents.append((tmp_path / "e.npz").read_bytes())
         assert contents[0] == contents[1]
 

@@ -70,7 +70,7 @@ def test_the_json_has_the_figures_and_where_they_come_from(tool, file, tmp_path)
 def test_the_same_scores_give_the_same_json(tool, file, tmp_path):
     contents = []
     for _ in range(2):
-        assert tool("evaluate.py", file, "--overwrite", "--json", tmp_path / "m.json").returncode == 0
+        assert tool.started("evaluate.py", file, "--overwrite", "--json", tmp_path / "m.json").returncode == 0
         contents.append((tmp_path / "m.json").read_bytes())
     assert contents[0] == contents[1]
 
