@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Shows where in an image a net finds its evidence: class activation maps of the lesions and of the body location.
+"""Shows where in an image a net finds its evidence for the lesions and for the body location.
 
 For images of a manifest the maps are those of the true labels, for files without one (--query) those of the likeliest
 lesion and location. Writes a new folder: an overlay IMAGE.lesion.png and IMAGE.location.png for each image,
 attention.npz with the maps as the net gives them, and attention.json, which says what made them. Where an image has
 several lesions, attention.npz has a map for each and the overlay shows their mean. An overlay goes from its map's
-lowest value (dark) to its highest (bright): colours of two overlays are no common scale.
+lowest value (under a dark blue veil) to its highest (in the photograph's own colours): two overlays have no common
+scale.
 """
 
 import argparse
@@ -30,15 +31,15 @@ from net_arguments import (
 )
 from skinmtl.data.folds import select
 from skinmtl.data.seen import Image, images_of
-from skinmtl.explanation.attending import attend_files, attend_manifest
+from skinmtl.explanation.attending import NOTHING, Looks, attend_files, attend_manifest
 from skinmtl.explanation.attention_tasks import chosen
+from skinmtl.explanation.attention_ways import METHODS, OVER, Ways
+from skinmtl.figures.overlay import DRAWN, VEIL
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    add_net_arguments(
-        parser.add_argument_group("the net"), "the model's deploy.prototxt; its heads on an average, as a ResNet's"
-    )
+    add_net_arguments(parser.add_argument_group("the net"), "the model's deploy.prototxt")
     parser.add_output_argument("--out", folder=True, required=True, help="the folder to make")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--manifest", metavar="CSV", type=Path, help="the CSV: image,lesions,location and group")
@@ -59,8 +60,45 @@ def make_parser() -> argparse.ArgumentParser:
         choices=("true", "predicted"),
         help="whose maps to make: the manifest's lesions and location, or the likeliest one of each (default: true)",
     )
+    add_ways_arguments(parser)
     add_protocol_arguments(parser)
     return parser
+
+
+def add_ways_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how maps are made and shown")
+    group.add_argument(
+        "--method",
+        choices=METHODS,
+        help="class activation maps, Grad-CAM, or what the net loses where a square is covered (default: cam where the "
+        "net's heads stand on an average of its maps, as a ResNet's do, else grad-cam)",
+    )
+    group.add_argument(
+        "--over",
+        choices=OVER,
+        help="class activation maps of the whole photograph in one pass (default), or the mean of those of its crops",
+    )
+    group.add_argument(
+        "--sides",
+        type=positive,
+        nargs="+",
+        metavar="PIXELS",
+        help="shorter sides at which a photograph is seen, whose maps are averaged (default: --short-side, and the "
+        "largest that the net was trained at)",
+    )
+    group.add_argument("--no-mirror", action="store_true", help="leave the mirror images out of the average")
+    group.add_argument(
+        "--overlay",
+        choices=(*DRAWN, NOTHING),
+        default=VEIL,
+        help="how a map is drawn over its photograph: a veil, drawn aside where the map is high, lines, or not at all "
+        "(default %(default)s)",
+    )
+
+
+def looks_of(args: argparse.Namespace) -> Looks:
+    sides = tuple(dict.fromkeys(args.sides or ()))
+    return Looks(Ways(args.method or "", args.over or "", sides, not args.no_mirror), args.overlay)
 
 
 def parse_args() -> argparse.Namespace:
@@ -81,17 +119,17 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     net = net_of(args)
-    protocol = protocol_of(args, net.deploy)
+    protocol, looks = protocol_of(args, net.deploy), looks_of(args)
     if args.query:
         seen = seen_by(net, [Image(path) for path in args.query])
-        count = attend_files(net.deploy, net.weights, args.query, protocol, args.out, vars(args), seen)
+        count = attend_files(net.deploy, net.weights, args.query, protocol, args.out, vars(args), seen, looks)
     else:
         manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation, args.validation_fold)
         manifest = chosen(manifest, args.image or (), args.sample, args.seed)
         true = args.labels != "predicted"
         seen = seen_by(net, images_of(manifest, args.images))
         count = attend_manifest(
-            net.deploy, net.weights, manifest, args.images, true, protocol, args.out, vars(args), seen
+            net.deploy, net.weights, manifest, args.images, true, protocol, args.out, vars(args), seen, looks
         )
     tell_seen(net, seen)
     print(f"{args.out}: attention on {count} image{'s' if count != 1 else ''}")

@@ -57,18 +57,50 @@ class Inference:
         self._weights: dict[tuple[str, ...], tuple[Tensor, Tensor | None]] = {}
         self._plans: dict[frozenset[str], list[Step]] = {}
 
-    def forward(self, inputs: Mapping[str, np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
-        """The blobs that are asked for, float32, of the inputs by name, each N x ... as the net's but for N."""
+    def forward(
+        self, inputs: Mapping[str, np.ndarray], blobs: Sequence[str], any_size: bool = False
+    ) -> list[np.ndarray]:
+        """The blobs that are asked for, float32, of the inputs by name, each N x ... as the net's but for N.
+
+        `any_size`: inputs of other heights and widths, where no layer that leads to the blobs knows the net's own.
+        """
+        plan = self._plan(inputs, blobs)
+        with torch.inference_mode(), numerics(self.precision):
+            values = self._net.run(plan, self._inputs(plan, inputs, any_size), self._compute)
+            return [_numpy(values[self._net.values[name]]) for name in blobs]
+
+    def gradients(
+        self, inputs: Mapping[str, np.ndarray], blob: str, output: str, directions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A blob, and the gradients (K, ...) by it of the sums of `output`, weighted by each of `directions` (K, ...).
+
+        Nothing is kept for a gradient below the blob. NetError where the output does not hang on it.
+        """
+        plan, number = self._plan(inputs, [blob, output]), self._net.values[blob]
+
+        def compute(step: Step, bottoms: list[Tensor]) -> Sequence[Tensor]:
+            tops = self._compute(step, bottoms)
+            return [top.detach().requires_grad_() if place == number else top for place, top in zip(step.tops, tops)]
+
+        with torch.enable_grad(), numerics(self.precision):
+            values = self._net.run(plan, self._inputs(plan, inputs), compute)
+            of_blob, of_output = values[number], values[self._net.values[output]]
+            if blob == output or not of_output.requires_grad:
+                raise NetError(f"the blob {output!r} does not hang on {blob!r}")
+            found = []
+            for direction in directions:
+                weights = torch.from_numpy(np.array(direction, np.float32)).to(of_output).reshape(of_output.shape)
+                found += torch.autograd.grad(of_output, of_blob, weights, retain_graph=True)
+        return _numpy(of_blob.detach()), np.stack([_numpy(each) for each in found])
+
+    def _plan(self, inputs: Mapping[str, np.ndarray], blobs: Sequence[str]) -> list[Step]:
         for name in (*inputs, *blobs):
             if name not in self.shapes:
                 raise NetError(f"the net has no blob {name!r}; it has {', '.join(self.shapes)}")
         asked = frozenset(blobs)
         if asked not in self._plans:
             self._plans[asked] = self._net.plan_for(asked)
-        plan = self._plans[asked]
-        with torch.inference_mode(), numerics(self.precision):
-            values = self._net.run(plan, self._inputs(plan, inputs), self._compute)
-            return [values[self._net.values[name]].float().cpu().contiguous().numpy() for name in blobs]
+        return self._plans[asked]
 
     def parameters(self, layer: str) -> list[np.ndarray]:
         """A layer's blobs as in the caffemodel, not folded."""
@@ -76,11 +108,12 @@ class Inference:
             raise NetError(f"the net has no layer {layer!r} with blobs")
         return [blob.cpu().contiguous().numpy().copy() for blob in self._net.layer(layer).blobs]
 
-    def _inputs(self, plan: list[Step], inputs: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    def _inputs(self, plan: list[Step], inputs: Mapping[str, np.ndarray], any_size: bool = False) -> dict[str, Tensor]:
         tensors = {}
         for name, values in inputs.items():
             given, shape = np.asarray(values, np.float32), self.shapes[name]
-            if given.ndim != len(shape) or given.shape[1:] != shape[1:]:
+            fixed = slice(1, 2 if any_size else None)
+            if given.ndim != len(shape) or given.shape[fixed] != shape[fixed]:
                 raise NetError(f"the input {name!r} is {shape} but for the first side; {given.shape} is given")
             tensors[name] = torch.from_numpy(np.ascontiguousarray(given))
         for step in plan:
@@ -100,6 +133,11 @@ class Inference:
         names = tuple(layer.name for layer in step.linear)
         if names not in self._weights:
             kind = self._low if isinstance(step.first, Convolution) else torch.float32
-            weight, bias = folded(step.linear, torch.float64)
-            self._weights[names] = (weight.to(kind), None if bias is None else bias.to(kind))
+            with torch.inference_mode(False), torch.no_grad():  # what is made inside of it has no part in gradients
+                weight, bias = folded(step.linear, torch.float64)
+                self._weights[names] = (weight.to(kind), None if bias is None else bias.to(kind))
         return self._weights[names]
+
+
+def _numpy(values: Tensor) -> np.ndarray:
+    return values.float().cpu().contiguous().numpy()

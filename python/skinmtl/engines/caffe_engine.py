@@ -31,12 +31,39 @@ class CaffeNet(OpenNet):
         self, inputs: Mapping[str, Sequence[np.ndarray] | np.ndarray], blobs: Sequence[str]
     ) -> list[np.ndarray]:
         for name, batch in inputs.items():
-            blob = self._net.blobs[name]
-            if blob.shape[0] != len(batch):
-                blob.reshape(len(batch), *batch[0].shape)
-            blob.data[...] = batch
+            self._set(name, batch)
         self._net.forward()
         return [self._net.blobs[blob].data for blob in blobs]
+
+    def forward_to(self, blob: str, images: np.ndarray) -> np.ndarray:
+        self._set("data", images)
+        self._net._forward(0, self._last_layer(blob))  # each layer takes its bottom's new shape as it comes to it
+        return self._net.blobs[blob].data
+
+    def gradients(
+        self, batch: Sequence[np.ndarray], blob: str, output: str, directions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self.forward(batch, [output])
+        found, last, top = [], self._last_layer(blob), self._net.blobs[output]
+        above = [name for layer in list(self._net.top_names)[last + 1 :] for name in self._net.top_names[layer]]
+        for direction in directions:
+            for name in above:  # what stands in branches that do not lead to the output is to add nothing
+                if name != blob:
+                    self._net.blobs[name].diff[...] = 0
+            top.diff[...] = direction.reshape(top.diff.shape)
+            self._net._backward(self._last_layer(output), last + 1)
+            found.append(self._net.blobs[blob].diff.copy())
+        return self._net.blobs[blob].data, np.stack(found)
+
+    def _set(self, name: str, batch: Sequence[np.ndarray] | np.ndarray) -> None:
+        blob = self._net.blobs[name]
+        if tuple(blob.shape) != (len(batch), *batch[0].shape):
+            blob.reshape(len(batch), *batch[0].shape)
+        blob.data[...] = batch
+
+    def _last_layer(self, blob: str) -> int:
+        """The place of the last layer that writes a blob: layers that work in place follow the one that makes it."""
+        return max(place for place, tops in enumerate(self._net.top_names.values()) if blob in tops)
 
     def parameters(self, layer: str) -> list[np.ndarray]:
         return [blob.data for blob in self._net.params[layer]]
@@ -46,6 +73,7 @@ def open_net(deploy: Path, weights: Path, gpu: int | None, precision: str, allow
     """The net, which Caffe is known to build: it ends the process where it cannot. It computes in fp32 alone."""
     net = read_given_net(deploy, allowed)
     without_drawing(net)  # the weights are known to fill every layer
+    net.force_backward = True  # in TEST, without a loss, no layer would have gradients; none is computed unasked
     return CaffeNet(net, weights, gpu)
 
 

@@ -29,5 +29,22 @@ class OpenNet(ABC):
         """
 
     @abstractmethod
+    def forward_to(self, blob: str, images: np.ndarray) -> np.ndarray:
+        """A blob (N, C, h, w) float32 of images (N, 3, H, W) float32 of any size, BGR less the mean.
+
+        Only the layers that lead to it are run, so that it may be what a net of one input size has before the layers
+        that know its size. H and W are at least the net's own: what is too small for a kernel ends Caffe's process.
+        """
+
+    @abstractmethod
+    def gradients(
+        self, batch: Sequence[np.ndarray], blob: str, output: str, directions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`blob` (N, C, h, w) of N crops, and the gradients (K, N, C, h, w) by it of K weighted sums of `output`.
+
+        directions  (K, N, L), the weights of the sums: of one output of one crop, a 1 among zeros. `output` is (N, L)
+        """
+
+    @abstractmethod
     def parameters(self, layer: str) -> list[np.ndarray]:
         """A layer's blobs, as in the caffemodel."""

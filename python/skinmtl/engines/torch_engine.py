@@ -31,6 +31,14 @@ class TorchNet(OpenNet):
     ) -> list[np.ndarray]:
         return self._net.forward({name: np.stack(batch) for name, batch in inputs.items()}, blobs)
 
+    def forward_to(self, blob: str, images: np.ndarray) -> np.ndarray:
+        return self._net.forward({"data": images}, [blob], any_size=True)[0]
+
+    def gradients(
+        self, batch: Sequence[np.ndarray], blob: str, output: str, directions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self._net.gradients({"data": np.stack(batch)}, blob, output, directions)
+
     def parameters(self, layer: str) -> list[np.ndarray]:
         return self._net.parameters(layer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
@@ -15,17 +16,28 @@ from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.seen import KEY, UNKNOWN
 from skinmtl.explanation.attention_file import HeadAttention, new_attention_file
-from skinmtl.explanation.attention_geometry import places
 from skinmtl.explanation.attention_net import AttentionNet
 from skinmtl.explanation.attention_tasks import Task, manifest_names, net_names, of_files, of_manifest
-from skinmtl.figures.overlay import DISPLAY, overlay, png_bytes
-from skinmtl.images import image_file
+from skinmtl.explanation.attention_ways import BEST, Ways
+from skinmtl.explanation.photograph import Photograph, drawable, load_large
+from skinmtl.figures.overlay import DISPLAY, DRAWN, VEIL, png_bytes
 from skinmtl.images.reading import read_images
 from skinmtl.nets.label_names import check_manifest
 from skinmtl.scores.forward import Protocol
 
 ATTENTION_FILE = "attention.npz"
-OVERLAY_SIDE = 256  # pixels of an overlay's shorter side, at least: large enough to look at
+NOTHING = "none"  # of overlays
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How maps are made, and what is drawn of them: one of DRAWN, or NOTHING."""
+
+    ways: Ways = BEST
+    drawn: str = VEIL
+
+
+PLAIN = Looks()
 
 
 def attend_manifest(
@@ -38,17 +50,20 @@ def attend_manifest(
     out: Path,
     arguments: dict[str, Any],
     trained_on: dict[str, Any] | str = UNKNOWN,
+    looks: Looks = PLAIN,
 ) -> int:
     """Attends to all images of a manifest, for their true labels or for the likeliest; returns how many there are."""
     check_manifest(manifest, deploy)
     check_images_exist(manifest, image_folder)
-    net = AttentionNet(deploy, weights, protocol)
+    net = AttentionNet(deploy, weights, protocol, looks.ways)
     names = manifest_names(manifest, net.heads, deploy)
 
     def refuse(faults: dict[int, str]) -> None:
         refuse_bad_images(manifest, image_folder, faults)
 
-    attend(net, of_manifest(manifest, image_folder, true_labels), names, refuse, out, arguments, trained_on)
+    attend(
+        net, of_manifest(manifest, image_folder, true_labels), names, refuse, out, arguments, trained_on, looks.drawn
+    )
     return len(manifest.rows)
 
 
@@ -60,15 +75,16 @@ def attend_files(
     out: Path,
     arguments: dict[str, Any],
     trained_on: dict[str, Any] | str = UNKNOWN,
+    looks: Looks = PLAIN,
 ) -> int:
     """Attends to image files, for the labels that are likeliest; returns how many there are."""
     tasks = of_files(files)
-    net = AttentionNet(deploy, weights, protocol)
+    net = AttentionNet(deploy, weights, protocol, looks.ways)
 
     def refuse(faults: dict[int, str]) -> None:
         raise InputError("\n".join(f"{files[n]}: {fault}; mend it or leave it out" for n, fault in faults.items()))
 
-    attend(net, tasks, net_names(net.heads, deploy), refuse, out, arguments, trained_on)
+    attend(net, tasks, net_names(net.heads, deploy), refuse, out, arguments, trained_on, looks.drawn)
     return len(tasks)
 
 
@@ -80,58 +96,62 @@ def attend(
     out: Path,
     arguments: dict[str, Any],
     trained_on: dict[str, Any] | str = UNKNOWN,
+    drawn: str = VEIL,
 ) -> None:
     """Writes the new folder `out`: attention.npz, attention.json, and IMAGE.HEAD.png for each image and head.
 
-    `names` has each head's labels by index, `trained_on` is what `data.seen.seen` says of the images. After a bad image
-    the rest is only read, and `refuse` is given what is wrong with which. In memory are one image, its maps, and what
-    the workers read ahead.
+    `names` has each head's labels by index, `trained_on` is what `data.seen.seen` says of the images, `drawn` is one of
+    DRAWN or NOTHING. After a bad image the rest is only read, and `refuse` is given what is wrong with which. In memory
+    are one image, its maps, and what the workers read ahead.
     """
-    how = {**net.record(), KEY: trained_on, "display": DISPLAY}
+    how = {**net.record(), KEY: trained_on, **({} if drawn == NOTHING else {"display": DISPLAY[drawn]})}
     described = []
     with new_folder(out) as folder:
         with new_attention_file(folder / ATTENTION_FILE) as file:
-            for task, pixels in _read(tasks, net.protocol, refuse):
-                heads = _attention(net, pixels, task.labels, names)
+            for task, photograph in _read(tasks, net.protocol, refuse):
+                heads = _attention(net, photograph, task.labels, names)
                 file.add(task.name, heads)
-                files = _write_overlays(folder, task, heads, net.protocol)
-                crops = len(places(*pixels.shape[:2], net.snapshot.side))
-                described.append({"image": task.name, "crops": crops, **_describe(heads, names, files)})
+                files = {} if drawn == NOTHING else _write_overlays(folder, task, heads, photograph, drawn)
+                described.append({"image": task.name, **net.seen(photograph), **_describe(heads, names, files)})
             file.finish(names, {**how, **made_by(arguments)})
         write_json(folder / "attention.json", {"images": described, "protocol": how, **made_by(arguments)})
 
 
 def _attention(
-    net: AttentionNet, pixels: np.ndarray, labels: dict[str, tuple[str, ...]] | None, names: dict[str, list[str]]
+    net: AttentionNet, photograph: Photograph, labels: dict[str, tuple[str, ...]] | None, names: dict[str, list[str]]
 ) -> dict[str, HeadAttention]:
-    heads = {}
-    for head, found in net.crop_maps(pixels).items():
-        of_head = labels[head] if labels else (names[head][int(found.probabilities.argmax())],)
-        chosen = found.maps[:, [names[head].index(label) for label in of_head]]
-        heads[head] = HeadAttention(of_head, net.merged(chosen, pixels.shape[:2]), found.probabilities)
-    return heads
+    of_heads: dict[str, tuple[str, ...]] = {}
+
+    def choose(head: str, probabilities: np.ndarray) -> list[int]:
+        of_heads[head] = labels[head] if labels else (names[head][int(probabilities.argmax())],)
+        return [names[head].index(label) for label in of_heads[head]]
+
+    found = net.attend(photograph, choose)
+    return {head: HeadAttention(of_heads[head], one.maps, one.probabilities) for head, one in found.items()}
 
 
 def _read(
     tasks: Sequence[Task], protocol: Protocol, refuse: Callable[[dict[int, str]], None]
-) -> Iterator[tuple[Task, np.ndarray]]:
-    """Yields each image's pixels, resized."""
+) -> Iterator[tuple[Task, Photograph]]:
+    """Yields each image, resized and at its own size."""
     paths = [task.path for task in tasks]
     for n, pixels in read_images(paths, protocol.short_side, protocol.workers, refuse, "attending"):
-        yield tasks[n], pixels
+        large = load_large(tasks[n].path)
+        if large.problem:
+            raise InputError(f"{tasks[n].path}: {large.problem}; an overlay cannot be drawn")
+        yield tasks[n], Photograph(pixels, large.pixels)
 
 
-def _write_overlays(folder: Path, task: Task, heads: dict[str, HeadAttention], protocol: Protocol) -> dict[str, str]:
+def _write_overlays(
+    folder: Path, task: Task, heads: dict[str, HeadAttention], photograph: Photograph, drawn: str
+) -> dict[str, str]:
     """Writes IMAGE.HEAD.png, a name that no other image's can be. Returns the names by head."""
-    image = image_file.load((task.path, max(OVERLAY_SIDE, protocol.short_side)))
-    if image.problem:
-        raise InputError(f"{task.path}: {image.problem}; an overlay cannot be drawn")
-    files = {}
+    image, files = drawable(photograph.large), {}
     for head, attention in heads.items():
         files[head] = f"{task.overlays}.{head}.png"
         path = folder / files[head]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png_bytes(overlay(image.pixels, attention.shown)))
+        path.write_bytes(png_bytes(DRAWN[drawn](image, attention.shown)))
     return files
 
 
@@ -139,7 +159,7 @@ def _describe(heads: dict[str, HeadAttention], names: dict[str, list[str]], file
     described = {}
     for head, attention in heads.items():
         described[head] = {
-            "overlay": files[head],
+            **({"overlay": files[head]} if files else {}),
             "labels": [
                 {
                     "label": label,

@@ -18,13 +18,20 @@ class Cells(NamedTuple):
     first: float
     step: float
 
-    def weights(self, cells: int, side: int) -> np.ndarray:
+    def weights(self, cells: int, side: int, of: int | None = None) -> np.ndarray:
         """(side, cells) float64: what each cell adds to each of `side` pixels, by linear interpolation.
 
-        A pixel beyond the first or the last cell's centre takes that cell's value. Rows sum to 1.
+        A pixel beyond the first or the last cell's centre takes that cell's value. Rows sum to 1. `of`: how many pixels
+        of the net's input the `side` pixels stand for, where the input was seen at another scale.
         """
         centres = self.first + self.step * np.arange(cells)
-        return np.stack([np.interp(np.arange(side), centres, one) for one in np.eye(cells)], axis=1)
+        pixels = (np.arange(side) + 0.5) * ((of or side) / side) - 0.5
+        return np.stack([np.interp(pixels, centres, one) for one in np.eye(cells)], axis=1)
+
+    def laid(self, maps: np.ndarray, seen: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+        """(K, H, W): maps (K, h, w) of an input of `seen` (height, width) pixels, over a picture of `shape` (H, W)."""
+        rows, columns = (self.weights(count, side, of) for count, side, of in zip(maps.shape[1:], shape, seen))
+        return rows @ maps @ columns.T
 
 
 def cells_of(deploy: Path, blob: str) -> Cells:
@@ -86,6 +93,19 @@ def places(height: int, width: int, crop: int) -> list[Place]:
     grid = [(top, left) for top in _starts(height, crop) for left in _starts(width, crop)]
     others = [window for window in grid if window not in of_test]
     return [Place(*window, mirrored) for part in (of_test, others) for mirrored in (False, True) for window in part]
+
+
+def windows(height: int, width: int, crop: int) -> list[Place]:
+    """The fewest evenly spaced crops of the grid that has no gap, none mirrored; at least two a side that is longer."""
+    tops, lefts = (sorted(set(_starts(length, crop))) for length in (height, width))
+    return [Place(top, left, False) for top in tops for left in lefts]
+
+
+def tent(side: int) -> np.ndarray:
+    """(side, side): how much a crop says of each of its pixels, falling from its middle to its edges, where it is
+    least: crops that are laid over each other by it have no seams."""
+    from_edge = np.minimum(np.arange(1, side + 1), np.arange(side, 0, -1)).astype(np.float64)
+    return np.outer(from_edge, from_edge)
 
 
 def _starts(length: int, crop: int) -> list[int]:

@@ -1,11 +1,9 @@
-"""Class activation maps (Zhou et al. 2016) of a snapshot whose heads stand on a global average pooling, merged over the
-crops of an image."""
+"""Attention maps of a snapshot: which of the ways its net allows, and how they go."""
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Sequence
+from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 
@@ -14,16 +12,21 @@ from caffe_files.prototxt import read_net
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.explanation.attention_file import HEADS
 from skinmtl.explanation.attention_geometry import Cells, Place, cells_of, places
+from skinmtl.explanation.attention_heads import check_any_size, features_below, logits_of
+from skinmtl.explanation.attention_passes import Lens, batches, crops_at, cut, merged
+from skinmtl.explanation.attention_ways import BEST, CAM, CROPS, GRAD_CAM, OCCLUSION, PHOTOGRAPH, Ways, settled
+from skinmtl.explanation.class_activation import class_maps, photograph_maps
+from skinmtl.explanation.grad_cam import gradient_maps
+from skinmtl.explanation.occlusion import occlusion_maps, squares
+from skinmtl.explanation.photograph import Photograph
 from skinmtl.nets.net_blobs import Blobs, blobs_of
+from skinmtl.nets.net_record import read_net_record
 from skinmtl.nets.trunk_fit import average_of
-from skinmtl.scores.crops import CROPS
+from skinmtl.scores.crops import CROPS as TEST_CROPS
+from skinmtl.scores.crops import ten_crops
 from skinmtl.scores.forward import Protocol, check_side, record
 
-METHOD = (
-    "class activation map: {} times the head's weights for a label, without the bias, in units of the logit; "
-    "linear between the centres of the cells' receptive fields (first + k x step pixels of a crop); "
-    "the mean of all crops that show a pixel, mirrored ones turned back"
-)
+MAKES = {CAM: photograph_maps, GRAD_CAM: gradient_maps, OCCLUSION: occlusion_maps}
 
 
 class CropMaps(NamedTuple):
@@ -33,50 +36,122 @@ class CropMaps(NamedTuple):
     maps: np.ndarray
 
 
-class AttentionNet:
-    """A net, open, with `heads` (name -> number of labels). InputError unless maps can be made of it."""
+class Answer(NamedTuple):
+    """What a head makes of an image: the ten-crop test's `probabilities` (L,), and the `maps` (K, H, W) float32 of the
+    labels that were asked for, over the image as the test sees it."""
 
-    def __init__(self, deploy: Path, weights: Path, protocol: Protocol) -> None:
+    probabilities: np.ndarray
+    maps: np.ndarray
+
+
+class AttentionNet:
+    """A net, open, with `heads` (name -> number of labels), and the `ways` in which it makes maps.
+
+    InputError unless maps can be made of it so.
+    """
+
+    def __init__(self, deploy: Path, weights: Path, protocol: Protocol, ways: Ways = BEST) -> None:
         self.snapshot = checked_snapshot(deploy, weights, protocol.engine)
         self.blobs = blobs_of(deploy)
-        self.heads = _heads(self.snapshot, self.blobs)
+        averaged, logits = _heads(self.snapshot, self.blobs), logits_of(deploy)
+        if not logits:
+            raise InputError(f"{deploy}: no lesion_prob or location_prob to explain; give a net of make_prototxt.py")
+        known = read_net_record(deploy.parent)
+        self.ways = settled(ways, bool(averaged), protocol.short_side, known and known.scales)
+        method = self.ways.method
+        if method == CAM and not averaged:
+            raise InputError(
+                f"{deploy}: cam needs heads on the average of a blob, as a ResNet's are, and fc_lesion and fc_location "
+                f"stand on {self.blobs.features}; give --method grad-cam"
+            )
+        if not averaged and method == GRAD_CAM:
+            self.blobs = self.blobs._replace(maps=features_below(self.snapshot, logits))
         check_side(self.snapshot, protocol)
+        if min(self.ways.sides) < self.snapshot.side:
+            raise InputError(f"{deploy}: takes {self.snapshot.side} pixels a side; give --sides of at least that")
         self.protocol = protocol
-        self.cells = cells_of(deploy, self.blobs.maps)
+        self.heads = averaged if method == CAM else _outputs(self.snapshot, logits)
+        self.cells = squares(self.snapshot.side)[1] if method == OCCLUSION else cells_of(deploy, self.blobs.maps or "")
+        if self.ways.over == PHOTOGRAPH:
+            check_any_size(deploy, self.blobs.maps or "")
         self._net = self.snapshot.open()
+        self.lens = Lens(
+            self._net,
+            self.snapshot,
+            self.blobs.maps or "",
+            self.cells,
+            {head: logits[head] for head in self.heads},
+            np.array(protocol.mean),
+            protocol.batch_size,
+            self.ways,
+        )
 
     def record(self) -> dict[str, Any]:
         """What decides the maps."""
+        blob = {} if self.ways.method == OCCLUSION else {"maps": self.blobs.maps}
         return {
             **record(self.snapshot, self.protocol),
             "cells": self.cells._asdict(),
-            "method": METHOD.format(self.blobs.maps),
+            **blob,
+            **self.ways.record(),
         }
+
+    def seen(self, photograph: Photograph) -> dict[str, Any]:
+        """What is seen of this photograph: how many crops, or at which sides as a whole."""
+        if self.ways.over == PHOTOGRAPH:
+            return {"sides": self.lens.sides(photograph)}
+        if self.ways.method == CAM:
+            return {"crops": len(places(*photograph.pixels.shape[:2], self.snapshot.side))}
+        return {"crops": sum(len(crops_at(self.lens, photograph, side)[1]) for side in self.ways.sides)}
+
+    def attend(self, photograph: Photograph, choose: Callable[[str, np.ndarray], Sequence[int]]) -> dict[str, Answer]:
+        """head -> what it makes of a photograph. `choose` says, of a head and its probabilities, whose maps to make."""
+        shape = photograph.pixels.shape[:2]
+        if (self.ways.method, self.ways.over) == (CAM, CROPS):
+            of_crops = self.crop_maps(photograph.pixels)
+            probabilities = {head: found.probabilities for head, found in of_crops.items()}
+            chosen = {head: list(choose(head, values)) for head, values in probabilities.items()}
+            maps = {head: self.merged(found.maps[:, chosen[head]], shape) for head, found in of_crops.items()}
+        else:
+            probabilities = self._probabilities(photograph.pixels)
+            chosen = {head: list(choose(head, values)) for head, values in probabilities.items()}
+            maps = MAKES[self.ways.method](self.lens, photograph, chosen)
+        for head in self.heads:
+            self._require_finite(probabilities[head], maps[head])
+        return {head: Answer(probabilities[head], maps[head].astype(np.float32)) for head in self.heads}
+
+    def _probabilities(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """head -> (L,): the mean over the ten crops of an (H, W, 3) BGR image, resized."""
+        outputs: dict[str, list[np.ndarray]] = {head: [] for head in self.heads}
+        crops = ten_crops(image, self.snapshot.side, self.lens.mean)
+        for batch in batches(crops, self.protocol.batch_size):
+            for head, of_head in zip(self.heads, self._net.forward(batch, [f"{head}_prob" for head in self.heads])):
+                outputs[head].extend(of_head.reshape(len(batch), -1).copy())
+        return {head: np.mean(of_head, axis=0) for head, of_head in outputs.items()}
+
+    def _require_finite(self, *arrays: np.ndarray) -> None:
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise InputError(
+                f"{self.snapshot.weights}: its outputs are NaN or infinite; training diverged, use a snapshot before"
+            )
 
     def crop_maps(self, image: np.ndarray) -> dict[str, CropMaps]:
         """Of an (H, W, 3) BGR image, resized, each head's answer. More crops than the test's ten only add maps."""
         blobs = [self.blobs.maps, *(f"{head}_prob" for head in self.heads)]
         weights = {head: self._net.parameters(f"fc_{head}")[0] for head in self.heads}
-        mean, side = np.array(self.protocol.mean), self.snapshot.side
-        crops = (cut(image, place, side, mean) for place in places(*image.shape[:2], side))
+        side = self.snapshot.side
+        crops = (cut(image, place, side, self.lens.mean) for place in places(*image.shape[:2], side))
         maps: dict[str, list[np.ndarray]] = {head: [] for head in self.heads}
         outputs: dict[str, list[np.ndarray]] = {head: [] for head in self.heads}
-        while True:
-            batch = list(islice(crops, self.protocol.batch_size))
-            if not batch:
-                break
+        for batch in batches(crops, self.protocol.batch_size):
             features, *probabilities = self._net.forward(batch, blobs)
             for head, of_head in zip(self.heads, probabilities):
                 maps[head].extend(class_maps(features, weights[head]))
                 outputs[head].extend(of_head.copy())
         found = {}
         for head in self.heads:
-            found[head] = CropMaps(np.mean(outputs[head][:CROPS], axis=0), np.stack(maps[head]))
-            if not (np.isfinite(found[head].probabilities).all() and np.isfinite(found[head].maps).all()):
-                raise InputError(
-                    f"{self.snapshot.weights}: its outputs are NaN or infinite; training diverged, "
-                    "use a snapshot before"
-                )
+            found[head] = CropMaps(np.mean(outputs[head][:TEST_CROPS], axis=0), np.stack(maps[head]))
+            self._require_finite(*found[head])
         return found
 
     def merged(self, maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -85,41 +160,18 @@ class AttentionNet:
         return merge(maps, places(*shape, side), shape, side, self.cells)
 
 
-def cut(image: np.ndarray, place: Place, side: int, mean: np.ndarray) -> np.ndarray:
-    """(3, side, side) float32: a crop of an (H, W, 3) BGR image, less `mean` (3,)."""
-    window = image[place.top : place.top + side, place.left : place.left + side]
-    crop = (window.astype(np.float32) - mean.astype(np.float32)).transpose(2, 0, 1)
-    return crop[:, :, ::-1] if place.mirrored else crop
-
-
-def class_maps(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(N, L, h, w) float32: what each cell of `features` (N, C, h, w) says for each label of `weights` (L, C).
-
-    The mean over a map's cells, plus the label's bias, is the label's logit, where the net has a global average
-    pooling and one fully connected layer after the features. The bias is left out here: it lies nowhere in the image.
-    """
-    return np.einsum("nchw,lc->nlhw", features, weights, optimize=True).astype(np.float32, copy=False)
-
-
 def merge(maps: np.ndarray, crops: Sequence[Place], shape: tuple[int, int], side: int, cells: Cells) -> np.ndarray:
     """(K, H, W) float32: the maps (N, K, h, w) of N crops laid over the image, each pixel the mean of what sees it.
 
     Each crop's maps are interpolated between the centres of the cells' receptive fields, and a mirrored crop's turned
     back. The sum is divided by how many crops show the pixel: the middle, which all show, would win otherwise.
     """
-    rows, columns = (cells.weights(count, side) for count in maps.shape[2:])
-    total = np.zeros((maps.shape[1], *shape))
-    seen = np.zeros(shape)
-    for one, crop in zip(maps, crops):
-        laid = rows @ one @ columns.T
-        window = (slice(crop.top, crop.top + side), slice(crop.left, crop.left + side))
-        total[(slice(None), *window)] += laid[:, :, ::-1] if crop.mirrored else laid
-        seen[window] += 1
-    return (total / seen).astype(np.float32)
+    return merged(maps, crops, shape, side, cells, np.ones((side, side))).astype(np.float32)
 
 
 def _heads(snapshot: Snapshot, blobs: Blobs) -> dict[str, int]:
-    """The net's heads. A head's weights belong to the maps' cells only where nothing but an average is between."""
+    """The heads that stand on an average of the maps: a head's weights belong to their cells only where nothing else is
+    between."""
     shapes, net = snapshot.shapes, read_net(snapshot.deploy)
     layers = {layer.name: layer for layer in net.layer}
     features = shapes.tops.get(blobs.maps or "", [])
@@ -131,10 +183,9 @@ def _heads(snapshot: Snapshot, blobs: Blobs) -> dict[str, int]:
             on_pool = f"fc_{head}" in layers and list(layers[f"fc_{head}"].bottom) == [blobs.features]
             if on_pool and params[0] == [output[-1] if output else 0, features[1]]:
                 heads[head] = params[0][0]
-    if not heads:
-        maps = f"the blob {blobs.maps}" if blobs.maps else "a blob of many places"
-        raise InputError(
-            f"{snapshot.deploy}: attention needs {maps}, its average {blobs.features} and, on that, fc_lesion or "
-            "fc_location; give a net whose trunk ends in an average over all places, as a ResNet's does"
-        )
     return heads
+
+
+def _outputs(snapshot: Snapshot, logits: dict[str, str]) -> dict[str, int]:
+    """head -> how many labels it has, whatever it stands on."""
+    return {head: int(np.prod(snapshot.shapes.tops[blob][1:])) for head, blob in logits.items()}

@@ -9,7 +9,6 @@ from typing import Sequence
 
 import cv2
 import numpy as np
-from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
@@ -17,7 +16,7 @@ from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 
 from skinmtl.figures.labels import label
-from skinmtl.figures.overlay import HEAT
+from skinmtl.figures.overlay import scale
 from skinmtl.figures.style import GREEN, RED, new_figure
 
 # inches
@@ -107,10 +106,9 @@ class _Page:
         """What colours mean: of the attention below its columns, of the frames below the neighbours."""
         if heads > 1:
             left, width = lefts[1], 0.9
-            ramp = ScalarMappable(cmap=HEAT).to_rgba(np.linspace(0, 1, 64)[None])
             words = self.text(left, top, "attention, in each picture: lowest", fontsize=TEXT_SIZE)
             left += _width(words.get_text()) + 0.08
-            self._axes(left, top + 0.01, width, 0.1).imshow(ramp, aspect="auto")
+            self._axes(left, top + 0.01, width, 0.1).imshow(scale(64), aspect="auto")
             self.text(left + width + 0.06, top, "highest; numbers are probabilities", fontsize=TEXT_SIZE)
         left = lefts[heads] if heads < len(lefts) else 0.0
         if heads > 1:

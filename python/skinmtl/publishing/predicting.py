@@ -17,9 +17,9 @@ from skinmtl.common.parallel import ordered_map
 from skinmtl.common.provenance import made_by
 from skinmtl.data.seen import KEY, UNKNOWN, Image, marks, seen
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
-from skinmtl.explanation.attending import OVERLAY_SIDE
 from skinmtl.explanation.attention_net import AttentionNet
-from skinmtl.figures.overlay import DISPLAY, overlay, png_bytes
+from skinmtl.explanation.photograph import Photograph, drawable, large_of, load_large
+from skinmtl.figures.overlay import DISPLAY, VEIL, overlay, png_bytes
 from skinmtl.images import image_file
 from skinmtl.publishing.model_folder import OUTPUTS, WEIGHTS, Model, check_net
 from skinmtl.publishing.photographs import Item, check_overlay_names
@@ -116,7 +116,7 @@ def predict(
         if not described:
             raise _NothingDrawnError
         assert predictor.attention is not None
-        how = {**predictor.attention.record(), "display": DISPLAY}
+        how = {**predictor.attention.record(), "display": DISPLAY[VEIL]}
         write_json(folder / "attention.json", {"images": described, "protocol": how, **made_by(arguments)})
 
 
@@ -138,18 +138,21 @@ def _attend(
 ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
     """Draws the overlays; returns each head's probabilities, and which overlay shows which label."""
     assert predictor.attention is not None
-    side = max(OVERLAY_SIDE, predictor.protocol.short_side)
-    large = item.load(side) if item.path is None else image_file.load((item.path, side))
+    large = large_of(item.data) if item.path is None else load_large(item.path)
     if large.problem:
         raise InputError(f"{item.name}: {large.problem}; an overlay cannot be drawn")
+    likeliest = {}
+
+    def choose(head: str, of_head: np.ndarray) -> list[int]:
+        likeliest[head] = int(of_head.argmax())
+        return [likeliest[head]]
+
     probabilities, drawn = {}, {}
-    for head, found in predictor.attention.crop_maps(pixels).items():
-        likeliest = int(found.probabilities.argmax())
-        merged = predictor.attention.merged(found.maps[:, [likeliest]], pixels.shape[:2])
+    for head, found in predictor.attention.attend(Photograph(pixels, large.pixels), choose).items():
         name = f"{item.overlays}.{head}.png"
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png_bytes(overlay(large.pixels, merged[0])))
+        path.write_bytes(png_bytes(overlay(drawable(large.pixels), found.maps[0])))
         probabilities[head] = found.probabilities
-        drawn[head] = {"label": predictor.model.labels[head][likeliest], "overlay": name}
+        drawn[head] = {"label": predictor.model.labels[head][likeliest[head]], "overlay": name}
     return probabilities, drawn

@@ -21,9 +21,10 @@ from skinmtl.data.folds import select
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import checked_snapshot, mean_of
-from skinmtl.explanation.attending import attend_manifest
+from skinmtl.explanation.attending import Looks, attend_manifest
 from skinmtl.explanation.attention_file import AttentionFile
 from skinmtl.explanation.attention_tasks import chosen
+from skinmtl.explanation.attention_ways import Ways
 from skinmtl.explanation.extracting import extract
 from skinmtl.explanation.features_file import read_features
 from skinmtl.explanation.retrieving import retrieve, retrieve_images
@@ -168,13 +169,14 @@ def test_a_query_from_the_command_line(model, tool, tmp_path):
         assert next(row["neighbour"] for row in csv.DictReader(file)) == image.name
 
 
-def test_attention_is_caffes(model, by_caffe, tmp_path):
-    """cells_of and all: nothing of it needs pycaffe."""
-    caffes = AttentionFile(by_caffe("attend.py", "--image", "3.jpg") / "attention.npz")
-    manifest = chosen(images_of(model), ["3.jpg"], None, 1)
-    attend_manifest(
-        model.deploy, model.snapshot, manifest, model.data.images, True, protocol(model), tmp_path / "out", {}
-    )
+@pytest.mark.parametrize("method", ["cam", "grad-cam", "occlusion"])
+def test_attention_is_caffes(model, by_caffe, method, tmp_path):
+    """cells_of, gradients and all: nothing of it needs pycaffe. At one size, since two OpenCVs enlarge differently."""
+    words = ["--image", "3.jpg", "--method", method, "--sides", 72]
+    caffes = AttentionFile(by_caffe("attend.py", *words) / "attention.npz")
+    manifest, how = chosen(images_of(model), ["3.jpg"], None, 1), Looks(Ways(method, sides=(72,)))
+    place = (manifest, model.data.images, True, protocol(model), tmp_path / "out", {})
+    attend_manifest(model.deploy, model.snapshot, *place, looks=how)
     ours = AttentionFile(tmp_path / "out" / "attention.npz")
     assert ours.protocol["cells"] == caffes.protocol["cells"]
     for head in ("lesion", "location"):

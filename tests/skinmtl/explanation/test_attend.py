@@ -8,16 +8,15 @@ from functools import partial
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.engine import Engine
-from skinmtl.explanation.attention_file import AttentionFile, HeadAttention
+from skinmtl.explanation.attention_file import AttentionFile
 from skinmtl.explanation.attention_net import AttentionNet
 from skinmtl.explanation.attention_tasks import chosen, net_names
-from skinmtl.figures.overlay import overlay, scaled
+from skinmtl.explanation.attention_ways import Ways
+from skinmtl.figures.overlay import overlay
 from skinmtl.images import image_file
 from skinmtl.scores.forward import Protocol
 
@@ -35,7 +34,7 @@ def attend(run_on_test_fold):
 @pytest.mark.caffe
 def test_the_folder_has_overlays_maps_of_the_true_labels_and_what_made_them(attend, tiny_model, tmp_path):
     fold = ("--folds", tiny_model.data.folds, "--fold", 0, "--subset", "test")
-    done = attend(tmp_path / "out", *fold, "--image", "6.jpg", "--image", "2.jpg")
+    done = attend(tmp_path / "out", *fold, "--image", "6.jpg", "--image", "2.jpg", "--over", "crops")
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}/out: attention on 2 images\n"), done.stderr
     file = AttentionFile(tmp_path / "out" / "attention.npz")
     assert file.images == ["2.jpg", "6.jpg"]  # the manifest's order
@@ -52,8 +51,8 @@ def test_the_folder_has_overlays_maps_of_the_true_labels_and_what_made_them(atte
             assert np.allclose(attention.maps, of_labels, atol=1e-5)
             assert np.allclose(attention.probabilities, found[head].probabilities, atol=1e-6)
             drawn = cv2.imread(str(tmp_path / "out" / f"{name}.{head}.png"))
-            large = image_file.load((tiny_model.data.images / name, 256)).pixels
-            assert np.array_equal(drawn, overlay(large, attention.shown))
+            large = image_file.decode((tiny_model.data.images / name).read_bytes())
+            assert np.array_equal(drawn, overlay(image_file.resize_short_side(large, 256), attention.shown))
     said = json.loads((tmp_path / "out" / "attention.json").read_text())
     assert [one["image"] for one in said["images"]] == file.images
     assert said["protocol"]["cells"] == {"first": 2, "step": 16}
@@ -137,8 +136,8 @@ def test_a_net_whose_heads_do_not_stand_on_an_average_is_refused(known_net, tmp_
     }.items():
         deploy = tmp_path / f"{name}.prototxt"
         deploy.write_text(wrong)
-        with pytest.raises(InputError, match="attention needs"):
-            AttentionNet(deploy, known_net.weights, NO_MEAN)
+        with pytest.raises(InputError, match="cam needs heads on the average"):
+            AttentionNet(deploy, known_net.weights, NO_MEAN, Ways("cam"))
 
 
 @pytest.mark.caffe
@@ -178,38 +177,3 @@ def test_wrong_flags_are_usage_errors(tool, tmp_path):
         ("--query", "q", "--image", "a"),
     ):
         assert tool(*command, *flags).returncode == 2
-
-
-# overlays
-
-
-def test_an_overlay_is_brightest_where_the_map_is_highest_and_as_large_as_its_image():
-    attention = np.full((4, 4), -3.0)
-    attention[3, 0] = 2
-    drawn = overlay(np.full((40, 60, 3), 128, np.uint8), attention)
-    assert drawn.shape == (40, 60, 3)
-    assert drawn.dtype == np.uint8
-    blue, green, red = drawn[39, 0]
-    assert blue < red < green or blue < green < red  # yellow
-    light = drawn.astype(int).sum(axis=2)
-    row, column = np.unravel_index(light.argmax(), light.shape)
-    assert row >= 30
-    assert column < 15
-
-
-@pytest.mark.parametrize("value", [0.0, -7.0, 1e-30, 1e30])
-def test_a_constant_map_is_drawn_dark_everywhere(value):
-    assert not scaled(np.full((3, 5), value, np.float32)).any()
-
-
-@given(st.integers(0, 1000))
-@settings(max_examples=50, deadline=None)
-def test_maps_are_shown_from_0_to_1_in_their_own_order(seed):
-    values = np.random.RandomState(seed).randn(4, 5) * 10.0 ** (seed % 7 - 3) + seed - 500
-    shown = scaled(values)
-    assert (shown.min(), shown.max()) == (0, 1)
-    assert np.array_equal(shown.ravel().argsort(kind="stable"), values.ravel().argsort(kind="stable"))
-
-
-def test_of_several_lesions_the_mean_is_shown():
-    assert np.array_equal(HeadAttention(("a", "b"), np.array([[[1.0, 2]], [[3.0, -2]]]), np.ones(2)).shown, [[2, 0]])

@@ -1,0 +1,85 @@
+"""How maps are made: by which method, of what, at which scales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from caffe_files.errors import InputError
+
+CAM, GRAD_CAM, OCCLUSION = METHODS = ("cam", "grad-cam", "occlusion")
+PHOTOGRAPH, CROPS = OVER = ("photograph", "crops")
+# The second scale of a net that was trained at one scale alone: our choice. Two passes at 1 and 1.5 times the short
+# side, each with its mirror image, are of as many pixels as ten crops of 224 of a photograph of 256 x 341.
+LARGER = 1.5
+
+_CAM = (
+    "class activation map (Zhou et al. 2016): the maps' blob times the head's weights for a label, without the bias, "
+    "in units of the logit"
+)
+_COVER = "crops that cover the photograph, weighted from their middles to their edges"
+_GRADIENTS = (
+    "Grad-CAM (Selvaraju et al. 2017): the maps' blob times its gradients of the label's logit, summed over a crop, "
+    "positive parts alone, which of a net with a global average pooling are those of its class activation map"
+)
+_COVERED = (
+    "occlusion (Zeiler and Fergus 2014): by how much the label's logit falls where a square of a quarter of the crop's "
+    "side is covered by the mean colour"
+)
+SAYS = {
+    (CAM, PHOTOGRAPH): f"{_CAM}; of the whole photograph in one pass, with no pooling",
+    (CAM, CROPS): f"{_CAM}; the mean of all crops that show a pixel, mirrored ones turned back",
+    (GRAD_CAM, CROPS): f"{_GRADIENTS}; {_COVER}",
+    (OCCLUSION, CROPS): f"{_COVERED}; {_COVER}",
+}
+PLACED = "linear between the centres of the cells' receptive fields (first + k x step pixels of the net's input)"
+
+
+@dataclass(frozen=True)
+class Ways:
+    """`method` of METHODS, of what each pass sees (`over`, of OVER), at which shorter `sides`, and whether each pass is
+    done of the mirror image too, and turned back.
+
+    "" and () are as good as the net allows: class activation maps of whole photographs where its heads stand on a
+    global average pooling, else Grad-CAM; at the short side of its test images and at the largest that it was trained
+    at, or at LARGER times the first.
+    """
+
+    method: str = ""
+    over: str = ""
+    sides: tuple[int, ...] = ()
+    mirrored: bool = True
+
+    def record(self) -> dict[str, Any]:
+        """What decides the maps, in numbers and in words."""
+        return {
+            "method": self.method,
+            "over": self.over,
+            "sides": list(self.sides),
+            "mirrored": self.mirrored,
+            "says": f"{SAYS[self.method, self.over]}; the mean over all sides; {PLACED}",
+        }
+
+
+BEST = Ways()
+
+
+def settled(ways: Ways, averages: bool, short_side: int, trained: tuple[int, int] | None) -> Ways:
+    """The ways with nothing left open, for a net that has a global average pooling or not.
+
+    `trained` are the smallest and the largest shorter side that it was trained at, where that is known.
+    """
+    method = ways.method or (CAM if averages else GRAD_CAM)
+    over = ways.over or (PHOTOGRAPH if method == CAM else CROPS)
+    if (method, over) not in SAYS:
+        raise InputError(f"--over {over}: {method} is of crops, whose size the net's heads know; leave the flag out")
+    if method == OCCLUSION or (method, over) == (CAM, CROPS):
+        if not ways.mirrored and method == CAM:
+            raise InputError(
+                "--no-mirror: the crops are those of the ten-crop test, half of them mirrored; leave it out"
+            )
+        if ways.sides not in ((), (short_side,)):
+            raise InputError(f"--sides: {method} of {over} is at the short side of the test alone; leave the flag out")
+        return Ways(method, over, (short_side,), method == CAM)
+    larger = trained[1] if trained and trained[1] > short_side else round(LARGER * short_side)
+    return Ways(method, over, ways.sides or (short_side, larger), ways.mirrored)
