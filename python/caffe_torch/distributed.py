@@ -129,11 +129,12 @@ def ranks_here(device: str) -> Ranks:
 
 def all_learn(net: Net) -> bool:
     """Whether the loss depends on every learned parameter, as the wiring shows."""
-    wanted, reached = {name for name, _ in net.loss_weights}, set()
+    wanted, reached = {net.values[name] for name, _ in net.loss_weights}, set()
     for layer in reversed(net.layers):
-        if wanted.isdisjoint(layer.param.top):
+        bottoms = net.wires.bottoms[layer.place]
+        if wanted.isdisjoint(net.wires.tops[layer.place]):
             continue
-        reached.add(layer.name)
-        passes = [*layer.param.propagate_down, *[True] * len(layer.param.bottom)]
-        wanted.update(bottom for bottom, passed in zip(layer.param.bottom, passes) if passed)
-    return all(learned.layer in reached for learned in net.learned if learned.lr_mult)
+        reached.add(layer.place)
+        passes = [*layer.param.propagate_down, *[True] * len(bottoms)]
+        wanted.update(bottom for bottom, passed in zip(bottoms, passes) if passed)
+    return all(learned.place in reached for learned in net.learned if learned.lr_mult)

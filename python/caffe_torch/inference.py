@@ -54,7 +54,7 @@ class Inference:
         self.parameter_shapes = {
             layer.name: [list(blob.shape) for blob in layer.blobs] for layer in self._net.layers if layer.blob_count
         }
-        self._weights: dict[tuple[str, ...], tuple[Tensor, Tensor | None]] = {}
+        self._weights: dict[tuple[int, ...], tuple[Tensor, Tensor | None]] = {}
         self._plans: dict[frozenset[str], list[Step]] = {}
 
     def forward(
@@ -130,13 +130,13 @@ class Inference:
 
     def _folded(self, step: Step) -> tuple[Tensor, Tensor | None]:
         """Weights and bias of a step that multiplies, made once."""
-        names = tuple(layer.name for layer in step.linear)
-        if names not in self._weights:
+        places = tuple(layer.place for layer in step.linear)
+        if places not in self._weights:
             kind = self._low if isinstance(step.first, Convolution) else torch.float32
             with torch.inference_mode(False), torch.no_grad():  # what is made inside of it has no part in gradients
                 weight, bias = folded(step.linear, torch.float64)
-                self._weights[names] = (weight.to(kind), None if bias is None else bias.to(kind))
-        return self._weights[names]
+                self._weights[places] = (weight.to(kind), None if bias is None else bias.to(kind))
+        return self._weights[places]
 
 
 def _numpy(values: Tensor) -> np.ndarray:

@@ -14,22 +14,23 @@ from caffe_files.blobs import blob_shape, blob_values, store_blob
 from caffe_files.outputs import new_file
 from caffe_files.schema import caffe_messages
 from caffe_torch.errors import NetError
-from caffe_torch.net import Net
+from caffe_torch.net import Net, by_name
 
 
 def copy_weights(net: Net, path: Path) -> list[str]:
     """Fills the layers that the caffemodel has by name; returns the names of its layers that the net has not.
 
+    Of several layers of one name each takes the blobs of its like, where Caffe gives all of them to the first.
     NetError where a layer of one name has blobs of another number or shape, as in Caffe; before anything is filled.
     """
     model = prototxt.read_caffemodel(path, strict=True)
-    ours = {layer.name: layer for layer in net.layers}
+    ours = dict(by_name(net.layers))
     unknown, found = [], []
-    for layer in model.layer:
-        if layer.name not in ours:
+    for name, layer in by_name(model.layer):
+        if name not in ours:
             unknown += [layer.name] * bool(layer.blobs)
             continue
-        blobs = ours[layer.name].blobs
+        blobs = ours[name].blobs
         if len(blobs) != len(layer.blobs):
             raise NetError(f"{path}: layer {layer.name!r} has {len(layer.blobs)} blobs where the net has {len(blobs)}")
         for number, (blob, stored) in enumerate(zip(blobs, layer.blobs)):

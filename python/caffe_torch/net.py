@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Callable, Iterable, Sequence
+from typing import Callable, Iterable, Iterator, Sequence, TypeVar
 
 import torch
 from google.protobuf.message import Message
@@ -16,25 +17,32 @@ from caffe_torch.layers import LAYERS
 from caffe_torch.layers.layer import Layer
 from caffe_torch.layers.normalisation import BatchNorm
 from caffe_torch.plan import Step, make_plan
+from caffe_torch.wiring import wired
+
+_Named = TypeVar("_Named")
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A parameter that the solver updates: whose blob, and its multipliers of learning rate and decay."""
+    """A parameter that the solver updates: whose blob, and its multipliers of learning rate and decay.
+
+    `place` is the layer's in the net, since several may have one name.
+    """
 
     layer: str
     blob: int
     lr_mult: float
     decay_mult: float
+    place: int = 0
 
 
 class Net(nn.Module):
     """Runs layers in the order of the prototxt.
 
     A top with its bottom's name replaces that blob for the layers that follow; here the old numbers stay untouched.
-    `learned` lists the parameters in Caffe's order, each once however many layers share it. What a blob holds from one
-    writing to the next is a value, and has a number: `bottoms` and `tops` are those that a layer, by name, reads and
-    writes, and `values` those that the blobs hold in the end.
+    `learned` lists the parameters in Caffe's order, each once however many layers share it. `wires` say which values
+    layers read and write, and `values` which of them the blobs hold in the end. `level` and `stages`, beside the net's
+    own stages, choose layers.
     """
 
     def __init__(self, param: Message, phase: str, level: int = 0, stages: Sequence[str] = ()) -> None:
@@ -44,17 +52,16 @@ class Net(nn.Module):
         self.learned: list[Learned] = []
         self.loss_weights: list[tuple[str, float]] = []
         self._shared: dict[str, tuple[Layer, int, Learned]] = {}
-        self.bottoms: dict[str, list[int]] = {}
-        self.tops: dict[str, list[int]] = {}
-        self.values: dict[str, int] = {}
-        shapes: dict[str, tuple[int, ...]] = {}
-        for layer in chosen_layers(param, phase, level, stages):
+        layers = chosen_layers(param, phase, level, stages)
+        if not layers:
+            raise NetError(f"net {param.name!r} has no layers in phase {phase}; give it some")
+        self.wires = wired(layers, lambda layer: getattr(LAYERS.get(layer.type), "automatic", lambda _: 0)(layer))
+        self.values, self.outputs = self.wires.values, self.wires.outputs
+        shapes: dict[int, tuple[int, ...]] = {}
+        for layer in layers:
             self._add(layer, shapes)
         self.plan = self.plan_for(self.values)
-        read = {number for numbers in self.bottoms.values() for number in numbers}
-        # in Caffe's order, which numbers them in its log (BVLC: Net::Init keeps them in a std::set)
-        self.outputs = sorted(name for name, number in self.values.items() if number not in read)
-        self.shapes = shapes
+        self.shapes = {name: shapes[number] for name, number in self.values.items()}
 
     def forward(self, inputs: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Every blob by name, as the last layer that has it left it; `inputs` are set in place of an Input's tops."""
@@ -82,7 +89,7 @@ class Net(nn.Module):
 
     def plan_for(self, blobs: Iterable[str]) -> list[Step]:
         """The steps that lead to some blobs."""
-        return make_plan(self.layers, self.bottoms, self.tops, {self.values[name] for name in blobs})
+        return make_plan(self.layers, self.wires, {self.values[name] for name in blobs})
 
     @property
     def device(self) -> torch.device:
@@ -97,17 +104,17 @@ class Net(nn.Module):
 
     def parameter(self, learned: Learned) -> Tensor:
         """The blob that a Learned stands for."""
-        return self.layer(learned.layer).blobs[learned.blob]
+        return self.layers[learned.place].blobs[learned.blob]
 
     def layer(self, name: str) -> Layer:
-        """The layer of a name."""
+        """The first layer of a name."""
         return next(layer for layer in self.layers if layer.name == name)
 
     def share_weights(self, other: Net) -> None:
-        """Takes the blobs of the other net's layers of the same names for its own."""
-        theirs = {layer.name: layer for layer in other.layers}
-        for layer in self.layers:
-            owner = theirs.get(layer.name)
+        """Takes the blobs of the other net's layers of the same names for its own, in their order."""
+        theirs = dict(by_name(other.layers))
+        for name, layer in by_name(self.layers):
+            owner = theirs.get(name)
             if owner is None or not layer.blob_count:
                 continue
             if [tuple(blob.shape) for blob in layer.blobs] != [tuple(blob.shape) for blob in owner.blobs]:
@@ -119,34 +126,25 @@ class Net(nn.Module):
         """The layers that make data."""
         return (layer for layer in self.layers if layer.is_source)
 
-    def _add(self, param: Message, shapes: dict[str, tuple[int, ...]]) -> None:
-        if any(param.name == layer.name for layer in self.layers):
-            raise NetError(f"two layers are named {param.name!r}; give each its own name")
-        for bottom in param.bottom:
-            if bottom not in shapes:
-                raise NetError(f"layer {param.name!r}: no layer before it has the top {bottom!r}")
+    def _add(self, param: Message, shapes: dict[int, tuple[int, ...]]) -> None:
+        place = len(self.layers)
         if len(param.propagate_down) not in (0, len(param.bottom)):
             raise NetError(
                 f"layer {param.name!r}: {len(param.propagate_down)} propagate_down for {len(param.bottom)} bottoms"
             )
-        for number, top in enumerate(param.top):
-            in_place = number < len(param.bottom) and param.bottom[number] == top
-            if top in shapes and not in_place:
-                raise NetError(f"layer {param.name!r}: another layer has the top {top!r} too")
         builder = LAYERS.get(param.type)
         if builder is None:
             raise NetError(f"layer {param.name!r}: type {param.type!r} is not supported")
-        layer = builder(param, self.phase, [shapes[bottom] for bottom in param.bottom])
+        phase = ("TRAIN", "TEST")[param.phase] if param.HasField("phase") else self.phase
+        bottoms = [shapes[number] for number in self.wires.bottoms[place]]
+        layer = builder(param, phase, bottoms)
+        layer.place = place
         self.layers.append(layer)
-        if layer.is_source:
-            tops = layer.shapes
-        else:
-            tops = [tuple(top.shape) for top in self._on_meta(layer, [shapes[bottom] for bottom in param.bottom])]
+        tops = layer.shapes if layer.is_source else [tuple(top.shape) for top in self._on_meta(layer, bottoms)]
         for top in tops:
             layer.check_size(top)
         layer.top_shapes = [tuple(top) for top in tops]
-        shapes.update(zip(param.top, layer.top_shapes))
-        self._note_values(layer)
+        shapes.update(zip(self.wires.tops[place], layer.top_shapes))
         self._note_losses(layer)
         self._note_parameters(layer)
 
@@ -161,17 +159,15 @@ class Net(nn.Module):
             shown = ", ".join(map(str, bottoms))
             raise layer.refuse(f"does not take {shown} ({str(error).splitlines()[0]})") from None
 
-    def _note_values(self, layer: Layer) -> None:
-        first = sum(map(len, self.tops.values()))
-        self.bottoms[layer.name] = [self.values[name] for name in layer.param.bottom]
-        self.tops[layer.name] = list(range(first, first + len(layer.param.top)))
-        self.values.update(zip(layer.param.top, self.tops[layer.name]))
-
     def _note_losses(self, layer: Layer) -> None:
-        weights = list(layer.param.loss_weight) or [1.0] * layer.is_loss
-        if layer.param.loss_weight and len(weights) != len(layer.param.top):
-            raise layer.refuse(f"{len(weights)} loss weights for {len(layer.param.top)} tops; give one for each")
-        self.loss_weights += [(top, weight) for top, weight in zip(layer.param.top, weights) if weight]
+        names = self.wires.names[layer.place]
+        # a layer of type Python is no loss by itself (BVLC: python_layer.hpp)
+        weights = list(layer.param.loss_weight) or [1.0] * (layer.is_loss and layer.param.type != "Python")
+        if layer.param.loss_weight and len(weights) != len(names):
+            raise layer.refuse(f"{len(weights)} loss weights for {len(names)} tops; give one for each")
+        for name, number, weight in zip(names, self.wires.tops[layer.place], weights):
+            if weight:
+                self.loss_weights.append((self.wires.splits.get(number, name), weight))
 
     def _note_parameters(self, layer: Layer) -> None:
         specs = list(layer.param.param)
@@ -180,7 +176,7 @@ class Net(nn.Module):
         for number in range(layer.blob_count):
             spec = specs[number] if number < len(specs) else caffe_messages().ParamSpec()
             fixed = isinstance(layer, BatchNorm)
-            learned = Learned(layer.name, number, 0.0 if fixed else spec.lr_mult, spec.decay_mult)
+            learned = Learned(layer.name, number, 0.0 if fixed else spec.lr_mult, spec.decay_mult, layer.place)
             if spec.name in self._shared:
                 self._share(layer, number, spec, learned)
                 continue
@@ -210,6 +206,14 @@ class Net(nn.Module):
         if all(name in inputs for name in names):
             return [inputs[name] for name in names]
         return [inputs.get(name, top) for name, top in zip(names, layer())]
+
+
+def by_name(layers: Iterable[_Named]) -> Iterator[tuple[tuple[str, int], _Named]]:
+    """Layers with what tells them from all others: their name, and how many before them have it."""
+    seen: Counter[str] = Counter()
+    for layer in layers:
+        yield (layer.name, seen[layer.name]), layer
+        seen[layer.name] += 1
 
 
 def chosen_layers(param: Message, phase: str, level: int, stages: Sequence[str]) -> list[Message]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Iterable, Mapping, Sequence
+from typing import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from caffe_torch.layers.convolution import Convolution, Deconvolution, InnerProd
 from caffe_torch.layers.layer import Layer
 from caffe_torch.layers.normalisation import BatchNorm, Bias, Scale
 from caffe_torch.layers.shapes import Eltwise, Silence
+from caffe_torch.wiring import Wires
 
 # These make their top anew, and no gradient needs it: where one layer alone reads it, that layer may write over it.
 MAKERS = (BatchNorm, Bias, Convolution, Deconvolution, Eltwise, InnerProduct, Scale)
@@ -30,8 +31,8 @@ MAKERS = (BatchNorm, Bias, Convolution, Deconvolution, Eltwise, InnerProduct, Sc
 class Step:
     """Layers that are computed at once, each on the top of the one before; `first` alone may have several bottoms.
 
-    `bottoms` and `tops` are numbers of values (Net.values); `done` are values that no later step reads; `onto` is the
-    place of the bottom that a sum is written over.
+    `bottoms` and `tops` are numbers of values (caffe_torch.wiring); `done` are values that no later step reads; `onto`
+    is the place of the bottom that a sum is written over.
     """
 
     layers: list[Layer]
@@ -57,7 +58,7 @@ class Step:
     @property
     def multiplies(self) -> bool:
         """Whether it is a multiplication by weights, with what is taken into them."""
-        return isinstance(self.first, (Convolution, InnerProduct))
+        return isinstance(self.first, (Convolution, InnerProduct)) and len(self.bottoms) == 1
 
     def compute(
         self, bottoms: Sequence[Tensor], weights: tuple[Tensor, Tensor | None] | None = None
@@ -94,33 +95,32 @@ class Step:
         return 2 * self.first.blob0.numel() < numbers_of_top
 
 
-def make_plan(
-    layers: Iterable[Layer], bottoms: Mapping[str, list[int]], tops: Mapping[str, list[int]], kept: set[int]
-) -> list[Step]:
-    """The steps that lead to the values `kept`, of layers in their order; their bottoms and tops are by their names."""
+def make_plan(layers: Iterable[Layer], wires: Wires, kept: set[int]) -> list[Step]:
+    """The steps that lead to the values `kept`, of layers in their order."""
+    bottoms, tops = wires.bottoms, wires.tops
     needed, chosen = set(kept), []
     for layer in reversed(list(layers)):
-        for_itself = not tops[layer.name] and not isinstance(layer, Silence)
-        if for_itself or needed.intersection(tops[layer.name]):
-            needed.update(bottoms[layer.name])
+        for_itself = not tops[layer.place] and not isinstance(layer, Silence)
+        if for_itself or needed.intersection(tops[layer.place]):
+            needed.update(bottoms[layer.place])
             chosen.insert(0, layer)
     readers: dict[int, list[Layer]] = {}
     for layer in chosen:
-        for number in bottoms[layer.name]:
+        for number in bottoms[layer.place]:
             readers.setdefault(number, []).append(layer)
     private = {number for number, layers in readers.items() if len(layers) == 1} - kept
     steps, taken, free = [], set(), set()
     for layer in chosen:
-        if layer.name in taken:
+        if layer.place in taken:
             continue
         chain = [layer]
-        while isinstance(layer, MAKERS) and tops[chain[-1].name][0] in private:
-            (following,) = readers[tops[chain[-1].name][0]]
+        while isinstance(layer, MAKERS) and len(tops[layer.place]) == 1 and tops[chain[-1].place][0] in private:
+            (following,) = readers[tops[chain[-1].place][0]]
             if not _goes_with(chain, following):
                 break
             chain.append(following)
-        taken.update(each.name for each in chain)
-        step = Step(chain, bottoms[layer.name], tops[chain[-1].name])
+        taken.update(each.place for each in chain)
+        step = Step(chain, bottoms[layer.place], tops[chain[-1].place])
         if isinstance(layer, Eltwise) and layer.is_plain_sum:
             step.onto = next((place for place, number in enumerate(step.bottoms) if number in free), None)
         steps.append(step)
@@ -139,7 +139,8 @@ def _goes_with(chain: list[Layer], following: Layer) -> bool:
         return False
     if isinstance(following, ReLU):
         return following.param.relu_param.negative_slope >= 0
-    if isinstance(first, Convolution) or (isinstance(first, InnerProduct) and first.first == 1):
+    channels_at = {Convolution: "channels_at", InnerProduct: "first"}.get(type(first))
+    if channels_at and getattr(first, channels_at) == 1:
         return is_affine(following)
     return _is_pair(last, following) and len(chain) == 1
 

@@ -80,7 +80,6 @@ def test_the_layers_that_a_state_chooses(phase, level, stages, chosen):
     ("text", "words"),
     [
         ("layer { name: 'a' type: 'ReLU' bottom: 'x' top: 'y' }", "no layer before it has the top 'x'"),
-        ("layer { name: 'a' type: 'Input' } layer { name: 'a' type: 'Input' }", "two layers are named 'a'"),
         ("layers { name: 'a' }", "before 2014"),
         ("layer { name: 'a' include { } exclude { } }", "include and exclude"),
         ("input: 'a'", "0 shapes for 1 inputs"),

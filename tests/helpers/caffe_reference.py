@@ -1,16 +1,19 @@
 """What real BVLC Caffe makes of a net: pycaffe in a process of its own, since PyTorch's Python is another.
 
 As a program (in .caffe's Python) it reads a line for each net: a JSON list of the prototxt, the phase, the .npz of
-inputs, weights and gradients of tops, and the .npz to write.
+inputs, weights and gradients of tops, and the .npz to write; or of prototxt and phase alone, where a process that ends
+with the net tells whether Caffe runs it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +62,14 @@ class Reference:
         with np.load(str(folder / "out.npz")) as archive:
             return dict(archive.items())
 
+    def refusal(self, prototxt, phase="TEST"):
+        """What Caffe dies of where it builds and runs a net; "" where it does not."""
+        path = Path(self.folder.name) / "net.prototxt"
+        path.write_text(prototxt)
+        self.process.stdin.write(json.dumps([str(path), phase]) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()
@@ -90,10 +101,32 @@ def answer(caffe, prototxt, phase, given, out):
     np.savez(out, **found)
 
 
+def refusal(caffe, prototxt, phase):
+    with tempfile.TemporaryFile() as said:
+        child = os.fork()
+        if not child:
+            os.dup2(said.fileno(), 2)
+            try:
+                caffe.Net(prototxt, getattr(caffe, phase)).forward()
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+    found = re.search(r"^F\d{4} .*?\] (.*)", text, re.MULTILINE)
+    return (found.group(1) if found else text or f"status {status}") if status else ""
+
+
 if __name__ == "__main__":
     import caffe
 
     caffe.set_mode_cpu()
     for line in sys.stdin:
-        answer(caffe, *json.loads(line))
+        request = json.loads(line)
+        if len(request) == 2:
+            print(json.dumps(refusal(caffe, *request)), flush=True)
+            continue
+        answer(caffe, *request)
         print("done", flush=True)

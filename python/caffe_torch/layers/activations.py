@@ -10,8 +10,7 @@ from caffe_torch.layers.layer import Layer, Shape
 
 
 class _Plain(Layer):
-    def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1)
+    takes = gives = (1, 1)
 
 
 class ReLU(_Plain):
@@ -32,6 +31,8 @@ class Sigmoid(_Plain):
 class AbsVal(_Plain):
     """|x|; its gradient at 0 is 0."""
 
+    works_in_place = False
+
     def forward(self, bottom: Tensor) -> tuple[Tensor]:
         return (bottom.abs(),)
 
@@ -51,7 +52,6 @@ class Dropout(_Plain):
     """In TRAIN a number becomes 0 with the given chance, and the others grow so that the mean stays."""
 
     def set_up(self, bottoms: list[Shape]) -> None:
-        super().set_up(bottoms)
         ratio = self.param.dropout_param.dropout_ratio
         if not 0 <= ratio < 1:
             raise self.refuse(f"dropout_ratio {ratio:g}; it must be at least 0 and below 1")

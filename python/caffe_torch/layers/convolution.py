@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,19 +12,29 @@ from caffe_torch.layers.layer import Layer, Shape
 
 
 class _Spatial(Layer):
-    """What Convolution and Deconvolution share (BVLC: base_conv_layer.cpp). Two spatial axes; bottoms N x C x H x W."""
+    """What Convolution and Deconvolution share (BVLC: base_conv_layer.cpp).
+
+    Channels lie along `axis`; all axes before it count images, and up to three behind it are spatial.
+    """
+
+    takes = gives = (1, None)
+    gives_as_many = True
+    works_in_place = False
 
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1)
         settings = self.param.convolution_param
-        if len(bottoms[0]) != 4 or settings.axis not in (1, -3):
-            raise self.refuse(f"works on N x C x H x W alone, not on {tuple(bottoms[0])} with axis {settings.axis}")
-        self.kernel = self._pair("kernel", settings.kernel_size, None)
-        self.stride = self._pair("stride", settings.stride, 1)
-        self.pad = self._pair("pad", settings.pad, 0)
-        self.dilation = self._pair("dilation", settings.dilation, 1)
+        self.channels_at = self.axis(settings.axis, len(bottoms[0]))
+        self.spatial = len(bottoms[0]) - self.channels_at - 1
+        if self.spatial > 3:
+            raise self.refuse(f"works on up to 3 spatial axes, not on {tuple(bottoms[0])} with axis {settings.axis}")
+        if any(tuple(shape) != tuple(bottoms[0]) for shape in bottoms):
+            raise self.refuse(f"bottoms of shapes {', '.join(str(tuple(shape)) for shape in bottoms)}")
+        self.kernel = self._sides("kernel", settings.kernel_size, None)
+        self.stride = self._sides("stride", settings.stride, 1)
+        self.pad = self._sides("pad", settings.pad, 0)
+        self.dilation = self._sides("dilation", settings.dilation, 1)
         self.group = settings.group
-        channels = bottoms[0][1]
+        channels = bottoms[0][self.channels_at]
         if self.group < 1 or channels % self.group or settings.num_output % self.group or not settings.num_output:
             raise self.refuse(f"{channels} channels and {settings.num_output} outputs in {self.group} groups")
         self.add_blob(self.weight_shape(channels), settings.weight_filler)
@@ -33,57 +44,78 @@ class _Spatial(Layer):
     def weight_shape(self, channels: int) -> Shape:
         raise self.refuse("has no weights")
 
-    def _pair(self, name: str, values: object, default: int | None) -> tuple[int, int]:
+    def _sides(self, name: str, values: Sequence[int], default: int | None) -> tuple[int, ...]:
+        """One number for each spatial axis."""
         settings = self.param.convolution_param
         if name != "dilation" and (settings.HasField(f"{name}_h") or settings.HasField(f"{name}_w")):
-            if len(values):
-                raise self.refuse(f"{name} is given twice")
-            pair = (getattr(settings, f"{name}_h"), getattr(settings, f"{name}_w"))
-        elif len(values) in (1, 2):
-            pair = (values[0], values[-1])
+            if len(values) or self.spatial != 2:
+                raise self.refuse(f"{name} is given twice" if len(values) else f"{name}_h for {self.spatial} axes")
+            sides = (getattr(settings, f"{name}_h"), getattr(settings, f"{name}_w"))
+        elif len(values) == self.spatial:
+            sides = tuple(values)
+        elif len(values) == 1:
+            sides = (values[0],) * self.spatial
         elif not len(values) and default is not None:
-            pair = (default, default)
+            sides = (default,) * self.spatial
         else:
-            raise self.refuse(f"{len(values)} values of {name} for two spatial axes")
-        if name != "pad" and min(pair) < 1:
-            raise self.refuse(f"{name} {pair[0]} x {pair[1]}")
-        return pair
+            raise self.refuse(f"{len(values)} values of {name} for {self.spatial} spatial axes")
+        if name != "pad" and min(sides, default=1) < 1:
+            raise self.refuse(f"{name} {' x '.join(map(str, sides))}")
+        return sides
 
     @property
     def bias(self) -> Tensor | None:
         return self.blob1 if self.param.convolution_param.bias_term else None
 
+    def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.multiplied(bottom, self.blob0, self.bias) for bottom in bottoms)
+
+    def multiplied(self, bottom: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The top with weights like the layer's."""
+        if self.channels_at == 1 and self.spatial:
+            return self.computed(bottom, weight, bias)
+        images, rest = bottom.shape[: self.channels_at], bottom.shape[self.channels_at :]
+        bottom = bottom.reshape(math.prod(images), *rest)
+        if not self.spatial:  # one pixel for all
+            top = self.computed(bottom[..., None], weight[..., None], bias)[..., 0]
+        else:
+            top = self.computed(bottom, weight, bias)
+        return top.reshape(*images, *top.shape[1:])
+
+    def computed(self, bottom: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The top of N x C x one to three sides."""
+        raise self.refuse("computes nothing")
+
 
 class Convolution(_Spatial):
-    """Weights: num_output x C/group x kernel_h x kernel_w."""
+    """Weights: num_output x C/group x the kernel's sides."""
 
     def weight_shape(self, channels: int) -> Shape:
         return (self.param.convolution_param.num_output, channels // self.group, *self.kernel)
 
-    def forward(self, bottom: Tensor) -> tuple[Tensor]:
-        return (self.multiplied(bottom, self.blob0, self.bias),)
-
-    def multiplied(self, bottom: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The top with weights like the layer's."""
-        return F.conv2d(bottom, weight, bias, self.stride, self.pad, self.dilation, self.group)
+    def computed(self, bottom: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        function = (F.conv1d, F.conv1d, F.conv2d, F.conv3d)[self.spatial]
+        return function(bottom, weight, bias, self.stride or 1, self.pad or 0, self.dilation or 1, self.group)
 
 
 class Deconvolution(_Spatial):
-    """Convolution backwards. Weights: C x num_output/group x kernel_h x kernel_w."""
+    """Convolution backwards. Weights: C x num_output/group x the kernel's sides."""
 
     def weight_shape(self, channels: int) -> Shape:
         return (channels, self.param.convolution_param.num_output // self.group, *self.kernel)
 
-    def forward(self, bottom: Tensor) -> tuple[Tensor]:
-        settings = (self.stride, self.pad, 0, self.group, self.dilation)
-        return (F.conv_transpose2d(bottom, self.blob0, self.bias, *settings),)
+    def computed(self, bottom: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        function = (F.conv_transpose1d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.spatial]
+        return function(bottom, weight, bias, self.stride or 1, self.pad or 0, 0, self.group, self.dilation or 1)
 
 
 class InnerProduct(Layer):
     """All axes from `axis` on are one vector. Weights: num_output x K, or K x num_output with `transpose`."""
 
+    takes = gives = (1, 1)
+    works_in_place = False
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1)
         settings = self.param.inner_product_param
         self.first = self.axis(settings.axis, len(bottoms[0]))
         inputs = math.prod(bottoms[0][self.first :])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from caffe_torch.errors import NetError
 from caffe_torch.fillers import fill
+from caffe_torch.wiring import is_in_place
 
 Shape = Sequence[int]
 LARGEST = 2**31 - 1  # numbers of a blob: Caffe counts them in an int
@@ -25,13 +26,22 @@ class Layer(nn.Module):
 
     is_source = False  # makes its tops from nothing: data layers
     is_loss = False  # its first top has a loss weight of 1 by itself
+    # the fewest and the most bottoms and tops, as Caffe's layer of this type has them; None: no most
+    takes: tuple[int, int | None] = (0, None)
+    gives: tuple[int, int | None] = (0, None)
+    gives_as_many = False  # a top for each bottom
+    adds_tops = False  # makes the fewest tops also where the net names none (Caffe: AutoTopBlobs)
+    works_in_place = True  # Caffe lets it write over its first bottom, and it then reads what it needs before
 
     def __init__(self, param: Message, phase: str, bottoms: list[Shape]) -> None:
         super().__init__()
         self.param, self.phase, self.name = param, phase, param.name
         self.bottom_shapes = [tuple(shape) for shape in bottoms]
         self.top_shapes: list[tuple[int, ...]] = []  # set by the net
+        self.place = 0  # in the net, set by it
         self.blob_count = 0
+        self.top_count = len(param.top) + self.automatic(param)
+        self._check_counts()
         self.set_up(bottoms)
 
     @property
@@ -70,14 +80,24 @@ class Layer(nn.Module):
         if min(shape, default=1) < 1 or math.prod(shape) > LARGEST:
             raise self.refuse(f"a blob of {tuple(shape)}; one has 1 to {LARGEST} numbers")
 
-    def expect(self, bottoms: Sequence, fewest: int, most: int | None = None, tops: int | None = 1) -> None:
-        """Checks the numbers of bottoms and tops."""
-        most = fewest if most is None else max(fewest, most)
-        if not fewest <= len(bottoms) <= most:
-            wanted = str(fewest) if fewest == most else f"{fewest} to {most}"
-            raise self.refuse(f"{len(bottoms)} bottoms where it takes {wanted}")
-        if tops is not None and len(self.param.top) != tops:
-            raise self.refuse(f"{len(self.param.top)} tops where it gives {tops}")
+    @classmethod
+    def automatic(cls, param: Message) -> int:
+        """How many tops the layer makes beside those that the net names."""
+        return max(0, cls.gives[0] - len(param.top)) if cls.adds_tops else 0
+
+    def _check_counts(self) -> None:
+        """NetError where the numbers of bottoms and tops are not the layer's (BVLC: Layer::CheckBlobCounts)."""
+        for what, count, verb, (fewest, most) in (
+            ("bottoms", len(self.param.bottom), "takes", self.takes),
+            ("tops", self.top_count, "gives", self.gives),
+        ):
+            if count < fewest or (most is not None and count > most):
+                wanted = f"{fewest} or more" if most is None else f"{fewest} to {most}"
+                raise self.refuse(f"{count} {what} where it {verb} {fewest if fewest == most else wanted}")
+        if self.gives_as_many and self.top_count != len(self.param.bottom):
+            raise self.refuse(f"{self.top_count} tops for {len(self.param.bottom)} bottoms; it gives one for each")
+        if not self.works_in_place and is_in_place(self.param, 0):
+            raise self.refuse("cannot work in place; give its top another name")
 
     def axis(self, axis: int, dimensions: int) -> int:
         """An axis from 0, where Caffe counts negative ones from the last."""

@@ -14,12 +14,14 @@ LEAST = math.log(torch.finfo(torch.float32).tiny)  # Caffe takes the logarithm o
 
 
 class _Loss(Layer):
-    is_loss = True
+    is_loss = adds_tops = True
+    takes, gives = (2, 2), (1, 1)
+    works_in_place = False
 
     def ignored(self, labels: Tensor) -> Tensor | None:
-        """Where a label is the one to ignore; None where there is no such label."""
+        """Where a label, cut to a whole number, is the one to ignore; None where there is no such label."""
         settings = self.param.loss_param
-        return labels == settings.ignore_label if settings.HasField("ignore_label") else None
+        return labels.trunc() == settings.ignore_label if settings.HasField("ignore_label") else None
 
     def divisor(self, mode: int, images: int, numbers: int, ignored: Tensor | None) -> Tensor | float:
         """What the summed loss is divided by, at least 1.
@@ -49,10 +51,9 @@ def check_labels(layer: Layer, labels: Tensor, classes: int) -> None:
 
 
 class SigmoidCrossEntropyLoss(_Loss):
-    """Of logits and targets of one shape; by itself normalised by BATCH_SIZE. A second top has the probabilities."""
+    """Of logits and targets of one shape; by itself normalised by BATCH_SIZE."""
 
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 2, tops=None)
         if math.prod(bottoms[0]) != math.prod(bottoms[1]):
             raise self.refuse(f"{tuple(bottoms[0])} logits and {tuple(bottoms[1])} targets")
 
@@ -64,14 +65,17 @@ class SigmoidCrossEntropyLoss(_Loss):
             each = each.masked_fill(ignored, 0)
         mode = self.mode(self.param.loss_param.BATCH_SIZE)
         loss = each.sum() / self.divisor(mode, logits.shape[0], logits.numel(), ignored)
-        return (loss, torch.sigmoid(logits).detach())[: len(self.param.top)]
+        return (loss,)
 
 
 class SoftmaxWithLoss(_Loss):
-    """Of scores and one label for every place; by itself normalised by VALID. A second top has the probabilities."""
+    """Of scores and one label for every place; by itself normalised by VALID."""
+
+    gives = (1, 2)
 
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 2, tops=None)
+        if self.top_count > 1:  # loss_weight is to be given for both then, but for one to the Softmax within
+            raise self.refuse("a second top, which Caffe itself cannot make; add a Softmax layer for the probabilities")
         self.classes = self.axis(self.param.softmax_param.axis, len(bottoms[0]))
         places = math.prod(bottoms[0]) // max(1, bottoms[0][self.classes])
         if math.prod(bottoms[1]) != places:
@@ -90,7 +94,7 @@ class SoftmaxWithLoss(_Loss):
         if ignored is not None:
             of_label = of_label.masked_fill(ignored, 0)
         loss = -of_label.sum() / self.divisor(self.mode(self.param.loss_param.VALID), outer, labels.numel(), ignored)
-        return (loss, logs.exp().detach())[: len(self.param.top)]
+        return (loss,)
 
 
 class Accuracy(Layer):
@@ -99,8 +103,10 @@ class Accuracy(Layer):
     A second top has the same for each class.
     """
 
+    takes, gives = (2, 2), (1, 2)
+    works_in_place = False
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 2, tops=None)
         settings = self.param.accuracy_param
         self.classes = self.axis(settings.axis, len(bottoms[0]))
         if settings.top_k > math.prod(bottoms[0]) // math.prod(bottoms[1]):

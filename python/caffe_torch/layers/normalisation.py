@@ -18,8 +18,9 @@ class BatchNorm(Layer):
     are multiplied by `moving_average_fraction` before a batch's are added, its variance with Bessel's correction.
     """
 
+    takes = gives = (1, 1)
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1)
         settings = self.param.batch_norm_param
         unset = not settings.HasField("use_global_stats")
         self.uses_global = self.phase == "TEST" if unset else settings.use_global_stats
@@ -56,6 +57,10 @@ class BatchNorm(Layer):
             self.blob2.mul_(kept).add_(1)
             self.blob0.mul_(kept).add_(mean)
             self.blob1.mul_(kept).add_(variance * (count / (count - 1) if count > 1 else 1.0))
+        if count == 1:  # nothing is left of a number less itself
+            top = bottom - bottom
+            top = top if weight is None else top * weight.reshape(bottom.shape)
+            return top if bias is None else top + bias.reshape(bottom.shape)
         return F.batch_norm(bottom, None, None, weight, bias, True, 0.0, settings.eps)
 
     def forward(self, bottom: Tensor) -> tuple[Tensor]:
@@ -65,8 +70,9 @@ class BatchNorm(Layer):
 class _Broadcast(Layer):
     """What Scale and Bias share: a blob, learned or the second bottom, laid along axes from `axis` on."""
 
+    takes, gives = (1, 2), (1, 1)
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1, 2)
         settings = self.settings()
         self.from_bottom = len(bottoms) == 2
         first = self.axis(settings.axis, len(bottoms[0]))
@@ -135,8 +141,10 @@ class LRN(Layer):
     (1 + alpha x the mean of squares of n x n pixels)^beta, where k plays no part.
     """
 
+    takes = gives = (1, 1)
+    works_in_place = False
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1)
         size = self.param.lrn_param.local_size
         if size % 2 == 0 or size > LARGEST:
             raise self.refuse(f"local_size {size}; it must be odd, and at most {LARGEST}")

@@ -14,19 +14,26 @@ class Pooling(Layer):
 
     The number of windows is rounded up (or down, with round_mode FLOOR); with padding, a last window that would start
     beyond the image and its first padding is left out, without padding it stays, empty. AVE divides by the size of the
-    window clipped to the image with its padding. An empty window's maximum is the least float.
+    window clipped to the image with its padding. An empty window's maximum is the least float. A second top of MAX has
+    the place of each maximum in its image, counted row by row; -1 for an empty window.
     """
 
+    takes, gives = (1, 1), (1, 2)
+    works_in_place = False
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1)
         settings = self.param.pooling_param
         if len(bottoms[0]) != 4:
             raise self.refuse(f"works on N x C x H x W alone, not on {tuple(bottoms[0])}")
         if settings.pool not in (settings.MAX, settings.AVE):
             raise self.refuse("stochastic pooling is not supported; use MAX or AVE")
         self.is_maximum = settings.pool == settings.MAX
+        if self.top_count > 1 and not self.is_maximum:
+            raise self.refuse("2 tops where it gives 1; only MAX has places")
         self.sides = tuple(bottoms[0][2:])
         self.whole = settings.global_pooling
+        if self.whole and any(settings.HasField(f"kernel_{each}") for each in ("size", "h", "w")):
+            raise self.refuse("global pooling has no kernel of its own")
         self.kernel = self.sides if self.whole else self._pair("kernel", settings.kernel_size, "kernel_size")
         self.stride = self._pair("stride", settings.stride, "stride")
         self.pad = self._pair("pad", settings.pad, "pad")
@@ -62,7 +69,7 @@ class Pooling(Layer):
             raise self.refuse(f"its kernel {self.kernel} is larger than the {height} x {width} that it gets")
         return found[0], found[1]
 
-    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+    def forward(self, bottom: Tensor) -> tuple[Tensor, ...]:
         height, width = bottom.shape[2:]
         if self.whole:
             self.kernel = (height, width)
@@ -73,6 +80,8 @@ class Pooling(Layer):
         ]
         edges = (self.pad[1], over[1], self.pad[0], over[0])
         self.check_size((*bottom.shape[:2], height + self.pad[0] + over[0], width + self.pad[1] + over[1]))
+        if self.top_count > 1:
+            return self._with_places(bottom, windows, edges)
         if self.is_maximum and self._is_usual(windows, (height, width)):
             return (F.max_pool2d(bottom, self.kernel, self.stride, self.pad, ceil_mode=True),)
         if self.is_maximum:
@@ -83,6 +92,18 @@ class Pooling(Layer):
             top = F.avg_pool2d(padded, self.kernel, self.stride, divisor_override=1)
             top = top / self._sizes(windows, (height, width), bottom)
         return (top[:, :, : windows[0], : windows[1]],)
+
+    def _with_places(
+        self, bottom: Tensor, windows: tuple[int, int], edges: tuple[int, int, int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """The maxima, and where they are."""
+        height, width = bottom.shape[2:]
+        padded = F.pad(bottom, edges, value=torch.finfo(bottom.dtype).min)
+        top, places = F.max_pool2d(padded, self.kernel, self.stride, return_indices=True)
+        row, column = places // padded.shape[3] - self.pad[0], places % padded.shape[3] - self.pad[1]
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        places = torch.where(inside, row * width + column, -1).to(bottom.dtype)
+        return tuple(each[:, :, : windows[0], : windows[1]] for each in (top, places))
 
     def _is_usual(self, windows: tuple[int, int], sides: tuple[int, int]) -> bool:
         """Whether PyTorch's own maximum has the same windows: rounded up, each with a part of the image."""

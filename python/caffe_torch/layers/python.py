@@ -36,6 +36,8 @@ def python_layer(param: Message, phase: str, bottoms: list[Shape]) -> Layer:
 class UserLayer(Source):
     """Calls setup, reshape, forward and backward of the user's class; a source where it has no bottoms."""
 
+    takes = gives = (0, None)
+
     def set_up(self, bottoms: list[Shape]) -> None:
         self.is_source = not bottoms
         self.bottoms = [Blob(shape) for shape in bottoms]

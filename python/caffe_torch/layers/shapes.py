@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from caffe_torch.layers.layer import Layer, Shape
+from caffe_torch.wiring import is_in_place
 
 
 class Eltwise(Layer):
@@ -16,8 +17,9 @@ class Eltwise(Layer):
     Of equal maxima the second of the first two bottoms gets the gradient; a later one must be greater.
     """
 
+    takes, gives = (2, None), (1, 1)
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 2, len(bottoms))
         settings = self.param.eltwise_param
         if any(tuple(shape) != tuple(bottoms[0]) for shape in bottoms):
             raise self.refuse(f"bottoms of shapes {', '.join(str(tuple(shape)) for shape in bottoms)}")
@@ -25,6 +27,8 @@ class Eltwise(Layer):
             raise self.refuse(f"{len(settings.coeff)} coefficients for {len(bottoms)} bottoms")
         if settings.coeff and settings.operation != settings.SUM:
             raise self.refuse("coefficients go with SUM alone")
+        if settings.operation == settings.SUM and is_in_place(self.param, 0):
+            raise self.refuse("a sum in place, where Caffe forgets the bottom that it writes over; name its top anew")
         self.is_plain_sum = settings.operation == settings.SUM and not settings.coeff
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor]:
@@ -43,10 +47,14 @@ class Eltwise(Layer):
 class Concat(Layer):
     """Bottoms one after the other along an axis; concat_dim is its old name."""
 
+    takes, gives = (1, None), (1, 1)
+    works_in_place = False
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1, len(bottoms))
         settings = self.param.concat_param
         old = settings.HasField("concat_dim")
+        if old and settings.HasField("axis"):
+            raise self.refuse("axis and the older concat_dim; give it one")
         self.along = self.axis(settings.concat_dim if old else settings.axis, len(bottoms[0]))
         for shape in bottoms[1:]:
             others = [side for axis, side in enumerate(shape) if axis != self.along]
@@ -60,8 +68,7 @@ class Concat(Layer):
 class Split(Layer):
     """The same blob under several names."""
 
-    def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1, tops=None)
+    takes, gives = (1, 1), (1, None)
 
     def forward(self, bottom: Tensor) -> tuple[Tensor, ...]:
         return (bottom,) * len(self.param.top)
@@ -70,10 +77,14 @@ class Split(Layer):
 class Slice(Layer):
     """Parts along an axis: equal ones, or cut at each slice_point; slice_dim is the axis' old name."""
 
+    takes, gives = (1, 1), (1, None)
+    works_in_place = False
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1, tops=None)
         settings, tops = self.param.slice_param, len(self.param.top)
         old = settings.HasField("slice_dim")
+        if old and settings.HasField("axis"):
+            raise self.refuse("axis and the older slice_dim; give it one")
         self.along = self.axis(settings.slice_dim if old else settings.axis, len(bottoms[0]))
         side = bottoms[0][self.along]
         if settings.slice_point:
@@ -93,8 +104,10 @@ class Slice(Layer):
 class Reshape(Layer):
     """Another shape for `num_axes` axes from `axis` on: 0 keeps an axis, one -1 is what is left."""
 
+    takes = gives = (1, 1)
+    works_in_place = False
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1)
         settings, dimensions = self.param.reshape_param, len(bottoms[0])
         first = settings.axis if settings.axis >= 0 else dimensions + settings.axis + 1
         last = dimensions if settings.num_axes == -1 else first + settings.num_axes
@@ -128,8 +141,10 @@ class Reshape(Layer):
 class Flatten(Layer):
     """Axes `axis` to `end_axis` become one."""
 
+    takes = gives = (1, 1)
+    works_in_place = False
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1)
         settings, dimensions = self.param.flatten_param, len(bottoms[0])
         self.first = self.axis(settings.axis, dimensions)
         self.last = self.axis(settings.end_axis, dimensions)
@@ -143,8 +158,10 @@ class Flatten(Layer):
 class Tile(Layer):
     """The blob `tiles` times, one after the other along an axis (BVLC: tile_layer.cpp)."""
 
+    takes = gives = (1, 1)
+    works_in_place = False
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1)
         settings = self.param.tile_param
         self.along = self.axis(settings.axis, len(bottoms[0]))
         if settings.tiles < 1:
@@ -159,8 +176,10 @@ class Tile(Layer):
 class Crop(Layer):
     """The first bottom cut to the second's size along `axis` and all that follow, from `offset` on."""
 
+    takes, gives = (2, 2), (1, 1)
+    works_in_place = False
+
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 2)
         settings, dimensions = self.param.crop_param, len(bottoms[0])
         first = self.axis(settings.axis, dimensions)
         offsets = list(settings.offset)
@@ -182,8 +201,7 @@ class Crop(Layer):
 class Silence(Layer):
     """Takes blobs that nothing else takes."""
 
-    def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 1, len(bottoms), tops=0)
+    takes, gives = (1, None), (0, 0)
 
     def forward(self, *bottoms: Tensor) -> tuple[()]:
         return ()

@@ -25,9 +25,9 @@ class Source(Layer):
     """A layer without bottoms; `shapes` are those of its tops."""
 
     is_source = True
+    takes, gives = (0, 0), (1, None)
 
     def set_up(self, bottoms: list[Shape]) -> None:
-        self.expect(bottoms, 0, tops=None)
         self.shapes: list[Shape] = []
         self.prepare()
 
@@ -162,6 +162,8 @@ class Data(StreamSource):
     A second top has the Datums' labels.
     """
 
+    gives = (1, 2)
+
     def prepare(self) -> None:
         settings = self.param.data_param
         if settings.backend != settings.LMDB:
@@ -171,8 +173,8 @@ class Data(StreamSource):
                 raise self.refuse(f"data_param.{field} is the old form; move it to transform_param")
         if settings.rand_skip:
             raise self.refuse("rand_skip is not supported: label layers would not be skipped alike")
-        if not settings.batch_size or len(self.param.top) not in (1, 2):
-            raise self.refuse("needs a batch_size, and one top or two")
+        if not settings.batch_size:
+            raise self.refuse("needs a batch_size")
         transform = Transform.of(self.param.transform_param, self.phase == "TRAIN", self.refuse)
         recipe = TransformedRecords.recipe(settings.source, transform)
         alike = transform.crop > 0 or settings.batch_size > 1

@@ -18,6 +18,10 @@ pytestmark = [pytest.mark.torch, NEEDS_CAFFE]
 sides = st.integers(1, 9)
 
 
+def some(draw, values, count):
+    return draw(st.lists(values, min_size=count, max_size=count))
+
+
 def pair(draw, name, values, written_apart=True):
     """Two values, for height and width, and one of the ways to write them."""
     height, width = draw(values), draw(values)
@@ -66,6 +70,7 @@ def test_pooling(caffe, data, seed, kind, ties):
     assume(all(side + 2 * p >= k for side, p, k in zip(size, pad, kernel)))
     rounding = draw(st.sampled_from(["", "round_mode: CEIL", "round_mode: FLOOR"]))
     values = normal(seed, 2, 2, *size)
+    places = "top: 'places'" if kind == "MAX" and draw(st.booleans()) else ""
     # without padding, rounding up can leave a last window empty: there Caffe's own backward pass of MAX writes outside
     # of its memory, so that only the forward pass can be compared
     empty = (
@@ -75,11 +80,35 @@ def test_pooling(caffe, data, seed, kind, ties):
     )
     agree(
         caffe,
-        f"type: 'Pooling' top: 'top' pooling_param {{ pool: {kind} kernel_h: {kernel[0]} kernel_w: {kernel[1]} "
-        f"stride_h: {stride[0]} stride_w: {stride[1]} pad_h: {pad[0]} pad_w: {pad[1]} {rounding} }}",
+        f"type: 'Pooling' top: 'top' {places} pooling_param {{ pool: {kind} kernel_h: {kernel[0]} "
+        f"kernel_w: {kernel[1]} stride_h: {stride[0]} stride_w: {stride[1]} pad_h: {pad[0]} pad_w: {pad[1]} "
+        f"{rounding} }}",
         {"a": np.round(values) if ties else values},
         seed=seed,
         differentiable=[] if empty and kind == "MAX" else None,
+    )
+
+
+@given(data=st.data(), seed=SEEDS, kind=st.sampled_from(["Convolution", "Deconvolution"]))
+@EXAMPLES
+def test_convolutions_of_other_axes(caffe, data, seed, kind):
+    """Over no, one, two or three spatial axes; channels along any; several bottoms with one set of weights."""
+    draw = data.draw
+    axes, at = draw(st.integers(0, 3)), draw(st.integers(0, 2))
+    group = draw(st.integers(1, 2))
+    inputs, outputs = group * draw(st.integers(1, 2)), group * draw(st.integers(1, 2))
+    written = {"kernel_size": st.integers(1, 3), "stride": st.integers(1, 2), "pad": st.integers(0, 1)}
+    said = [f"{name}: {side}" for name, sides in written.items() for side in some(draw, sides, axes)]
+    named = draw(st.sampled_from([at, at - at - 1 - axes]))
+    images, size = some(draw, st.integers(1, 3), at), some(draw, st.integers(3, 5), axes)
+    count = draw(st.integers(1, 3))
+    tops = " ".join(f"top: 'top {number}'" for number in range(count))
+    agree(
+        caffe,
+        f"type: '{kind}' {tops} convolution_param {{ num_output: {outputs} group: {group} axis: {named} "
+        f"{' '.join(said)} }}",
+        {name: normal(seed + number, *images, inputs, *size) for number, name in enumerate("abc"[:count])},
+        seed=seed,
     )
 
 
@@ -110,7 +139,7 @@ def test_inner_product(caffe, data, seed):
 @pytest.mark.parametrize(
     "said", ["", "use_global_stats: true", "use_global_stats: false eps: 0.01", "moving_average_fraction: 0.5"]
 )
-@pytest.mark.parametrize("shape", [(3, 2, 4, 5), (4, 3), (5, 2, 1, 1), (1, 2, 3, 3)])
+@pytest.mark.parametrize("shape", [(3, 2, 4, 5), (4, 3), (5, 2, 1, 1), (1, 2, 3, 3), (1, 3), (1, 3, 1, 1)])
 def test_batch_norm(caffe, phase, said, shape):
     agree(caffe, f"type: 'BatchNorm' top: 'top' batch_norm_param {{ {said} }}", {"a": normal(3, *shape)}, phase)
 

@@ -188,6 +188,18 @@ def test_sigmoid_cross_entropy_loss(caffe, seed, said, ignores, weight):
     )
 
 
+@given(seed=SEEDS, said=normalisations, ignore=st.integers(-1, 1))
+@settings(EXAMPLES, max_examples=20)
+def test_a_target_is_cut_to_a_whole_number_before_it_is_ignored(caffe, seed, said, ignore):
+    targets = np.random.RandomState(seed).uniform(-2, 2, (4, 3)).astype(np.float32)
+    agree(
+        caffe,
+        f"type: 'SigmoidCrossEntropyLoss' top: 'top' loss_param {{ {said} ignore_label: {ignore} }}",
+        {"a": normal(seed, 4, 3), "b": targets},
+        differentiable=["a"],
+    )
+
+
 @given(data=st.data(), seed=SEEDS, said=normalisations, ignores=st.booleans(), far=st.booleans())
 @settings(EXAMPLES, max_examples=60)
 def test_softmax_with_loss(caffe, data, seed, said, ignores, far):
