@@ -68,6 +68,8 @@ def main() -> int:
         print(f"{len(names):4} {title}{listed}")
     for line in report.disagreeing:
         print(f"     disagrees: {line}")
+    for line in report.passed_over:
+        print(f"     note: {line}")
     sound = not (unfilled or report.disagreeing)
     print(f"{weights}: {'fits' if sound else 'DOES NOT FIT'} {net}")
     return 0 if sound else 1

@@ -6,7 +6,7 @@ import inspect
 import json
 import warnings
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
@@ -14,8 +14,10 @@ from google.protobuf.message import DecodeError, Message
 from caffe_files.errors import InputError
 from caffe_files.inputs import regular_file
 from caffe_files.schema import caffe_messages
-from caffe_files.unknown_fields import unknown_field
+from caffe_files.unknown_fields import unknown_field, unknown_fields
 from caffe_files.upgrade import upgrade_solver, upgraded_net
+
+WEIGHTS = ("name", "type", "blobs")  # of a layer: what a caffemodel is read for
 
 
 def read_net(path: Path, strict: bool = False) -> Message:
@@ -56,16 +58,23 @@ def _unknown_fields_pass() -> dict[str, bool]:
     return {name: True} if name in inspect.signature(text_format.Parse).parameters else {}
 
 
-def read_caffemodel(path: Path, strict: bool = False) -> Message:
+def read_caffemodel(path: Path, tell: Callable[[str], None] | None = None) -> Message:
     """A caffemodel's NetParameter, with its blobs in `layer` also where it is of before 2014.
 
-    What the schema does not list is skipped, or with `strict` an error that names it.
+    What the schema does not list is an error in a layer's name, type and blobs. Elsewhere it is passed over, as in
+    Caffe: published files have settings of layers that came later. `tell` gets a line on it.
     """
     net, raw = _read(path, "NetParameter", "not a caffemodel, or one cut short; make or fetch it again")
     if not (net.layer or net.layers):
         raise InputError(f"{path}: holds no layers; make or fetch it again")
-    if strict:
-        _refuse_unknown(path, raw, net)
+    passed_over = []
+    for way, found in unknown_fields(raw, net.DESCRIPTOR):
+        if not way or (way[0] in ("layer", "layers") and (len(way) == 1 or way[1] in WEIGHTS)):
+            raise _unlisted(path, found)
+        passed_over.append(found)
+    if passed_over and tell:
+        more = f", and {len(passed_over) - 1} more," if len(passed_over) > 1 else ""
+        tell(f"{path}: {passed_over[0]}{more} is not known here; it is no weight, and is not read")
     name = _no_text(net)
     if name:
         raise InputError(f"{path}: a {name} in it is no UTF-8 text; make or fetch it again")
@@ -123,7 +132,11 @@ def _no_text(message: Message) -> str:
 def _refuse_unknown(path: Path, raw: bytes, message: Message) -> None:
     found = unknown_field(raw, message.DESCRIPTOR)
     if found:
-        raise InputError(f"{path}: {found} is not known here; make the file with BVLC Caffe or caffe-torch")
+        raise _unlisted(path, found)
+
+
+def _unlisted(path: Path, found: str) -> InputError:
+    return InputError(f"{path}: {found} is not known here; make the file with BVLC Caffe or caffe-torch")
 
 
 def message_text(message: Message, indent: str = "") -> str:

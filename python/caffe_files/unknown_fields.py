@@ -5,7 +5,7 @@ The bytes are walked through, since protobuf's own ways to ask differ from relea
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -25,30 +25,35 @@ def unknown_field(raw: bytes, message: Descriptor) -> str:
     `raw` must be what protobuf has parsed. An enum's unknown value, a field in another form than its own, and text that
     is no UTF-8 count too: protobuf passes over the first two, and each of its releases does as it likes with the third.
     """
+    return next((text for _, text in unknown_fields(raw, message)), "")
+
+
+def unknown_fields(raw: bytes, message: Descriptor) -> Iterator[tuple[tuple[str, ...], str]]:
+    """All of them, each with the names of the fields that lead to it."""
     try:
-        return _unknown(memoryview(raw), message)
+        yield from _unknown(memoryview(raw), message, ())
     except IndexError:  # protobuf 3.12 passes over what is behind an odd tag
-        return "a field that is cut short"
+        yield (), "a field that is cut short"
 
 
-def _unknown(raw: memoryview, message: Descriptor) -> str:
+def _unknown(raw: memoryview, message: Descriptor, way: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:
     for number, wire_type, value in _fields(raw):
         field = message.fields_by_number.get(number)
         if field is None:
-            return f"field {number}"
+            yield (*way, ""), f"field {number}"
+            continue
+        here = (*way, field.name)
         expected = WIRE_TYPES.get(field.type, VARINT)
         packed = wire_type == LENGTH and expected != LENGTH  # several numbers in one
         if wire_type != expected and not packed:
-            return f"{field.name} in a form of its own"
-        if field.message_type:
-            inner = _unknown(value, field.message_type)
-            if inner:
-                return f"{field.name}{_name(value, field.message_type)}: {inner}"
+            yield here, f"{field.name} in a form of its own"
+        elif field.message_type:
+            for further, inner in _unknown(value, field.message_type, here):
+                yield further, f"{field.name}{_name(value, field.message_type)}: {inner}"
         elif field.enum_type and not packed and value not in field.enum_type.values_by_number:
-            return f"{field.name} {value}"
+            yield here, f"{field.name} {value}"
         elif field.type == FieldDescriptor.TYPE_STRING and not _is_text(value):
-            return f"{field.name} that is no UTF-8 text"
-    return ""
+            yield here, f"{field.name} that is no UTF-8 text"
 
 
 def _fields(raw: memoryview) -> Iterator[tuple[int, int, Any]]:

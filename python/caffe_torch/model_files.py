@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 import torch
 from google.protobuf.message import Message
@@ -17,13 +17,14 @@ from caffe_torch.errors import NetError
 from caffe_torch.net import Net, by_name
 
 
-def copy_weights(net: Net, path: Path) -> list[str]:
+def copy_weights(net: Net, path: Path, tell: Callable[[str], None] | None = None) -> list[str]:
     """Fills the layers that the caffemodel has by name; returns the names of its layers that the net has not.
 
     Of several layers of one name each takes the blobs of its like, where Caffe gives all of them to the first.
     NetError where a layer of one name has blobs of another number or shape, as in Caffe; before anything is filled.
+    `tell` gets a line on what of the file is not known and no weight.
     """
-    model = prototxt.read_caffemodel(path, strict=True)
+    model = prototxt.read_caffemodel(path, tell)
     ours = dict(by_name(net.layers))
     unknown, found = [], []
     for name, layer in by_name(model.layer):

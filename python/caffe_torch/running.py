@@ -97,7 +97,7 @@ def _prepared(args: argparse.Namespace, device: str, ranks: Ranks) -> Training:
         tell("caffe.cpp", f"Resuming from {args.snapshot}")
     for caffemodel in (*training.param.weights, *filter(None, args.weights.split(","))):
         tell("caffe.cpp", f"Finetuning from {caffemodel}")
-        for layer in training.solver.copy_from(Path(caffemodel)):
+        for layer in training.solver.copy_from(Path(caffemodel), partial(tell, "net.cpp")):
             tell("net.cpp", f"Ignoring source layer {layer}")
     return training
 
@@ -146,7 +146,7 @@ def measure(args: argparse.Namespace, device: str) -> int:
 def _opened(args: argparse.Namespace, device: str) -> Net:
     net = open_net(str(args.model), args.phase, caffe_messages().NetState(), args.workers)
     for caffemodel in filter(None, args.weights.split(",")):
-        copy_weights(net, Path(caffemodel))
+        copy_weights(net, Path(caffemodel), partial(say, "net.cpp"))
     for source in net.sources():
         source.place_in_training(0, 1)
     return net.to(device, memory_format=torch.channels_last)  # faster in convolutions

@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import ContextManager
+from typing import Callable, ContextManager
 
 import torch
 from google.protobuf.message import Message
@@ -93,9 +93,9 @@ class Solver:
         """Where numbers are of less precision than float32."""
         return casting(self.precision, self.device)
 
-    def copy_from(self, caffemodel: Path) -> list[str]:
-        """Fills layers by name; returns the caffemodel's layers that the net has not."""
-        return copy_weights(self.net, caffemodel)
+    def copy_from(self, caffemodel: Path, tell: Callable[[str], None] | None = None) -> list[str]:
+        """Fills layers by name; returns the caffemodel's layers that the net has not (see copy_weights)."""
+        return copy_weights(self.net, caffemodel, tell)
 
     def snapshot(self, prefix: str) -> tuple[Path, Path]:
         """Writes PREFIX_iter_N.caffemodel and .solverstate, which BVLC Caffe reads too."""

@@ -42,10 +42,9 @@ FORMS = [
 @pytest.mark.parametrize(("raw", "words"), FORMS)
 def test_a_field_that_is_not_listed_is_named_with_its_place(tmp_path, raw, words):
     net = a_net()
-    path = written(tmp_path, net, (net.layer[0].convolution_param, raw))
-    assert read_caffemodel(path).layer[0].name == "conv1"
-    with pytest.raises(InputError, match=f"file: layer 'conv1': convolution_param: {words} is not known"):
-        read_caffemodel(path, strict=True)
+    path = written(tmp_path, net, (net.layer[0].blobs[0], raw))
+    with pytest.raises(InputError, match=f"file: layer 'conv1': blobs: {words} is not known"):
+        read_caffemodel(path)
     blob = caffe_messages().BlobProto(data=[1])
     with pytest.raises(InputError, match=words):
         read_blob(written(tmp_path, blob, (blob, raw)))
@@ -54,10 +53,26 @@ def test_a_field_that_is_not_listed_is_named_with_its_place(tmp_path, raw, words
         read_solverstate(written(tmp_path, state, (state.history.add(), raw)))
 
 
+@pytest.mark.parametrize(("raw", "words"), [*FORMS, (b"\x50\x63", "phase 99")])
+def test_what_is_no_weight_is_passed_over_with_a_line(tmp_path, raw, words):
+    """As Caffe passes over it: published caffemodels have settings of layers that came later."""
+    net, told = a_net(), []
+    layer = net.layer[0]
+    place = "" if "phase" in words else "convolution_param: "
+    path = written(tmp_path, net, (layer if "phase" in words else layer.convolution_param, raw))
+    assert read_caffemodel(path, told.append) == read_caffemodel(path)
+    assert read_caffemodel(path).layer[0].blobs == layer.blobs
+    assert len(told) == 1
+    assert told[0].startswith(f"{path}: layer 'conv1': {place}{words}")
+    assert told[0].endswith(" is not known here; it is no weight, and is not read")
+    told.clear()
+    read_caffemodel(written(tmp_path, net, (net, FORMS[0][0] * 2)), told.append)
+    assert ", and " in told[0]
+
+
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"\x50\x63", "phase 99"),  # an enum's unknown value
         (b"\x10\x01", "type in a form of its own"),
         (b"\x12\x02\xff\xfe", "type that is no UTF-8 text"),
     ],
@@ -66,22 +81,21 @@ def test_what_protobuf_would_pass_over_is_named_too(tmp_path, raw, words):
     net = a_net()
     # protobuf's own Python form does not read such text at all
     with pytest.raises(InputError, match=f"layer 'conv1': {words}|not a caffemodel"):
-        read_caffemodel(written(tmp_path, net, (net.layer[0], raw)), strict=True)
+        read_caffemodel(written(tmp_path, net, (net.layer[0], raw)))
 
 
 def test_numbers_one_by_one_or_packed_are_the_same_field(tmp_path):
     net = a_net()
     raw = (b"\x2d\x00\x00\x80\x3f", b"\x2a\x04\x00\x00\x80\x3f")
     path = written(tmp_path, net, *((net.layer[0].blobs[0], each) for each in raw))
-    assert list(read_caffemodel(path, strict=True).layer[0].blobs[0].data) == [1, 2, 1, 1]
+    assert list(read_caffemodel(path).layer[0].blobs[0].data) == [1, 2, 1, 1]
 
 
 def test_a_name_that_is_no_text_is_one_line(tmp_path):
     net = caffe_messages().NetParameter()
     layer = net.layer.add()
-    for strict in (False, True):
-        with pytest.raises(InputError, match=r"UTF-8|not a caffemodel"):
-            read_caffemodel(written(tmp_path, net, (layer, b"\x0a\x01\xff")), strict)
+    with pytest.raises(InputError, match=r"UTF-8|not a caffemodel"):
+        read_caffemodel(written(tmp_path, net, (layer, b"\x0a\x01\xff")))
 
 
 numbers = st.integers(1, 300)

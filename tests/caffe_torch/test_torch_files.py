@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_a_net_and_weights_of_before_2014_give_caffes_numbers(old, name):
 def test_an_old_net_has_the_settings_that_caffe_gives_it(old):
     """Caffe's own caffemodel of it holds today's layers, with its phase and its Splits."""
     ours = {layer.name: layer for layer in read_net(old / "old.prototxt", strict=True).layer}
-    theirs = {layer.name: layer for layer in read_caffemodel(old / "new.caffemodel", strict=True).layer}
+    theirs = {layer.name: layer for layer in read_caffemodel(old / "new.caffemodel").layer}
     assert set(ours) - {"left out"} == {name for name, layer in theirs.items() if layer.type not in ("Input", "Split")}
     for name in set(ours) - {"left out"}:
         for field in ("blobs", "phase", "bottom"):  # bottoms have other names after a Split
@@ -114,7 +115,7 @@ def test_what_caffe_writes_of_every_layer_is_read_whole_and_back_in_caffe(tmp_pa
     write_caffemodel(net, second)
     subprocess.run([*command, str(third), str(second)], check=True, env=QUIET)
     one, two, three = (
-        {layer.name: layer for layer in read_caffemodel(path, strict=True).layer if layer.type != "Split"}
+        {layer.name: layer for layer in read_caffemodel(path).layer if layer.type != "Split"}
         for path in (first, second, third)
     )
     assert sum(len(layer.blobs) for layer in one.values()) == 12
@@ -207,3 +208,33 @@ def test_a_file_that_does_not_fit_changes_nothing(solver):
     with pytest.raises(InputError, match="layer 'fc' has 0 blobs where the net has 2"):  # where Caffe gives up too
         ours.copy_from(solver.folder / "bad.caffemodel")
     assert all(torch.equal(one, other) for one, other in zip(before, ours.parameters))
+
+
+def test_one_reading_has_one_verdict(solver):
+    """A published caffemodel with settings of layers that came later: Caffe, -weights and check_weights.py take it."""
+    model = caffe_messages().NetParameter()
+    model.layer.add(name="data").memory_data_param.MergeFromString(b"\x80\xf1\x04\x01")  # field 10000
+    layer = model.layer.add(name="fc", type="InnerProduct")
+    for shape in ([3, 3], [3]):
+        layer.blobs.add(data=[0.5] * int(np.prod(shape))).shape.dim.extend(shape)
+    layer.inner_product_param.MergeFromString(b"\xd8\x3d\x05")
+    path = solver.folder / "published.caffemodel"
+    path.write_bytes(model.SerializeToString())
+    program = "import caffe; n = caffe.Net('net.prototxt', caffe.TEST); n.copy_from('published.caffemodel'); "
+    program += "print(n.params['fc'][0].data.tolist())"
+    done = subprocess.run([str(PYTHON), "-c", program], capture_output=True, text=True, check=True, env=QUIET)
+    told = []
+    ours = solver.ours()
+    assert ours.copy_from(path, told.append) == []
+    assert done.stdout.strip() == str(ours.net.layer("fc").blob0.tolist())
+    assert len(told) == 1
+    assert "layer 'data': memory_data_param: field 10000, and 1 more, is not known here" in told[0]
+    checked = [sys.executable, str(ROOT / "tools/check_weights.py"), "--engine", "torch", "--net", "net.prototxt"]
+    done = subprocess.run([*checked, "--weights", path.name], capture_output=True, text=True)
+    assert "note: published.caffemodel: layer 'data'" in done.stdout
+    assert "published.caffemodel: fits net.prototxt" in done.stdout
+    command = [sys.executable, "-m", "caffe_torch.command", "test", "-model", "net.prototxt", "-iterations", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    done = subprocess.run([*command, "-weights", path.name], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0
+    assert "net.cpp:1] published.caffemodel: layer 'data'" in done.stderr

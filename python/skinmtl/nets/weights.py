@@ -16,12 +16,14 @@ from skinmtl.nets.net_probe import NetShapes
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """Layer names: filled from the caffemodel, left at their initial values, not in the net; and what disagrees."""
+    """Layer names: filled from the caffemodel, left at their initial values, not in the net; what disagrees; and lines
+    on what of the file is not known and no weight."""
 
     filled: tuple[str, ...]
     initial: tuple[str, ...]
     unused: tuple[str, ...]
     disagreeing: tuple[str, ...]
+    passed_over: tuple[str, ...]
 
 
 def compare_weights(shapes: NetShapes, caffemodel: Path) -> WeightsReport:
@@ -31,7 +33,8 @@ def compare_weights(shapes: NetShapes, caffemodel: Path) -> WeightsReport:
     finite, or that is a BatchNorm without statistics.
     """
     expected = shapes.params
-    layers = [layer for layer in read_caffemodel(caffemodel).layer if layer.blobs]
+    passed_over: list[str] = []
+    layers = [layer for layer in read_caffemodel(caffemodel, passed_over.append).layer if layer.blobs]
     stored = {layer.name: layer.blobs for layer in layers}
     normal = {layer.name for layer in layers if layer.type == "BatchNorm"}
     disagreeing = {}
@@ -45,6 +48,7 @@ def compare_weights(shapes: NetShapes, caffemodel: Path) -> WeightsReport:
         initial=tuple(name for name in expected if name not in stored),
         unused=tuple(name for name in stored if name not in expected),
         disagreeing=tuple(disagreeing.values()),
+        passed_over=tuple(passed_over),
     )
 
 

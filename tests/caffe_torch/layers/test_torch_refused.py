@@ -56,7 +56,7 @@ POWER = "layer { name: 'power' type: 'Power' bottom: 'a' top: 'p' }\n"
             "axis and the older slice_dim",
         ),
         (
-            "layer { name: 'p' type: 'Pooling' bottom: 'a' top: 'p' pooling_param { global_pooling: true kernel_h: 3 }}",
+            "layer { name: 'p' type: 'Pooling' bottom: 'a' top: 'p' pooling_param { global_pooling: true kernel_h: 3}}",
             "Filter size cannot specified",
             "no kernel of its own",
         ),
