@@ -131,10 +131,10 @@ def all_learn(net: Net) -> bool:
     """Whether the loss depends on every learned parameter, as the wiring shows."""
     wanted, reached = {net.values[name] for name, _ in net.loss_weights}, set()
     for layer in reversed(net.layers):
-        bottoms = net.wires.bottoms[layer.place]
-        if wanted.isdisjoint(net.wires.tops[layer.place]):
+        bottoms = net.wires.bottoms[layer.index]
+        if wanted.isdisjoint(net.wires.tops[layer.index]):
             continue
-        reached.add(layer.place)
+        reached.add(layer.index)
         passes = [*layer.param.propagate_down, *[True] * len(bottoms)]
         wanted.update(bottom for bottom, passed in zip(bottoms, passes) if passed)
     return all(learned.place in reached for learned in net.learned if learned.lr_mult)

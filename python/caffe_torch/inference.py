@@ -130,7 +130,7 @@ class Inference:
 
     def _folded(self, step: Step) -> tuple[Tensor, Tensor | None]:
         """Weights and bias of a step that multiplies, made once."""
-        places = tuple(layer.place for layer in step.linear)
+        places = tuple(layer.index for layer in step.linear)
         if places not in self._weights:
             kind = self._low if isinstance(step.first, Convolution) else torch.float32
             with torch.inference_mode(False), torch.no_grad():  # what is made inside of it has no part in gradients

@@ -138,7 +138,7 @@ class Net(nn.Module):
         phase = ("TRAIN", "TEST")[param.phase] if param.HasField("phase") else self.phase
         bottoms = [shapes[number] for number in self.wires.bottoms[place]]
         layer = builder(param, phase, bottoms)
-        layer.place = place
+        layer.index = place
         self.layers.append(layer)
         tops = layer.shapes if layer.is_source else [tuple(top.shape) for top in self._on_meta(layer, bottoms)]
         for top in tops:
@@ -160,12 +160,12 @@ class Net(nn.Module):
             raise layer.refuse(f"does not take {shown} ({str(error).splitlines()[0]})") from None
 
     def _note_losses(self, layer: Layer) -> None:
-        names = self.wires.names[layer.place]
+        names = self.wires.names[layer.index]
         # a layer of type Python is no loss by itself (BVLC: python_layer.hpp)
         weights = list(layer.param.loss_weight) or [1.0] * (layer.is_loss and layer.param.type != "Python")
         if layer.param.loss_weight and len(weights) != len(names):
             raise layer.refuse(f"{len(weights)} loss weights for {len(names)} tops; give one for each")
-        for name, number, weight in zip(names, self.wires.tops[layer.place], weights):
+        for name, number, weight in zip(names, self.wires.tops[layer.index], weights):
             if weight:
                 self.loss_weights.append((self.wires.splits.get(number, name), weight))
 
@@ -176,7 +176,7 @@ class Net(nn.Module):
         for number in range(layer.blob_count):
             spec = specs[number] if number < len(specs) else caffe_messages().ParamSpec()
             fixed = isinstance(layer, BatchNorm)
-            learned = Learned(layer.name, number, 0.0 if fixed else spec.lr_mult, spec.decay_mult, layer.place)
+            learned = Learned(layer.name, number, 0.0 if fixed else spec.lr_mult, spec.decay_mult, layer.index)
             if spec.name in self._shared:
                 self._share(layer, number, spec, learned)
                 continue

@@ -100,27 +100,27 @@ def make_plan(layers: Iterable[Layer], wires: Wires, kept: set[int]) -> list[Ste
     bottoms, tops = wires.bottoms, wires.tops
     needed, chosen = set(kept), []
     for layer in reversed(list(layers)):
-        for_itself = not tops[layer.place] and not isinstance(layer, Silence)
-        if for_itself or needed.intersection(tops[layer.place]):
-            needed.update(bottoms[layer.place])
+        for_itself = not tops[layer.index] and not isinstance(layer, Silence)
+        if for_itself or needed.intersection(tops[layer.index]):
+            needed.update(bottoms[layer.index])
             chosen.insert(0, layer)
     readers: dict[int, list[Layer]] = {}
     for layer in chosen:
-        for number in bottoms[layer.place]:
+        for number in bottoms[layer.index]:
             readers.setdefault(number, []).append(layer)
     private = {number for number, layers in readers.items() if len(layers) == 1} - kept
     steps, taken, free = [], set(), set()
     for layer in chosen:
-        if layer.place in taken:
+        if layer.index in taken:
             continue
         chain = [layer]
-        while isinstance(layer, MAKERS) and len(tops[layer.place]) == 1 and tops[chain[-1].place][0] in private:
-            (following,) = readers[tops[chain[-1].place][0]]
+        while isinstance(layer, MAKERS) and len(tops[layer.index]) == 1 and tops[chain[-1].index][0] in private:
+            (following,) = readers[tops[chain[-1].index][0]]
             if not _goes_with(chain, following):
                 break
             chain.append(following)
-        taken.update(each.place for each in chain)
-        step = Step(chain, bottoms[layer.place], tops[chain[-1].place])
+        taken.update(each.index for each in chain)
+        step = Step(chain, bottoms[layer.index], tops[chain[-1].index])
         if isinstance(layer, Eltwise) and layer.is_plain_sum:
             step.onto = next((place for place, number in enumerate(step.bottoms) if number in free), None)
         steps.append(step)

@@ -38,7 +38,7 @@ class Layer(nn.Module):
         self.param, self.phase, self.name = param, phase, param.name
         self.bottom_shapes = [tuple(shape) for shape in bottoms]
         self.top_shapes: list[tuple[int, ...]] = []  # set by the net
-        self.place = 0  # in the net, set by it
+        self.index = 0  # its place in the net, set by it
         self.blob_count = 0
         self.top_count = len(param.top) + self.automatic(param)
         self._check_counts()
