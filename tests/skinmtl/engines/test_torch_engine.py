@@ -218,7 +218,8 @@ def test_what_this_engine_cannot_run_is_one_line(model, tmp_path):
         (text.replace("num_output: 3\n", "num_output: 5\n"), "fc_lesion: blob 0 is 3 x 128 in the caffemodel, 5 x 128"),
         (text.replace('bottom: "conv1"', 'bottom: "gone"', 1), "deploy.prototxt: cannot be built: .*'gone'"),
         (text.replace("kernel_size", "kernel_sizes", 1), "deploy.prototxt:.*kernel_sizes"),
-        ("name: 'empty'", "no square 3-channel input"),
+        ("name: 'empty'", "net 'empty' has no layers"),
+        ("layer { name: 'a' type: 'Input' top: 'a' input_param { shape { dim: 9 } } }", "no square 3-channel input"),
     ]:
         assert wrong != text, words
         with pytest.raises(InputError, match=words) as error:
