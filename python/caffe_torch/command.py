@@ -38,6 +38,8 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         command.add_argument(
             "--workers", type=int, help="processes that read a net's images ahead (default: a core's, less one)"
         )
+        command.add_argument("--level", type=int, default=0, help="of the net (default %(default)s)")
+        command.add_argument("--stage", default="", help="stages of the net, joined by commas, beside its own")
         if name == "train":
             command.add_argument("--solver", type=Path, required=True, help="the solver's prototxt")
             start = command.add_mutually_exclusive_group()

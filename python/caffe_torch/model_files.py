@@ -31,12 +31,13 @@ def copy_weights(net: Net, path: Path, tell: Callable[[str], None] | None = None
         if name not in ours:
             unknown += [layer.name] * bool(layer.blobs)
             continue
-        blobs = ours[name].blobs
+        target = ours[name]
+        blobs = target.blobs
         if len(blobs) != len(layer.blobs):
             raise NetError(f"{path}: layer {layer.name!r} has {len(layer.blobs)} blobs where the net has {len(blobs)}")
         for number, (blob, stored) in enumerate(zip(blobs, layer.blobs)):
             _check(stored, blob, f"{path}: layer {layer.name!r}, blob {number}")
-            found.append((stored, blob))
+            found.append((stored, target.storage(number)))
     for stored, blob in found:
         _copy(stored, blob)
     return unknown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable, Iterable, Iterator, Sequence, TypeVar
 
 import torch
@@ -17,6 +17,7 @@ from caffe_torch.layers import LAYERS
 from caffe_torch.layers.layer import Layer
 from caffe_torch.layers.normalisation import BatchNorm
 from caffe_torch.plan import Step, make_plan
+from caffe_torch.states import PHASES, chosen_layers, state_alone
 from caffe_torch.wiring import wired
 
 _Named = TypeVar("_Named")
@@ -41,18 +42,20 @@ class Net(nn.Module):
 
     A top with its bottom's name replaces that blob for the layers that follow; here the old numbers stay untouched.
     `learned` lists the parameters in Caffe's order, each once however many layers share it. `wires` say which values
-    layers read and write, and `values` which of them the blobs hold in the end. `level` and `stages`, beside the net's
-    own stages, choose layers.
+    layers read and write, and `values` which of them the blobs hold in the end. Phase, level and stages choose layers,
+    as `state_alone` has it; or `phase` is the whole NetState.
     """
 
-    def __init__(self, param: Message, phase: str, level: int = 0, stages: Sequence[str] = ()) -> None:
+    def __init__(self, param: Message, phase: str | Message, level: int = 0, stages: Sequence[str] = ()) -> None:
         super().__init__()
+        state = phase if isinstance(phase, Message) else state_alone(param, phase, level, stages)
+        phase = PHASES[state.phase]
         self.name, self.phase, self.force_backward = param.name, phase, param.force_backward
         self.layers = nn.ModuleList()
         self.learned: list[Learned] = []
         self.loss_weights: list[tuple[str, float]] = []
-        self._shared: dict[str, tuple[Layer, int, Learned]] = {}
-        layers = chosen_layers(param, phase, level, stages)
+        self._shared: dict[str, tuple[Layer, int, int, set[str]]] = {}
+        layers = chosen_layers(param, state)
         if not layers:
             raise NetError(f"net {param.name!r} has no layers in phase {phase}; give it some")
         self.wires = wired(layers, lambda layer: getattr(LAYERS.get(layer.type), "automatic", lambda _: 0)(layer))
@@ -119,8 +122,8 @@ class Net(nn.Module):
                 continue
             if [tuple(blob.shape) for blob in layer.blobs] != [tuple(blob.shape) for blob in owner.blobs]:
                 raise layer.refuse(f"its blobs have other shapes than in the net of phase {other.phase}")
-            for number, blob in enumerate(owner.blobs):
-                setattr(layer, f"blob{number}", blob)
+            for number in range(layer.blob_count):
+                layer.borrow(number, owner, number)
 
     def sources(self) -> Iterable[Layer]:
         """The layers that make data."""
@@ -135,7 +138,7 @@ class Net(nn.Module):
         builder = LAYERS.get(param.type)
         if builder is None:
             raise NetError(f"layer {param.name!r}: type {param.type!r} is not supported")
-        phase = ("TRAIN", "TEST")[param.phase] if param.HasField("phase") else self.phase
+        phase = PHASES[param.phase] if param.HasField("phase") else self.phase
         bottoms = [shapes[number] for number in self.wires.bottoms[place]]
         layer = builder(param, phase, bottoms)
         layer.index = place
@@ -175,24 +178,32 @@ class Net(nn.Module):
             raise layer.refuse(f"{len(specs)} params where it has {layer.blob_count}")
         for number in range(layer.blob_count):
             spec = specs[number] if number < len(specs) else caffe_messages().ParamSpec()
-            fixed = isinstance(layer, BatchNorm)
-            learned = Learned(layer.name, number, 0.0 if fixed else spec.lr_mult, spec.decay_mult, layer.index)
             if spec.name in self._shared:
-                self._share(layer, number, spec, learned)
+                self._share(layer, number, spec)
                 continue
             if spec.name:
-                self._shared[spec.name] = (layer, number, learned)
+                said = {field for field in ("lr_mult", "decay_mult") if spec.HasField(field)}
+                self._shared[spec.name] = (layer, number, len(self.learned), said)
+            fixed = isinstance(layer, BatchNorm)
+            learned = Learned(layer.name, number, 0.0 if fixed else spec.lr_mult, spec.decay_mult, layer.index)
             self.learned.append(learned)
 
-    def _share(self, layer: Layer, number: int, spec: Message, learned: Learned) -> None:
-        owner, of_owner, first = self._shared[spec.name]
+    def _share(self, layer: Layer, number: int, spec: Message) -> None:
+        """A multiplier that the first user does not say is that of the next one that does (BVLC: Net::AppendParam)."""
+        owner, of_owner, place, said = self._shared[spec.name]
         theirs, ours = owner.blobs[of_owner], layer.blobs[number]
-        if theirs.shape != ours.shape:  # Caffe's PERMISSIVE, which takes any shape of as many numbers, is not here
+        alike = theirs.numel() == ours.numel() if spec.share_mode == spec.PERMISSIVE else theirs.shape == ours.shape
+        if not alike:
             raise layer.refuse(f"shares {spec.name!r}, {tuple(theirs.shape)}, but needs {tuple(ours.shape)}")
         for field in ("lr_mult", "decay_mult"):
-            if spec.HasField(field) and getattr(spec, field) != getattr(first, field):
+            if not spec.HasField(field):
+                continue
+            value = getattr(spec, field)
+            if field in said and value != getattr(self.learned[place], field):
                 raise layer.refuse(f"shares {spec.name!r} with another {field}")
-        setattr(layer, f"blob{number}", theirs)
+            said.add(field)
+            self.learned[place] = replace(self.learned[place], **{field: value})
+        layer.borrow(number, owner, of_owner)
 
     def _bottoms(self, step: Step, values: dict[int, Tensor]) -> list[Tensor]:
         bottoms = [values[number] for number in step.bottoms]
@@ -214,39 +225,3 @@ def by_name(layers: Iterable[_Named]) -> Iterator[tuple[tuple[str, int], _Named]
     for layer in layers:
         yield (layer.name, seen[layer.name]), layer
         seen[layer.name] += 1
-
-
-def chosen_layers(param: Message, phase: str, level: int, stages: Sequence[str]) -> list[Message]:
-    """The layers that belong to a phase, level and stages; a net's own old-fashioned inputs come first as a layer."""
-    if param.layers:
-        raise NetError(
-            f"net {param.name!r} has the `layers` of before 2014; Caffe's upgrade_net_proto_text makes them `layer`"
-        )
-    layers = []
-    if param.input:
-        source = caffe_messages().LayerParameter(name="input", type="Input", top=list(param.input))
-        shapes = [list(shape.dim) for shape in param.input_shape]
-        shapes = shapes or [list(param.input_dim[at : at + 4]) for at in range(0, len(param.input_dim), 4)]
-        if len(shapes) != len(param.input) or any(not shape for shape in shapes):
-            raise NetError(f"net {param.name!r}: {len(shapes)} shapes for {len(param.input)} inputs")
-        for shape in shapes:
-            source.input_param.shape.add(dim=shape)
-        layers.append(source)
-    for layer in param.layer:
-        if layer.include and layer.exclude:
-            raise NetError(f"layer {layer.name!r} has include and exclude rules; give one kind")
-        rules = layer.include or layer.exclude
-        met = any(_meets(rule, phase, level, stages) for rule in rules)
-        if met == bool(layer.include) or not rules:
-            layers.append(layer)
-    return layers
-
-
-def _meets(rule: Message, phase: str, level: int, stages: Sequence[str]) -> bool:
-    if rule.HasField("phase") and ("TRAIN", "TEST")[rule.phase] != phase:
-        return False
-    if rule.HasField("min_level") and level < rule.min_level:
-        return False
-    if rule.HasField("max_level") and level > rule.max_level:
-        return False
-    return set(rule.stage) <= set(stages) and not set(rule.not_stage) & set(stages)

@@ -14,8 +14,7 @@ import torch
 
 from caffe_files.errors import InputError
 from caffe_files.processor import bf16_warning
-from caffe_files.prototxt import read_solver
-from caffe_files.schema import caffe_messages
+from caffe_files.prototxt import read_net, read_solver
 from caffe_torch.devices import device_of_rank, devices_of
 from caffe_torch.distributed import Ranks, ranks_here
 from caffe_torch.errors import NetError
@@ -25,7 +24,8 @@ from caffe_torch.model_files import copy_weights
 from caffe_torch.net import Net
 from caffe_torch.precision import casting, numerics
 from caffe_torch.stopping import Action, Signals
-from caffe_torch.training import Training, mean_outputs, open_net
+from caffe_torch.training import Training, mean_outputs
+from caffe_torch.workers import share_workers
 
 
 def run_command(args: argparse.Namespace, arguments: Sequence[str]) -> int:
@@ -62,6 +62,11 @@ def gpu_of(args: argparse.Namespace) -> str:
     return args.gpu or "cpu"
 
 
+def stages_of(args: argparse.Namespace) -> list[str]:
+    """What -stage says."""
+    return [stage for stage in args.stage.split(",") if stage]
+
+
 def train(args: argparse.Namespace, device: str) -> int:
     """`caffe train`, in this process and in those that were started beside it."""
     ranks = ranks_here(device)
@@ -90,7 +95,7 @@ def train(args: argparse.Namespace, device: str) -> int:
 
 
 def _prepared(args: argparse.Namespace, device: str, ranks: Ranks) -> Training:
-    training = Training(args.solver, device, args.precision, args.workers, ranks)
+    training = Training(args.solver, device, args.precision, args.workers, ranks, args.level, stages_of(args))
     tell = say if ranks.is_root else lambda *_: None
     if args.snapshot:
         training.solver.restore(args.snapshot)
@@ -144,7 +149,8 @@ def measure(args: argparse.Namespace, device: str) -> int:
 
 
 def _opened(args: argparse.Namespace, device: str) -> Net:
-    net = open_net(str(args.model), args.phase, caffe_messages().NetState(), args.workers)
+    net = Net(read_net(args.model, strict=True), args.phase, args.level, stages_of(args))
+    share_workers(list(net.sources()), args.workers)
     for caffemodel in filter(None, args.weights.split(",")):
         copy_weights(net, Path(caffemodel), partial(say, "net.cpp"))
     for source in net.sources():

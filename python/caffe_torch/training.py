@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 import torch
 from google.protobuf.message import Message
@@ -18,6 +18,7 @@ from caffe_torch.errors import NetError
 from caffe_torch.log import number, say
 from caffe_torch.net import Net
 from caffe_torch.solver import Solver
+from caffe_torch.states import state_in_solver
 from caffe_torch.stopping import Action, Signals
 from caffe_torch.workers import share_workers
 
@@ -25,25 +26,30 @@ from caffe_torch.workers import share_workers
 class Training:
     """A solver with its test nets, which have the weights of the training net by the names of layers.
 
-    Of several `ranks` the root alone tests, logs and writes.
+    Of several `ranks` the root alone tests, logs and writes. `level` and `stages` are of the training net.
     """
 
     def __init__(
-        self, path: Path, device: str, precision: str, workers: int | None = 0, ranks: Ranks | None = None
+        self,
+        path: Path,
+        device: str,
+        precision: str,
+        workers: int | None = 0,
+        ranks: Ranks | None = None,
+        level: int = 0,
+        stages: Sequence[str] = (),
     ) -> None:
         param = read_solver(path)
-        if param.HasField("net") == param.HasField("train_net"):
-            raise NetError("the solver must name its net by `net`, or by `train_net` and `test_net`: one of the two")
         torch.manual_seed(max(0, param.random_seed))  # of the fillers
-        train = open_net(param.net or param.train_net, "TRAIN", param.train_state, workers)
+        param.train_state.level = level  # as `caffe train` does, whatever the solver says
+        param.train_state.stage.extend(stages)
+        train = open_net(train_net(param), "TRAIN", param.train_state, workers)
         self.ranks = ranks or Ranks()
         self.param, self.solver = param, Solver(param, train, device, precision, self.ranks)
-        names = list(param.test_net) or [param.net] * len(param.test_iter)
-        if len(names) != len(param.test_iter):
-            raise NetError(f"{len(param.test_iter)} test_iter for {len(names)} test nets; give one for each")
+        names = test_nets(param)
         if names and not param.test_interval:
             raise NetError("test_iter is given and test_interval is not; add it")
-        states = list(param.test_state) or [None] * len(names)
+        states = list(param.test_state) or [type(param.train_state)()] * len(names)
         if len(states) != len(names):
             raise NetError(f"{len(states)} test_state for {len(names)} test nets; give one for each, or none")
         self.test_nets: list[Net] = []
@@ -158,6 +164,28 @@ class Training:
         return self.solver.smoothed_loss
 
 
+def train_net(param: Message) -> str | Message:
+    """The net that a solver trains: its file's path, or the net itself where it stands in the solver."""
+    given = [name for name in ("train_net_param", "train_net", "net_param", "net") if param.HasField(name)]
+    if len(given) != 1:
+        raise NetError(
+            f"the solver names {' and '.join(given) or 'no net'}; it must name one net to train, by `net`, by "
+            "`train_net` (and `test_net`), or by a net in it: `net_param`, `train_net_param`"
+        )
+    return getattr(param, given[0])
+
+
+def test_nets(param: Message) -> list[str | Message]:
+    """The nets that it tests, in Caffe's order: what is given for tests alone, then the net that is for both, once for
+    each test_iter that is left (BVLC: Solver::InitTestNets)."""
+    nets = [*param.test_net_param, *param.test_net]
+    both = [getattr(param, name) for name in ("net_param", "net") if param.HasField(name)]
+    left = len(param.test_iter) - len(nets)
+    if left < 0 or (left and not both):
+        raise NetError(f"{len(param.test_iter)} test_iter for {len(nets)} test nets; give one for each")
+    return [*nets, *both * left]
+
+
 def snapshot_prefix(param: Message, path: Path) -> str:
     """Where snapshots go: by the solver's name beside it or in the folder that is given, or as is said (BVLC:
     upgrade_proto.cpp)."""
@@ -176,13 +204,11 @@ def check_writable(path: Path) -> None:
             pass
 
 
-def open_net(path: str, phase: str, state: Message | None, workers: int | None = 0) -> Net:
-    """The net of a prototxt; `state` is the solver's, which adds to the net's own level and stages. `workers` processes
-    read ahead for it (None: as many as suit this machine)."""
-    param = read_net(Path(path), strict=True)
-    level = state.level if state is not None and state.HasField("level") else param.state.level
-    stages = [*param.state.stage, *(state.stage if state is not None else ())]
-    net = Net(param, phase, level, stages)
+def open_net(source: str | Message, phase: str, state: Message | None, workers: int | None = 0) -> Net:
+    """The net of a prototxt, or one that stands in the solver; `state` is the solver's for it, None where there is no
+    solver. `workers` processes read ahead for it (None: as many as suit this machine)."""
+    param = source if isinstance(source, Message) else read_net(Path(source), strict=True)
+    net = Net(param, phase if state is None else state_in_solver(param, phase, state))
     share_workers(list(net.sources()), workers)
     return net
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Sequence
+from typing import Any, Sequence
 
 import torch
 from google.protobuf.message import Message
@@ -38,6 +38,7 @@ class Layer(nn.Module):
         self.param, self.phase, self.name = param, phase, param.name
         self.bottom_shapes = [tuple(shape) for shape in bottoms]
         self.top_shapes: list[tuple[int, ...]] = []  # set by the net
+        self._borrowed: dict[str, tuple[Layer, int, Shape]] = {}
         self.index = 0  # its place in the net, set by it
         self.blob_count = 0
         self.top_count = len(param.top) + self.automatic(param)
@@ -70,6 +71,28 @@ class Layer(nn.Module):
             self.register_parameter(name, values)
         else:
             self.register_buffer(name, values)
+
+    def borrow(self, number: int, owner: Layer, of_owner: int) -> None:
+        """Takes another layer's blob of as many numbers for its own; here it keeps the shape that it has here."""
+        name, theirs = f"blob{number}", owner.blobs[of_owner]
+        shape = tuple(self.blobs[number].shape)
+        if tuple(theirs.shape) == shape and f"blob{of_owner}" not in owner._borrowed:
+            setattr(self, name, theirs)
+            return
+        self._parameters.pop(name, None)
+        self._borrowed[name] = (owner, of_owner, shape)
+
+    def storage(self, number: int) -> Tensor:
+        """The tensor that holds a blob's numbers, which may be another layer's and of another shape."""
+        owner, of_owner, _ = self._borrowed.get(f"blob{number}", (None, 0, ()))
+        return self.blobs[number] if owner is None else owner.storage(of_owner)
+
+    def __getattr__(self, name: str) -> Any:
+        borrowed = self.__dict__.get("_borrowed", {}).get(name)
+        if borrowed is None:
+            return super().__getattr__(name)
+        owner, of_owner, shape = borrowed
+        return owner.blobs[of_owner].reshape(shape)
 
     def refuse(self, what: str) -> NetError:
         """The error that names this layer."""
