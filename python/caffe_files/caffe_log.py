@@ -4,7 +4,7 @@ Lines are glog's, with or without their prefix, of Caffe from release 1.0 to the
 
     Iteration 100 (25.3 iter/s, 3.95s/100 iters), loss = 4.56       (before 1.0: Iteration 100, loss = 4.56)
         Train net output #0: lesion_loss = 3.2 (* 1 = 3.2 loss)
-    Iteration 100, lr = 0.001
+    Iteration 100, lr = 0.001                                       (NVCaffe: , m = 0.9, and more of its settings)
     Iteration 500, Testing net (#0)
         Test net output #0: lesion_loss = 3.1 (* 1 = 3.1 loss)
 """
@@ -24,7 +24,7 @@ from caffe_files.outputs import new_file
 PREFIX = re.compile(r"^[IWEF]\d{4,8} [\d:.]+ +\d+ [^\]]*\] ?")
 NUMBER = "[0-9]{1,18}"
 LOSS = re.compile(rf"Iteration ({NUMBER})(?: \(.*\))?, loss = (\S+)$")
-RATE = re.compile(rf"Iteration ({NUMBER}), lr = (\S+)$")
+RATE = re.compile(rf"Iteration ({NUMBER}), lr = ([^\s,]+)(?:, \w+ = [^\s,]+)*$")
 TESTING = re.compile(rf"Iteration ({NUMBER}), Testing net \(#({NUMBER})\)$")
 OUTPUT = re.compile(r"\s*(Train|Test) net output #\d+: (.+?) = (\S+)(?: \(\* .*\))?$")
 REMEDY = "give what `caffe train` wrote to stderr"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from caffe_files.errors import InputError
@@ -54,19 +56,39 @@ def test_what_a_data_layer_did_to_images_is_its_transform(tmp_path):
     assert not any(layer.data_param.HasField(name) for name in ("scale", "mean_file", "crop_size", "mirror"))
 
 
+# with what such a layer has: settings of its own, for all types together
+OF_2013 = """
+layers { layer { name: 'data' type: 'data' source: 'x' meanfile: 'y' batchsize: 2 mirror: true } top: 'data' }
+layers { layer { name: 'conv1' type: 'conv' num_output: 9 kernelsize: 3 stride: 2 biasterm: false blobs_lr: 1.
+  weight_decay: 0. weight_filler { type: 'gaussian' std: 0.01 } } bottom: 'data' top: 'conv1' }
+layers { layer { name: 'pool1' type: 'pool' pool: AVE kernelsize: 3 } bottom: 'conv1' top: 'pool1' }
+layers { layer { name: 'norm1' type: 'lrn' local_size: 5 alpha: 0.1 beta: 0.7 } bottom: 'pool1' top: 'norm1' }
+"""
+
+
+@pytest.mark.caffe
+def test_a_net_of_2013_is_one_for_caffe_too(tmp_path):
+    from caffe.proto import caffe_pb2
+    from google.protobuf import text_format
+
+    assert len(text_format.Parse(OF_2013, caffe_pb2.NetParameter()).layers) == 4
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("layers { name: 'a' } layer { name: 'b' }", "give it one kind"),
         ("layers { layer { name: 'a' type: 'conv' } }", "upgrade_net_proto_text"),
+        (OF_2013, "a net of 2013; bring it up to date with Caffe's upgrade_net_proto_text"),
         ("layers { type: CONVOLUTOIN }", "CONVOLUTOIN"),
     ],
 )
 def test_a_net_that_cannot_be_upgraded_is_one_line(tmp_path, text, words):
-    with pytest.raises(InputError, match=words) as raised:
-        read(tmp_path, text)
-    assert "old.prototxt" in str(raised.value)
-    assert "\n" not in str(raised.value)
+    for reader in (read_net, partial(read_net, strict=True)):
+        with pytest.raises(InputError, match=words) as raised:
+            read(tmp_path, text, reader)
+        assert "old.prototxt" in str(raised.value)
+        assert "\n" not in str(raised.value)
 
 
 def test_a_caffemodel_of_2013_is_told_how_to_come_up_to_date(tmp_path):

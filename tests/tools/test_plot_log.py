@@ -177,3 +177,11 @@ def test_a_real_log_of_a_run_that_was_resumed(tool, tmp_path):
         assert bool(row["test 1 top1"]) == (int(row["iteration"]) % 10 == 0)
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     assert (tmp_path / "log.png").stat().st_size > 10000
+
+
+@pytest.mark.parametrize("more", [", m = 0.9", ", m = 0.9, lrm = 1, wd = 0.0001, gs = 1", ""])
+def test_rates_of_nvcaffe_are_read(tmp_path, more):
+    """NVCaffe 0.17 writes momentum, and more, behind the rate."""
+    log = tmp_path / "train.log"
+    log.write_text(f"Iteration 100 (2 iter/s, 5s/10 iter), loss = 4.5\nIteration 100, lr = 0.2{more}\n")
+    assert read_caffe_log(log).rows == [(100, {"loss": 4.5, "lr": 0.2})]
