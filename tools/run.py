@@ -18,7 +18,7 @@ import argparse
 from pathlib import Path
 from typing import Optional, Tuple, Union
 
-from arguments import add_group_column_argument, add_machine_arguments, check_engine_arguments
+from arguments import add_group_column_argument, add_machine_arguments, check_engine_arguments, licence
 from cli import new_parser, not_negative, positive, run, seed, usable_cores
 from skinmtl.experiment.configuration import Request
 from skinmtl.experiment.presets import NAMES
@@ -95,6 +95,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="[MODEL=]FILE",
         help="the caffemodel that the ResNets, or MODEL, start from, for --preset resnet50 and mask-resnet50",
     )
+    parser.add_argument(
+        "--weights-licence",
+        type=licence,
+        metavar="TEXT",
+        help="under which the --weights may be used, for the model card (default: as fetch_weights.py wrote it)",
+    )
     add_machine_arguments(parser, default=None)
     parser.add_argument(
         "--cores", type=positive, default=usable_cores(), metavar="N", help="used at a time (default: all)"
@@ -111,6 +117,8 @@ def parse_args() -> argparse.Namespace:
     if (args.manifest is None) == (args.manifest_flag is None):
         parser.error("give MANIFEST once: as the first word, or by --manifest")
     args.manifest = args.manifest or args.manifest_flag
+    if args.weights_licence and not args.weights:
+        parser.error("--weights-licence goes with --weights")
     if args.engine:
         check_engine_arguments(parser, args)
     elif args.precision != "fp32":
@@ -132,6 +140,7 @@ def main() -> None:
         only_folds=tuple(sorted(set(args.only_fold))),
         models=tuple(args.models) if args.models else None,
         weights=tuple(args.weights),
+        weights_licence=args.weights_licence,
         precision=args.precision,
         gpu=args.gpu,
         seed=args.seed,

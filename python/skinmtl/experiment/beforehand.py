@@ -102,7 +102,8 @@ def _given(configuration: Configuration) -> list[Path]:
     paths = [manifest, *beside, Path(values["images"])]
     if not isinstance(values["folds"], int):
         paths.append(Path(values["folds"]))
-    paths += [Path(settings["weights"]) for settings in _models(configuration) if "weights" in settings]
+    for name in ("weights", "trunk_net"):
+        paths += [Path(settings[name]) for settings in _models(configuration) if name in settings]
     return [*paths, Path(configuration.preset.name).resolve()]
 
 

@@ -25,7 +25,8 @@ ABSENT = "not set"
 class Request:
     """What the user asks for. `weights` are (model, file), None for all models with a ResNet-50; `models` None: the
     preset's usual ones; `folds` a number, or a CSV; `only_folds` empty: all; `masks` where the manifest's masks are,
-    None: where the images are; `validation_fold` what training watches, None: the preset's share of the images."""
+    None: where the images are; `validation_fold` what training watches, None: the preset's share of the images;
+    `weights_licence` under which the weights may be used."""
 
     manifest: Path
     images: Path
@@ -41,6 +42,7 @@ class Request:
     group_column: str | None = None
     masks: Path | None = None
     validation_fold: int | None = None
+    weights_licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
         **({} if watched is None else {"validation_fold": watched}),
         "seed": request.seed,
         **preset.settings,
+        **({} if request.weights_licence is None else {"weights_licence": request.weights_licence}),
         "models": models,
     }
     return Configuration(
@@ -188,7 +191,8 @@ def _models(request: Request, preset: Preset) -> tuple[dict[str, dict[str, str]]
         models[model] = {**settings, "solver": str(request.out.resolve() / SOLVERS / f"{model}.prototxt")}
         if file is not None:
             models[model]["weights"] = str(file.resolve())
-            models[model]["net"] = f"{settings.get('net', '')} {_flags_for(file)}".strip()
+            if "trunk_net" not in settings:
+                models[model]["net"] = f"{settings.get('net', '')} {_flags_for(file)}".strip()
     return models, notes
 
 

@@ -62,6 +62,9 @@ def read_preset(name: str) -> Preset:
     models = {str(model): dict(of_model or {}) for model, of_model in said["models"].items()}
     for model, of_model in models.items():
         of_model["solver"] = str(_file(path, model, "solver", of_model.get("solver"), "solvers/"))
+        if "trunk_net" in of_model:
+            named = _file(path, model, "trunk_net", of_model["trunk_net"], "a published net")
+            of_model["trunk_net"] = str(named.resolve())
         if "phases" in of_model:
             of_model["phases"] = str(_file(path, model, "phases", of_model["phases"], "workflow/presets/").resolve())
     usual, needs = said.get("usual_models") or list(models), said.get("needs") or []
@@ -74,7 +77,7 @@ def read_preset(name: str) -> Preset:
 
 
 def _file(preset: Path, model: str, what: str, named: Any, usual: str) -> Path:
-    """A solver's file, or one of phases: beside the preset, or of the project."""
+    """A solver's file, one of phases or a published net: beside the preset, or of the project."""
     for folder in (preset.parent, SHARED):
         if named and is_there(folder / str(named)):
             return folder / str(named)

@@ -58,6 +58,20 @@ def weights(tmp_path, name="w.caffemodel", **net):
     return file
 
 
+def test_a_preset_names_a_published_net_beside_it_and_its_weights_need_no_other_flags(request_for, tmp_path):
+    (tmp_path / "thin.prototxt").write_text("name: 'thin'")
+    preset = tmp_path / "mine.yaml"
+    model = "{trunk_net: thin.prototxt, net: --features sum, solver: solvers/tiny_mtl.prototxt}"
+    preset.write_text(f"needs: [weights]\nmodels: {{resnet50_mtl: {model}}}")
+    file = weights(tmp_path, stride_on="3x3", pool1="padded", mean=[1, 2, 3])
+    made = configured(request_for(preset=str(preset), weights=((None, file),), weights_licence="CC0"))
+    found = made.values["models"]["resnet50_mtl"]
+    assert (found["trunk_net"], found["net"]) == (str(tmp_path / "thin.prototxt"), "--features sum")
+    assert made.values["weights_licence"] == "CC0"
+    preset.write_text(preset.read_text().replace("thin.prototxt", "none.prototxt"))
+    refused(request_for(preset=str(preset), weights=((None, file),)), "resnet50_mtl: no trunk_net none.prototxt")
+
+
 def test_all_paths_are_absolute_so_that_the_same_command_goes_on_from_any_folder(request_for, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = configured(request_for(manifest=Path("data/manifest.csv"), images=Path("data/images"), out=Path("out")))
