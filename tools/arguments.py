@@ -193,7 +193,12 @@ def add_batch_size_argument(parser: argparse._ActionsContainer, masks: bool = Fa
 
 def add_near_duplicate_arguments(parser: argparse.ArgumentParser, distance: int, correlation: float) -> None:
     """--images, --near-duplicates, --least-correlation and --workers, with what is usual for the middle two."""
-    parser.add_argument("--images", type=Path, metavar="DIR", help="where the images are; for --near-duplicates")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="where the images are: files that are the same byte for byte are told; for --near-duplicates, too",
+    )
     parser.add_argument(
         "--near-duplicates",
         type=not_negative,

@@ -3,11 +3,13 @@
 
 import argparse
 from pathlib import Path
+from typing import Sequence
 
 from arguments import add_allow_layer_argument
 from caffe_files.errors import InputError
 from cli import new_parser, run
 from net_arguments import add_run_arguments, check_net_arguments, net_of
+from skinmtl.common.counting import first_of
 from skinmtl.engines.engine import NAMES, Engine
 from skinmtl.nets.weights import compare_weights
 
@@ -30,6 +32,9 @@ def make_parser() -> argparse.ArgumentParser:
         default=HEADS,
         metavar="LAYER",
         help="layers that may stay at their initial values (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--names", action="store_true", help="list all layers (default: the first five of each kind, and how many more)"
     )
     parser.add_argument(
         "--engine", choices=NAMES, default="caffe", help="which builds the net to know its shapes (default %(default)s)"
@@ -59,20 +64,25 @@ def main() -> int:
         raise InputError(f"{net}: has no layer {', '.join(unknown)}; correct --new")
     report = compare_weights(shapes, weights)
     unfilled = [name for name in report.initial if name not in args.new]
+    sound = not (unfilled or report.disagreeing)
+    print(f"{weights}: {'fits' if sound else 'DOES NOT FIT'} {net}")
     for title, names in (
         ("filled", report.filled),
         ("left at their initial values", report.initial),
         ("in the caffemodel only", report.unused),
+        ("disagree", report.disagreeing),
     ):
-        listed = f": {', '.join(names)}" if names and title != "filled" else ""
-        print(f"{len(names):4} {title}{listed}")
-    for line in report.disagreeing:
-        print(f"     disagrees: {line}")
+        if title != "disagree" or names:
+            few = title == "filled" and not args.names
+            print(f"{len(names):4} {title}{f': {listed(names, args.names)}' if names and not few else ''}")
     for line in report.passed_over:
         print(f"     note: {line}")
-    sound = not (unfilled or report.disagreeing)
-    print(f"{weights}: {'fits' if sound else 'DOES NOT FIT'} {net}")
     return 0 if sound else 1
+
+
+def listed(names: Sequence[str], whole: bool) -> str:
+    """All names, or the first ones and how many more there are."""
+    return ", ".join(names) if whole else first_of(names)
 
 
 if __name__ == "__main__":

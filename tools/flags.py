@@ -172,6 +172,7 @@ FLAGS: Dict[str, Flag] = {
     "--file": Flag("FILE", "a copy to check, in place of fetching"),
     "--url": Flag("URL", "another address of the same file"),
     # engines
+    "--names": Flag(NONE, "list all names, however many there are"),
     "--engine": Flag(CHOICE, "what runs the net: BVLC Caffe, or its equal on PyTorch"),
     "--allow-layer": Flag("TYPE", "build a net although it has layers of this type, which may read and write files"),
     "--precision": Flag(CHOICE, "of the computation, for --engine torch"),

@@ -15,6 +15,9 @@ from typing import List
 from arguments import add_manifest_argument, add_near_duplicate_arguments, check_near_duplicate_arguments, manifest_of
 from cli import new_parser, positive, run, seed
 from parsing import renamed
+from skinmtl.data.folds import read_folds
+from skinmtl.data.manifest import Manifest
+from skinmtl.data.same_bytes import notes_on_same_bytes
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
 from skinmtl.splits.official import write_official
 from skinmtl.splits.splitting import Split, pairs_path, report_path, write_split
@@ -64,7 +67,7 @@ def beside(out: Path, args: argparse.Namespace) -> List[Path]:
 def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
-    check_near_duplicate_arguments(parser, args)
+    check_near_duplicate_arguments(parser, args, images_alone=True)
     dealing = ("n_folds", "by", "balance", "near_duplicates")
     given = [name for name in dealing if getattr(args, name) is not None]
     if args.split_column and given:
@@ -95,13 +98,22 @@ def main() -> None:
     if args.split_column:
         for line in write_official(manifest, args.out, report_path(args.out), args.split_column, vars(args)):
             print(line)
+        tell_same_bytes(args, manifest)
         return
     search = None
-    if args.images:
+    if args.near_duplicates is not None:
         search = Search(args.images, args.near_duplicates, args.least_correlation, args.workers)
     split = Split(args.n_folds, args.seed, args.by, args.balance, search, args.merge_near_duplicates)
     for line in write_split(manifest, args.out, split, vars(args)):
         print(line)
+    tell_same_bytes(args, manifest)
+
+
+def tell_same_bytes(args: argparse.Namespace, manifest: Manifest) -> None:
+    """With --images: which files are there under several names, in several folds or with several labels."""
+    if args.images:
+        for line in notes_on_same_bytes(manifest, args.images, read_folds(args.out, manifest)):
+            print(f"note: {line}")
 
 
 if __name__ == "__main__":

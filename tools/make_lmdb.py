@@ -13,13 +13,14 @@ from arguments import (
     check_fold_arguments,
     manifest_of,
 )
-from cli import new_parser, positive, run, seed, share
+from cli import new_parser, positive, program, run, seed, share
 from skinmtl.common.counting import counted
-from skinmtl.data.folds import select
+from skinmtl.data.folds import read_folds, select
 from skinmtl.data.lmdb_write import Sizes, at_most, write_lmdbs
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.masks_for import check_classes, for_masks
 from skinmtl.data.repeats import Balance
+from skinmtl.data.same_bytes import notes_on_same_bytes
 from skinmtl.data.stored_mask import COMPONENTS, KEEP, MaskRules
 from skinmtl.images.told import counted_lines
 
@@ -156,6 +157,9 @@ def main() -> None:
         sizes = Sizes(smallest, largest, args.copies)
     balance = Balance(args.balance, args.seed) if args.balance else None
     summary = write_lmdbs(manifest, args.images, args.out, sizes, args.seed, args.workers, vars(args), masks, balance)
+    folds = None if args.folds is None else read_folds(args.folds, whole)
+    for line in notes_on_same_bytes(whole, args.images, folds, [row.image for row in manifest.rows]):
+        print(f"{program()}: note: {line}", file=sys.stderr)
     print(
         f"{args.out}: {counted(summary['n_records'], 'record')} of {counted(summary['n_images'], 'image')}"
         f"{', with masks' if masks else ''}, "

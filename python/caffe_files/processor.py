@@ -6,7 +6,10 @@ from pathlib import Path
 
 # as Linux names them: of Intel's and AMD's processors, and of Arm's
 BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
-SLOW_BF16 = "this processor does not multiply bfloat16, so that bf16 is slower than fp32 here"
+# ten times has been seen; how much depends on the net
+SLOW_BF16 = (
+    "this processor does not multiply bfloat16, so that bf16 is slower than fp32 here, up to ten times; leave it out"
+)
 
 
 def bf16_warning(precision: str, on_gpu: bool, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from caffe_files.inputs import regular_file
+from caffe_files.prototxt import read_caffemodel
 from skinmtl.pretrained.checkpoint_trial import try_in_child
 from skinmtl.pretrained.safetensors_file import LENGTH, read_safetensors
 
@@ -41,11 +42,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     if not start.startswith(TENSOR_FILES):
+        if _is_caffemodel(path):
+            raise InputError(
+                f"{path}: is a caffemodel already, which needs no conversion; give it to train.py --weights, with a "
+                "net that has its layers by name (make_prototxt.py --trunk-net; check_weights.py says what it fills)"
+            )
         what = "is empty" if not start else "is no checkpoint"
         raise InputError(f"{path}: {what}; give a .safetensors or .pth file of PyTorch weights")
     _require_safe_torch(path)
     try_in_child(path)
     return _named(path, tensors_of(path))
+
+
+def _is_caffemodel(path: Path) -> bool:
+    try:
+        return any(layer.blobs for layer in read_caffemodel(path).layer)
+    except InputError:
+        return False
 
 
 def tensors_of(path: Path) -> Checkpoint:

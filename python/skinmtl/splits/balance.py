@@ -8,6 +8,7 @@ from typing import Any, Iterator
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from skinmtl.common.counting import cut
 from skinmtl.data.manifest import Manifest
 from skinmtl.splits.dealing import image_labels, make_folds, membership, unit_names
 
@@ -83,7 +84,9 @@ def lines(found: Balance, by_chance: tuple[float, float] | None, by: str) -> Ite
     yield from table(found, by)
     if found.summary:
         worst = int(np.where(found.judged, found.deviations, -1).argmax())
-        text = f"from even, {found.judged.sum()} labels: worst {_percent(found.summary[0])} ({found.labels[worst]}), "
+        text = (
+            f"from even, {found.judged.sum()} labels: worst {_percent(found.summary[0])} ({cut(found.labels[worst])}), "
+        )
         text += f"mean {_percent(found.summary[1])}"
         if by_chance:
             text += f"; {by}s dealt at random: worst {_percent(by_chance[0])}, mean {_percent(by_chance[1])}"
@@ -98,9 +101,9 @@ def lacking(found: Balance, by: str) -> Iterator[str]:
     for label, units, images in zip(found.labels, found.units.tolist(), found.per_fold.T):
         without = np.flatnonzero(images == 0).tolist()
         if 0 < units < k:
-            yield f"{label} is in {units} {by}{'s' * (units > 1)}: it cannot be in each of {k} folds"
+            yield f"{cut(label)} is in {units} {by}{'s' * (units > 1)}: it cannot be in each of {k} folds"
         elif units and without:
-            yield f"{label} is in {units} {by}s, and not in fold {', '.join(map(str, without))}"
+            yield f"{cut(label)} is in {units} {by}s, and not in fold {', '.join(map(str, without))}"
 
 
 def record(found: Balance, by_chance: tuple[float, float] | None) -> dict[str, Any]:
@@ -129,7 +132,7 @@ def table(found: Balance, by: str) -> Iterator[str]:
     for n, label in enumerate(found.labels):
         images = found.per_fold[:, n]
         deviation = "-" if not images.any() else _percent(found.deviations[n])
-        rows.append([label, str(images.sum()), str(found.units[n]), *map(str, images), deviation])
+        rows.append([cut(label), str(images.sum()), str(found.units[n]), *map(str, images), deviation])
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         yield "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))])

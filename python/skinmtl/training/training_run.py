@@ -9,6 +9,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
+from skinmtl.common.busy import notes_on_busy_cores
+from skinmtl.common.counting import first_of
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.engines.engine import Engine
 from skinmtl.nets.net_record import NET_FILE
@@ -119,6 +121,8 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
         say(*opening_lines(request.out, _engine_words(request.engine), inputs, images, schedule, first))
         engine = _solver(request, solver, inputs, folder, prefix, schedule.max_iter)
         training = Training(engine, folder, inputs, schedule)
+        if request.engine.gpu is None:
+            say(*notes_on_busy_cores())
         if snapshot:
             training.go_on(snapshot)
         else:
@@ -265,6 +269,6 @@ def _tell_layers(layers: dict[str, list[str]], weights: list[Path]) -> None:
         return
     say(f"{len(layers['filled'])} layers filled from {', '.join(map(str, weights))}")
     if layers["initial"]:
-        say(f"trained from their initial values: {', '.join(layers['initial'])}")
+        say(f"trained from their initial values: {first_of(layers['initial'])}")
     if layers["unused"]:
-        say(f"in the weights, not in the net: {', '.join(layers['unused'])}")
+        say(f"in the weights, not in the net: {first_of(layers['unused'])}")

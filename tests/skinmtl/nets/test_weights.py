@@ -56,6 +56,24 @@ def test_pretrained_weights_may_lack_the_new_heads_and_have_others(check, change
     assert "1 in the caffemodel only: fc1000" in done.stdout
 
 
+def test_the_verdict_comes_first_and_long_lists_are_counted_unless_all_names_are_asked_for(check, changed):
+    def unknown(net, layers):
+        for name, layer in layers.items():
+            layer.name = f"of_another_{name}"
+
+    weights = changed(unknown)
+    done = check(weights)
+    assert done.returncode == 1
+    verdict, *counts = done.stdout.splitlines()
+    assert verdict.startswith(f"{weights}: DOES NOT FIT")
+    assert counts[0] == "   0 filled"
+    assert counts[1].startswith("  71 left at their initial values: conv1, ")
+    assert counts[1].endswith(" and 66 more") and counts[2].endswith(" and 66 more")
+    assert "scale5c_branch2c" not in done.stdout
+    whole = check(weights, "--names").stdout
+    assert "more" not in whole and "scale5c_branch2c" in whole and "of_another_scale5c_branch2c" in whole
+
+
 def test_an_unfilled_trunk_layer_does_not_fit(check, changed):
     weights = changed(lambda net, layers: net.layer.remove(layers["res3a_branch2b"]))
     done = check(weights)

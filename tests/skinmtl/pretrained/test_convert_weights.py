@@ -242,6 +242,14 @@ def test_wrong_input_is_one_line_and_nothing_is_written(tool, refused, made, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w.pth", "w.safetensors"]
 
 
+def test_a_caffemodel_is_sent_to_where_it_can_be_used(tool, refused, tmp_path):
+    from published_nets import write_net, write_weights
+
+    weights = write_weights(write_net("squeezenet", tmp_path), tmp_path / "published.caffemodel")
+    done = tool("convert_weights.py", "--checkpoint", weights, "--out", tmp_path / "w.caffemodel")
+    refused(done, "is a caffemodel already", "train.py --weights", "make_prototxt.py --trunk-net")
+
+
 def test_a_wrong_command_line_is_a_usage_error(tmp_path):
     files = ["--checkpoint", "a.pth", "--out"]
     given = [

@@ -143,7 +143,8 @@ def test_a_model_with_strides_on_the_1x1_and_other_pixels_answers_as_in_pytorch_
 def test_the_converted_weights_fill_the_net_whole(converted, net):
     command = [str(PYTHON), str(ROOT / "tools/check_weights.py"), "--net", str(net / "train.prototxt")]
     done = subprocess.run([*command, "--weights", str(converted)], stdout=subprocess.PIPE, text=True)
-    assert done.stdout.splitlines()[:3] == [
+    assert done.stdout.splitlines() == [
+        f"{converted}: fits {net}/train.prototxt",
         " 159 filled",
         "   2 left at their initial values: fc_lesion, fc_location",
         "   1 in the caffemodel only: fc1000",
