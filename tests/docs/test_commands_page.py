@@ -7,8 +7,11 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 from documents import text_of
+
+pytestmark = pytest.mark.once
 
 PAGE = "docs/commands.md"
 

@@ -14,6 +14,8 @@ from skinmtl.nets.phases import default_phases
 from skinmtl.pretrained.net_check import Preprocessing
 from skinmtl.pretrained.published import PUBLISHED
 
+pytestmark = pytest.mark.once
+
 README = text_of("prototxt/README.md")
 ALL = sorted(path.name for path in (ROOT / "prototxt").iterdir() if path.is_dir())
 MASKS = [name for name in ALL if name.endswith("_mask_rcnn")]

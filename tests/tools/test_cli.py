@@ -17,6 +17,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
+pytestmark = pytest.mark.once
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
@@ -47,7 +48,7 @@ def wait_for(what, seconds=20):
 @pytest.fixture
 def options(make_dataset):
     data = make_dataset(6)
-    return ["--manifest", data.manifest, "--images", data.images, "--short-side", 40]
+    return ["--manifest", data.manifest, "--images", data.images, "--short-side", 40, "--workers", 1]
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from conftest import ROOT
 
 import skinmtl
 
+pytestmark = pytest.mark.once
+
 TOOLS = ROOT / "tools"
 SKINMTL = [sys.executable, str(TOOLS / "commands.py")]
 EXECUTABLE = sorted(path for path in TOOLS.glob("*.py") if os.access(str(path), os.X_OK))

@@ -11,6 +11,8 @@ from collections import defaultdict
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.once
+
 PROGRAM = """
 import json, sys
 sys.path[:0] = sys.argv[1:]

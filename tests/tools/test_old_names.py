@@ -10,6 +10,8 @@ import sys
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.once
+
 NET = (
     "--model",
     "resnet50_mtl",

@@ -10,6 +10,8 @@ import sys
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.once
+
 PROGRAM = """
 import argparse, importlib, json, sys
 sys.path[:0] = sys.argv[1:]

@@ -42,7 +42,7 @@ def trained(tool, small_set, tmp_path_factory):
         net=folder / "net",
         deploy=folder / "net" / "deploy.prototxt",
         weights=folder / "run" / "final.caffemodel",
-        data=("--manifest", small_set.manifest, "--images", small_set.images),
+        data=("--manifest", small_set.manifest, "--images", small_set.images, "--workers", 1),
         test=("--folds", small_set.folds, "--fold", 0, "--subset", "test"),
         image=small_set.images / "0.jpg",
     )

@@ -65,6 +65,7 @@ def test_a_limit_is_named(under, data, tmp_path, limit, workers, words):
     assert entries(tmp_path) == ["data"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full"])
 def test_a_standard_stream_that_is_closed_or_full(under, data, tmp_path, closed):
     """Only what cannot be said where it was to be said is a fault; no file gets what is said."""
@@ -97,6 +98,7 @@ def test_a_user_without_a_name_and_a_home(data):
         assert (done.returncode, (out / "heat_map.png").exists()) == (0, True), done.stderr
 
 
+@pytest.mark.once
 def test_ctrl_c_while_a_tool_is_starting_is_no_traceback(tmp_path):
     """skinmtl holds it back from before it starts the tool's Python until the tool has handlers."""
     command = [sys.executable, str(TOOLS / "commands.py"), "describe", "--manifest", "no.csv", "--out", "x"]
@@ -136,6 +138,7 @@ cli.run(main)
 """
 
 
+@pytest.mark.once
 def test_a_stop_that_is_dropped_comes_again_and_none_disturbs_the_cleaning():
     environment = dict(os.environ, PYTHONPATH=str(TOOLS))
     command = [sys.executable, "-c", DROPPED]
@@ -203,6 +206,7 @@ def test_a_zip_file_that_could_not_be_written_adds_nothing(tool, mount, tmp_path
     assert "e.npz: the disk is full" in done.stderr and entries(at) == []
 
 
+@pytest.mark.once
 def test_a_fault_of_the_program_is_no_fault_of_the_machine(tmp_path):
     for error in (KeyError("x"), ValueError("no"), OSError("no errno")):
         assert of_output(error, tmp_path) is None and of_anything(error) is None

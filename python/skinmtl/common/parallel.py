@@ -31,7 +31,8 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Yields function(item) in the items' order; `function` must be importable by name. One worker: this process.
+    """Yields function(item) in the items' order; `function` must be importable by name. For one worker or one item,
+    which would be done before a worker has loaded its libraries, this process.
 
     Who is done first gets the next item. Items must be small (a path, a number): a pipe holds IN_HAND of them.
     InputError where a worker dies.
@@ -41,7 +42,8 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
         return
     numbered = enumerate(items)
     first = list(islice(numbered, WAITING_PER_WORKER * workers))
-    if not first:
+    if len(first) < 2:
+        yield from (function(item) for _, item in first)
         return
     left = chain(first, numbered)
     crew: list[tuple[multiprocessing.process.BaseProcess, Connection]] = []

@@ -54,11 +54,12 @@ def test_no_items(workers):
     assert list(ordered_map(negative, [], workers)) == []
 
 
-def test_one_worker_is_this_process():
-    assert set(ordered_map(process_of, range(3), 1)) == {os.getpid()}
+@pytest.mark.parametrize(("n_items", "workers"), [(3, 1), (1, 3)])
+def test_one_worker_is_this_process_and_one_item_needs_no_other(n_items, workers):
+    assert set(ordered_map(process_of, range(n_items), workers)) == {os.getpid()}
 
 
-@pytest.mark.parametrize("number", [1, 2, 100])
+@pytest.mark.parametrize("number", [2, 3, 100])
 def test_no_worker_outlives_the_map(number):
     before = multiprocessing.active_children()
     results = ordered_map(negative, range(number), 3)

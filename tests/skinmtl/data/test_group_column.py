@@ -112,7 +112,7 @@ def test_what_is_set_aside_without_groups_is_told(tool, make_dataset):
     folds = ["image,fold", *(f"image {n}.jpg,{n % 2}" for n in range(6))]
     (made.folder / "folds.csv").write_text("\n".join(folds) + "\n", encoding="utf-8")
     command = ["make_lmdb.py", "--manifest", made.manifest, "--images", made.images, "--short-side", 40]
-    command += ["--folds", made.folder / "folds.csv", "--fold", 0, "--subset", "train"]
+    command += ["--folds", made.folder / "folds.csv", "--fold", 0, "--subset", "train", "--workers", 1]
     assert "group" not in tool(*command, "--out", made.folder / "all").stderr
     told = tool(*command, "--validation", 0.3, "--out", made.folder / "less").stderr
     assert "no image has a group, so each is taken to be of another patient: where patients have several" in told

@@ -96,6 +96,8 @@ def made(data, tool, tmp_path_factory):
         data / "folds.csv",
         "--sheet",
         4,
+        "--workers",
+        1,
         "--out",
         out,
         "--fail-if-unusable",

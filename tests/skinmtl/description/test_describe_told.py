@@ -19,7 +19,7 @@ def test_a_finding_with_the_images(tool, make_dataset, tmp_path):
     for name in names:
         noise = np.random.RandomState(0).randint(0, 4096, (64, 64, 3)).astype(np.uint16)
         (data.images / name).write_bytes(cv2.imencode(".png", noise)[1].tobytes())
-    words = ("--manifest", data.manifest, "--images", data.images, "--out", tmp_path / "out")
+    words = ("--manifest", data.manifest, "--images", data.images, "--workers", 1, "--out", tmp_path / "out")
     done = tool("describe.py", *words)
     assert done.returncode == 0, done.stderr
     assert f"2 images: {DARK}" in done.stdout

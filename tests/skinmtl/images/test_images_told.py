@@ -36,7 +36,7 @@ def test_make_lmdb_counts_and_lists_them(tool, odd_data, tmp_path):
     data, names = odd_data
     done = tool(
         *("make_lmdb.py", "--manifest", data.manifest, "--images", data.images, "--out", tmp_path / "out"),
-        *("--short-side", 40),
+        *("--short-side", 40, "--workers", 1),
     )
     assert done.returncode == 0, done.stderr
     assert "1 record was converted to sRGB from the colour profile Display P3" in done.stdout

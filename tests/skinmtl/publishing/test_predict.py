@@ -100,7 +100,7 @@ def test_a_folder_as_json_with_what_made_it(tool, model, photographs, expected, 
 
 @pytest.mark.caffe
 def test_json_lines_in_a_file_beside_the_text(tool, model, photographs, tmp_path):
-    words = ("--model-folder", model.path, photographs.images / "arm.jpg")
+    words = ("--workers", 1, "--model-folder", model.path, photographs.images / "arm.jpg")
     lines = tmp_path / "made" / "lines.jsonl"
     told = tool("predict.py", *words, tmp_path / "no such.jpg", "--json-lines", lines)
     assert told.returncode == 1

@@ -16,7 +16,7 @@ pytest_plugins = ["made_masks_fixtures", "made_model_fixtures"]
 def test_it_is_told_in_one_line_and_kept_in_the_protocol(mask_model, moles, tool, tmp_path, dead):
     weights = kill_proposals(mask_model.weights, tmp_path / "dead.caffemodel") if dead else mask_model.weights
     net = ("--deploy", mask_model.deploy, "--weights", weights, "--engine", ENGINE.name)
-    data = ("--manifest", moles.manifest, "--images", moles.folder)
+    data = ("--manifest", moles.manifest, "--images", moles.folder, "--workers", 1)
     done = tool("score.py", *net, *data, "--batch-size", 4, "--out", tmp_path / "s.npz")
     assert done.returncode == 0, done.stderr
     told = [line for line in done.stderr.splitlines() if "proposals" in line]

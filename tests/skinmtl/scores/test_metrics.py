@@ -103,7 +103,7 @@ class TestAveragePrecision:
         # All R positives behind all M - R negatives: precision i / (M - R + i) at the i-th.
         assert one([1, 1, 0, 0, 0], [1, 2, 3, 4, 5]) == pytest.approx(float((Fraction(1, 4) + Fraction(2, 5)) / 2))
 
-    @settings(max_examples=1500, **REPRODUCIBLE)
+    @settings(max_examples=500, **REPRODUCIBLE)
     @given(rankings())
     def test_three_readings_agree(self, case):
         labels, scores = case
@@ -187,7 +187,7 @@ class TestTopK:
     def test_with_k_classes_or_fewer_all_are_in(self):
         assert in_top_k(np.array([0, 1]), np.array([[0.5, 0.5], [0.9, 0.1]]), 3).all()
 
-    @settings(max_examples=500, **REPRODUCIBLE)
+    @settings(max_examples=200, **REPRODUCIBLE)
     @given(rankings(), st.integers(1, 5), st.integers(0, 2**32 - 1))
     def test_against_a_slow_loop(self, case, k, seed):
         _, scores = case
@@ -265,7 +265,7 @@ class TestEvaluate:
         there = {name for name, value in locations.items() if value is not None}
         assert there == {"n_images"} | {name for name in locations if "location" in name}
 
-    @settings(max_examples=300, **REPRODUCIBLE)
+    @settings(max_examples=150, **REPRODUCIBLE)
     @given(rankings(max_rows=12, max_entries=6))
     def test_the_means_are_over_what_has_a_positive_and_are_strict_json(self, case):
         labels, scores = case
