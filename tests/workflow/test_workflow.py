@@ -171,6 +171,22 @@ def test_the_column_of_groups_reaches_every_command_that_reads_the_manifest(conf
         assert ("--manifest" in command) == ("patient id" in command), command
 
 
+def test_a_published_net_its_weights_and_their_licence_reach_the_commands_that_take_them(configured, tmp_path):
+    models = settings_of("demo.yaml")["models"]
+    (tmp_path / "thin net.prototxt").touch()
+    model = {**models["resnet50_mtl"], "trunk_net": str(tmp_path / "thin net.prototxt"), "weights": "w.caffemodel"}
+    changes = {"models": {"resnet50_mtl": model}, "weights_licence": "CC BY 4.0", "only_folds": [0]}
+    status, plan = planned(configured("demo.yaml", **changes), "--printshellcmds")
+    assert (status, jobs(plan).get("figure3")) == (0, 1), plan
+    commands = [shlex.split(line) for line in plan.splitlines() if line.startswith("Shell command: python3 tools/")]
+    (net,) = (command for command in commands if command[3].endswith("make_prototxt.py"))
+    assert net[net.index("--trunk-net") + 1] == str(tmp_path / "thin net.prototxt")
+    (train,) = (command for command in commands if command[3].endswith("train.py"))
+    assert train[train.index("--weights-licence") + 1] == "CC BY 4.0"
+    without = jobs(planned(configured("demo.yaml", **changes, figure3=False))[1])
+    assert not {"figure3", "attention", "features"} & set(without)
+
+
 def test_only_all_of_the_papers_models_make_a_complete_report(configured):
     models = settings_of("demo.yaml")["models"]
     one = {"resnet50_mtl": models["resnet50_mtl"]}

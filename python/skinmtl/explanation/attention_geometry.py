@@ -39,8 +39,9 @@ def cells_of(deploy: Path, blob: str) -> Cells:
 
     A cell is not the centre of its tile of the crop: the published ResNet-50's stride sits on unpadded 1x1
     convolutions, so that cell k of res5c looks at pixel 32 k + 2, not at 32 k + 15.5 where a plain resize of 7 x 7
-    to 224 x 224 would put it, 13.5 pixels further down and to the right. Branches that meet again (Eltwise) must lie
-    alike, as a ResNet's do: the first bottom is followed. InputError where a kernel is not square.
+    to 224 x 224 would put it, 13.5 pixels further down and to the right. Branches that meet again (Eltwise, Concat)
+    must lie alike, as a ResNet's do: the first bottom is followed. InputError where a window lies otherwise on one axis
+    than on the other.
     """
     path, wanted = [], blob
     for layer in reversed(read_net(deploy).layer):
@@ -50,28 +51,33 @@ def cells_of(deploy: Path, blob: str) -> Cells:
     first, step = 0.0, 1.0
     for layer in reversed(path):
         if layer.type in ("Convolution", "Pooling"):
-            kernel, stride, pad = _window(deploy, layer)
-            first += step * ((kernel - 1) / 2 - pad)
+            offset, stride = _window(deploy, layer)
+            first += step * offset
             step *= stride
     return Cells(first, step)
 
 
-def _window(deploy: Path, layer: Any) -> tuple[int, int, int]:
-    """Kernel (with its dilation), stride and pad."""
-    settings = layer.convolution_param if layer.type == "Convolution" else layer.pooling_param
-    names = [f"{name}_{axis}" for name in ("kernel", "stride", "pad") for axis in "hw"]
-    if any(settings.HasField(name) for name in names) or getattr(settings, "global_pooling", False):
-        raise InputError(f"{deploy}: layer {layer.name!r} has no one kernel size, stride and pad for both axes")
-    if layer.type == "Pooling":
-        return settings.kernel_size, settings.stride, settings.pad
-    values = []
-    for name, default in (("kernel_size", 1), ("stride", 1), ("pad", 0), ("dilation", 1)):
-        given = set(getattr(settings, name)) or {default}
-        if len(given) > 1:
-            raise InputError(f"{deploy}: layer {layer.name!r} has no one {name} for both axes")
-        values.append(given.pop())
-    kernel, stride, pad, dilation = values
-    return dilation * (kernel - 1) + 1, stride, pad
+def _window(deploy: Path, layer: Any) -> tuple[float, int]:
+    """How far a window's centre lies behind the pixel that it starts from, and its stride; the same on both axes, as a
+    1 x 7 that is padded by 3 along its 7."""
+    pooling = layer.type == "Pooling"
+    settings = layer.pooling_param if pooling else layer.convolution_param
+    pairs = {}
+    for name, both, default in (("kernel", "kernel_size", 1), ("stride", "stride", 1), ("pad", "pad", 0)):
+        if settings.HasField(f"{name}_h") or settings.HasField(f"{name}_w"):
+            pairs[name] = [getattr(settings, f"{name}_{axis}") for axis in "hw"]
+        else:
+            given = [getattr(settings, both)] if pooling else list(getattr(settings, both)) or [default]
+            pairs[name] = [given[0], given[-1]]
+    dilation = [1] if pooling else list(settings.dilation) or [1]
+    offsets = [
+        each * (kernel - 1) / 2 - pad
+        for each, kernel, pad in zip([dilation[0], dilation[-1]], pairs["kernel"], pairs["pad"])
+    ]
+    alike = offsets[0] == offsets[1] and pairs["stride"][0] == pairs["stride"][1]
+    if not alike or getattr(settings, "global_pooling", False):
+        raise InputError(f"{deploy}: layer {layer.name!r} has no window that lies alike on both axes")
+    return offsets[0], pairs["stride"][0]
 
 
 class Place(NamedTuple):

@@ -102,8 +102,16 @@ def test_cells_are_where_caffe_looks(tmp_path):
         assert middle == pytest.approx(cells.first + cell * cells.step, abs=1e-4)
 
 
+@pytest.mark.parametrize("wide", ["kernel_h: 1 kernel_w: 7 pad_w: 3", "kernel_h: 7 kernel_w: 1 pad_h: 3 pad_w: 0"])
+def test_a_kernel_that_is_not_square_and_lies_alike_on_both_axes_moves_nothing(tmp_path, wide):
+    """As in Inception v3 and v4."""
+    layer = f"name: 'wide' type: 'Convolution' bottom: 'data' top: 'maps' convolution_param {{ num_output: 1 {wide} }}"
+    (tmp_path / "deploy.prototxt").write_text(f"layer {{ {layer} }}")
+    assert cells_of(tmp_path / "deploy.prototxt", "maps") == (0, 1)
+
+
 @pytest.mark.parametrize("odd", ["kernel_h: 3 kernel_w: 5", "kernel_size: 3 stride: [1, 2]"])
-def test_a_kernel_that_is_not_square_is_refused(tmp_path, odd):
+def test_a_kernel_that_does_not_lie_alike_on_both_axes_is_refused(tmp_path, odd):
     layer = f"name: 'odd' type: 'Convolution' bottom: 'data' top: 'res5c' convolution_param {{ num_output: 1 {odd} }}"
     (tmp_path / "deploy.prototxt").write_text(f"layer {{ {layer} }}")
     with pytest.raises(InputError, match="'odd'"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 
 import cv2
 import numpy as np
 import pytest
+from published_nets import write_net, write_weights
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import read_manifest
@@ -77,6 +79,29 @@ def test_a_stopped_extraction_goes_on(extract, tiny_model, tmp_path):
     again, whole = read_features(tmp_path / "f.npz"), read_features(tmp_path / "whole.npz")
     assert np.allclose(again.features, whole.features, atol=1e-6)
     assert sorted(path.name for path in tmp_path.glob("*f.npz*")) == ["f.npz"]
+
+
+@pytest.mark.caffe
+def test_features_may_be_a_fully_connected_layers(extract, small_set, tool, tmp_path, refused):
+    """Of a published VGG as trunk: net.json names them, and beside a net without it the heads do."""
+    deploy = write_net("vgg", tmp_path)
+    counts = ("--lesions", 3, "--locations", 4, "--test-batch-size", 1)
+    data = ("--train-data", small_set.train, "--test-data", small_set.test)
+    trunk = ("--trunk-net", deploy, "--features", "fc7")
+    done = tool("make_prototxt.py", "--model", "resnet50_mtl", *trunk, *counts, *data, "--out", tmp_path / "net")
+    assert done.returncode == 0, done.stderr
+    flags = {"weights": write_weights(tmp_path / "net/deploy.prototxt", tmp_path / "w.caffemodel")}
+    assert extract(tmp_path / "f.npz", deploy=tmp_path / "net/deploy.prototxt", **flags).returncode == 0
+    found = read_features(tmp_path / "f.npz")
+    assert (found.protocol["blob"], found.features.shape) == ("fc7", (8, 20))
+    shutil.copyfile(str(tmp_path / "net/deploy.prototxt"), str(tmp_path / "deploy.prototxt"))
+    mean = ("--mean", 104, 117, 123)
+    assert extract(tmp_path / "g.npz", *mean, deploy=tmp_path / "deploy.prototxt", **flags).returncode == 0
+    assert np.array_equal(read_features(tmp_path / "g.npz").features, found.features)
+    images = ("--query", sorted(small_set.images.iterdir())[0], "--short-side", 72)
+    flags = ("--deploy", tmp_path / "net/deploy.prototxt", "--weights", flags["weights"])
+    done = tool("attend.py", *flags, *images, "--method", "cam", "--out", tmp_path / "attention")
+    refused(done, "fc7")
 
 
 @pytest.mark.caffe

@@ -46,7 +46,7 @@ def test_features_and_maps_are_those_that_net_json_names(chain):
     features = read_features(chain.folder / "test.npz")
     assert (features.protocol["blob"], features.features.shape) == ("global_pool", (8, 96))
     said = json.loads((chain.folder / "attention/attention.json").read_text())
-    assert said["protocol"]["method"].startswith("class activation map: layer4_unit1_sum times")
+    assert (said["protocol"]["method"], said["protocol"]["maps"]) == ("cam", "layer4_unit1_sum")
     assert "attention on 2 images" in chain.said["attend"]
 
 
