@@ -76,15 +76,16 @@ def add_ways_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--over",
         choices=OVER,
-        help="class activation maps of the whole photograph in one pass (default), or the mean of those of its crops",
+        help="class activation maps of the whole photograph in one pass (default), of crops that are blended into each "
+        "other, which is what the other methods take, or the plain mean of the ten-crop test's crops",
     )
     group.add_argument(
         "--sides",
         type=positive,
         nargs="+",
         metavar="PIXELS",
-        help="shorter sides at which a photograph is seen, whose maps are averaged (default: --short-side, and the "
-        "largest that the net was trained at)",
+        help="shorter sides at which a photograph is seen, whose maps are averaged (default: --short-side, 1.44 "
+        "and 1.88 times that, which of the paper's 256 are 368 and 480)",
     )
     group.add_argument("--no-mirror", action="store_true", help="leave the mirror images out of the average")
     group.add_argument(

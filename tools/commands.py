@@ -27,7 +27,7 @@ STEPS = {
     ),
     "train": ("train", "plot-log"),
     "score": ("score", "ensemble", "evaluate", "report"),
-    "look": ("attend", "extract-features", "retrieve", "figure3"),
+    "look": ("attend", "evaluate-maps", "extract-features", "retrieve", "figure3"),
     "publish": ("export", "predict"),
     "for your shell": ("completion",),
 }

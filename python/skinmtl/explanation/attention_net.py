@@ -14,19 +14,23 @@ from skinmtl.explanation.attention_file import HEADS
 from skinmtl.explanation.attention_geometry import Cells, Place, cells_of, places
 from skinmtl.explanation.attention_heads import check_any_size, features_below, logits_of
 from skinmtl.explanation.attention_passes import Lens, batches, crops_at, cut, merged
-from skinmtl.explanation.attention_ways import BEST, CAM, CROPS, GRAD_CAM, OCCLUSION, PHOTOGRAPH, Ways, settled
-from skinmtl.explanation.class_activation import class_maps, photograph_maps
+from skinmtl.explanation.attention_ways import BEST, BLENDED, CAM, CROPS, GRAD_CAM, OCCLUSION, PHOTOGRAPH, Ways, settled
+from skinmtl.explanation.class_activation import blended_maps, class_maps, photograph_maps
 from skinmtl.explanation.grad_cam import gradient_maps
 from skinmtl.explanation.occlusion import occlusion_maps, squares
 from skinmtl.explanation.photograph import Photograph
 from skinmtl.nets.net_blobs import Blobs, blobs_of
-from skinmtl.nets.net_record import read_net_record
 from skinmtl.nets.trunk_fit import average_of
 from skinmtl.scores.crops import CROPS as TEST_CROPS
 from skinmtl.scores.crops import ten_crops
 from skinmtl.scores.forward import Protocol, check_side, record
 
-MAKES = {CAM: photograph_maps, GRAD_CAM: gradient_maps, OCCLUSION: occlusion_maps}
+MAKES = {
+    (CAM, PHOTOGRAPH): photograph_maps,
+    (CAM, BLENDED): blended_maps,
+    (GRAD_CAM, BLENDED): gradient_maps,
+    (OCCLUSION, BLENDED): occlusion_maps,
+}
 
 
 class CropMaps(NamedTuple):
@@ -56,8 +60,7 @@ class AttentionNet:
         averaged, logits = _heads(self.snapshot, self.blobs), logits_of(deploy)
         if not logits:
             raise InputError(f"{deploy}: no lesion_prob or location_prob to explain; give a net of make_prototxt.py")
-        known = read_net_record(deploy.parent)
-        self.ways = settled(ways, bool(averaged), protocol.short_side, known and known.scales)
+        self.ways = settled(ways, bool(averaged), protocol.short_side)
         method = self.ways.method
         if method == CAM and not averaged:
             raise InputError(
@@ -100,14 +103,14 @@ class AttentionNet:
         """What is seen of this photograph: how many crops, or at which sides as a whole."""
         if self.ways.over == PHOTOGRAPH:
             return {"sides": self.lens.sides(photograph)}
-        if self.ways.method == CAM:
+        if self.ways.over == CROPS:
             return {"crops": len(places(*photograph.pixels.shape[:2], self.snapshot.side))}
         return {"crops": sum(len(crops_at(self.lens, photograph, side)[1]) for side in self.ways.sides)}
 
     def attend(self, photograph: Photograph, choose: Callable[[str, np.ndarray], Sequence[int]]) -> dict[str, Answer]:
         """head -> what it makes of a photograph. `choose` says, of a head and its probabilities, whose maps to make."""
         shape = photograph.pixels.shape[:2]
-        if (self.ways.method, self.ways.over) == (CAM, CROPS):
+        if self.ways.over == CROPS:
             of_crops = self.crop_maps(photograph.pixels)
             probabilities = {head: found.probabilities for head, found in of_crops.items()}
             chosen = {head: list(choose(head, values)) for head, values in probabilities.items()}
@@ -115,7 +118,7 @@ class AttentionNet:
         else:
             probabilities = self._probabilities(photograph.pixels)
             chosen = {head: list(choose(head, values)) for head, values in probabilities.items()}
-            maps = MAKES[self.ways.method](self.lens, photograph, chosen)
+            maps = MAKES[self.ways.method, self.ways.over](self.lens, photograph, chosen)
         for head in self.heads:
             self._require_finite(probabilities[head], maps[head])
         return {head: Answer(probabilities[head], maps[head].astype(np.float32)) for head in self.heads}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import islice
-from typing import Iterable, Iterator, Sequence, TypeVar
+from typing import Callable, Iterable, Iterator, Sequence, TypeVar
 
 import numpy as np
 
@@ -90,6 +90,32 @@ def batches(things: Iterable[T], size: int) -> Iterator[list[T]]:
         if not batch:
             return
         yield batch
+
+
+def over_crops(
+    lens: Lens,
+    photograph: Photograph,
+    chosen: dict[str, Sequence[int]],
+    maps_of: Callable[[list[np.ndarray]], dict[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """head -> (K, H, W) float64: over `photograph.pixels`, the mean over all sides of blended crops' maps. `maps_of`
+    gives, of N crops (3, S, S), head -> (N, K, h, w)."""
+    shape = photograph.pixels.shape[:2]
+    total = {head: np.zeros((len(labels), *shape)) for head, labels in chosen.items()}
+    for side in lens.ways.sides:
+        image, places = crops_at(lens, photograph, side)
+        maps: dict[str, list[np.ndarray]] = {head: [] for head in chosen}
+        for batch in batches(places, lens.batch_size):
+            for head, found in maps_of([cut(image, place, lens.side, lens.mean) for place in batch]).items():
+                maps[head] += list(found)
+        for head, of_head in maps.items():
+            total[head] += _resized(blended(of_head, places, image.shape[:2], lens.side, lens.cells), shape)
+    return {head: maps / len(lens.ways.sides) for head, maps in total.items()}
+
+
+def _resized(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(K, H, W) of another size, linear between the pixels."""
+    return maps if maps.shape[1:] == shape else Cells(0, 1).laid(maps, maps.shape[1:], shape)
 
 
 def blended(

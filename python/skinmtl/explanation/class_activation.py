@@ -11,7 +11,7 @@ from typing import Sequence
 
 import numpy as np
 
-from skinmtl.explanation.attention_passes import Lens, planes
+from skinmtl.explanation.attention_passes import Lens, over_crops, planes
 from skinmtl.explanation.photograph import Photograph
 
 
@@ -28,6 +28,17 @@ def photograph_maps(lens: Lens, photograph: Photograph, chosen: dict[str, Sequen
                 laid = lens.cells.laid(class_maps(features, weights[head])[0], image.shape[:2], shape)
                 total[head] += laid[:, :, ::-1] if mirrored else laid
     return {head: maps / (len(sides) * len(turns)) for head, maps in total.items()}
+
+
+def blended_maps(lens: Lens, photograph: Photograph, chosen: dict[str, Sequence[int]]) -> dict[str, np.ndarray]:
+    """The same of crops that cover the photograph and are blended: a net's cells know how far their crop's edge is."""
+    weights = {head: lens.net.parameters(f"fc_{head}")[0][list(labels)] for head, labels in chosen.items()}
+
+    def maps_of(crops: list[np.ndarray]) -> dict[str, np.ndarray]:
+        (features,) = lens.net.forward(crops, [lens.maps])
+        return {head: class_maps(features, of_head) for head, of_head in weights.items()}
+
+    return over_crops(lens, photograph, chosen, maps_of)
 
 
 def whole_features(lens: Lens, image: np.ndarray, mirrored: bool = False) -> np.ndarray:

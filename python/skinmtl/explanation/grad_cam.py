@@ -12,26 +12,17 @@ from typing import Sequence
 
 import numpy as np
 
-from skinmtl.explanation.attention_geometry import Cells
-from skinmtl.explanation.attention_passes import Lens, batches, blended, crops_at, cut
+from skinmtl.explanation.attention_passes import Lens, over_crops
 from skinmtl.explanation.photograph import Photograph
 
 
 def gradient_maps(lens: Lens, photograph: Photograph, chosen: dict[str, Sequence[int]]) -> dict[str, np.ndarray]:
     """head -> (K, H, W) float64: the maps of the `chosen` labels over `photograph.pixels`, the mean over all sides."""
-    shape = photograph.pixels.shape[:2]
-    total = {head: np.zeros((len(labels), *shape)) for head, labels in chosen.items()}
-    for side in lens.ways.sides:
-        image, places = crops_at(lens, photograph, side)
-        maps: dict[str, list[np.ndarray]] = {head: [] for head in chosen}
-        for batch in batches(places, lens.batch_size):
-            crops = [cut(image, place, lens.side, lens.mean) for place in batch]
-            for head, labels in chosen.items():
-                maps[head] += list(crop_maps(lens, crops, head, labels))
-        for head, of_head in maps.items():
-            over = blended(of_head, places, image.shape[:2], lens.side, lens.cells)
-            total[head] += _resized(over, shape)
-    return {head: maps / len(lens.ways.sides) for head, maps in total.items()}
+
+    def maps_of(crops: list[np.ndarray]) -> dict[str, np.ndarray]:
+        return {head: crop_maps(lens, crops, head, labels) for head, labels in chosen.items()}
+
+    return over_crops(lens, photograph, chosen, maps_of)
 
 
 def crop_maps(lens: Lens, crops: Sequence[np.ndarray], head: str, labels: Sequence[int]) -> np.ndarray:
@@ -42,8 +33,3 @@ def crop_maps(lens: Lens, crops: Sequence[np.ndarray], head: str, labels: Sequen
     features, gradients = lens.net.gradients(crops, lens.maps, lens.logits[head], directions)
     weights = gradients.sum(axis=(3, 4))
     return np.maximum(np.einsum("nchw,knc->nkhw", features, weights, optimize=True), 0)
-
-
-def _resized(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(K, H, W) of another size, linear between the pixels."""
-    return maps if maps.shape[1:] == shape else Cells(0, 1).laid(maps, maps.shape[1:], shape)

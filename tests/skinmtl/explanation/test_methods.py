@@ -80,7 +80,7 @@ def test_of_a_net_with_a_global_average_grad_cam_is_the_positive_part_of_the_cla
 
 def test_of_a_net_with_layers_between_it_is_the_gradient_by_the_chain_rule(deep):
     net = AttentionNet(*deep, PROTOCOL, Ways())
-    assert (net.ways.method, net.ways.over, net.blobs.maps) == ("grad-cam", "crops", "conv1")
+    assert (net.ways.method, net.ways.over, net.blobs.maps) == ("grad-cam", "blended-crops", "conv1")
     batch = crops(4)
     features, full = (each.copy() for each in net.lens.net.forward(batch, ["conv1", "fc6"]))
     first = net.lens.net.parameters("fc6")[0]
@@ -136,7 +136,7 @@ def test_the_crops_of_gradients_cover_the_photograph_and_their_weights_fall_to_t
     assert np.array_equal(weights, weights[::-1, ::-1])
 
 
-@pytest.mark.parametrize("method", ["grad-cam", "occlusion"])
+@pytest.mark.parametrize("method", ["grad-cam", "occlusion"])  # cam's crops are blended by the same function
 def test_blended_crops_have_no_seams(deep, method):
     """No step between two neighbouring pixels is larger than those within a crop."""
     net = AttentionNet(*deep, PROTOCOL, Ways(method))
@@ -160,7 +160,7 @@ def test_alexnet_has_maps_by_itself(tool, tmp_path):
     done = tool("attend.py", *command, "--out", tmp_path / "maps")
     assert done.returncode == 0, done.stderr
     protocol = json.loads((tmp_path / "maps" / "attention.json").read_text())["protocol"]
-    assert (protocol["method"], protocol["maps"], protocol["sides"]) == ("grad-cam", "conv5", [72, 108])
+    assert (protocol["method"], protocol["maps"], protocol["sides"]) == ("grad-cam", "conv5", [72, 104, 135])
     maps = AttentionFile(tmp_path / "maps" / "attention.npz").read(0, "lesion").maps
     assert maps.shape == (1, 72, 96)
     assert maps.min() >= 0
@@ -173,8 +173,8 @@ def test_alexnet_has_maps_by_itself(tool, tmp_path):
 @pytest.mark.parametrize(
     ("ways", "words"),
     [
-        (Ways("grad-cam", "photograph"), "--over photograph: grad-cam is of crops"),
-        (Ways("occlusion", sides=(40, 60)), "--sides: occlusion of crops is at the short side"),
+        (Ways("grad-cam", "photograph"), "--over photograph: grad-cam is of blended crops"),
+        (Ways("occlusion", sides=(40, 60)), "--sides: occlusion of blended-crops is at the short side"),
         (Ways("cam", "crops", sides=(50,)), "--sides: cam of crops is at the short side"),
         (Ways("cam", "crops", mirrored=False), "--no-mirror"),
     ],

@@ -14,7 +14,7 @@ from caffe_files.errors import InputError
 from skinmtl.explanation.attention_file import AttentionFile
 from skinmtl.explanation.attention_net import AttentionNet
 from skinmtl.explanation.attention_passes import MOST_PIXELS
-from skinmtl.explanation.attention_ways import Ways
+from skinmtl.explanation.attention_ways import Ways, settled
 from skinmtl.explanation.class_activation import class_maps, whole_features
 from skinmtl.explanation.photograph import Photograph
 from skinmtl.scores.crops import centre_crop
@@ -88,6 +88,18 @@ def test_one_side_without_its_mirror_image_is_the_cells_laid_over_the_photograph
         assert np.allclose(found[:, pixel[0], pixel[1]], cells[:, row, column], atol=1e-4 * np.abs(cells).max())
 
 
+def test_a_photograph_of_the_crops_size_has_the_same_map_whole_and_of_blended_crops(small):
+    """There is one crop then, the whole."""
+    image, found = noise(SIDE, SIDE), {}
+    for over in ("photograph", "blended-crops", "crops"):
+        sides = () if over == "crops" else (SIDE,)
+        protocol = Protocol(SIDE, MEAN, 3, ENGINE, 1)
+        net = AttentionNet(small.deploy, small.weights, protocol, Ways("cam", over, sides))
+        found[over] = net.attend(Photograph(image, image), every_label)["lesion"].maps
+    for over in ("blended-crops", "crops"):
+        assert np.allclose(found[over], found["photograph"], atol=1e-4 * np.abs(found[over]).max())
+
+
 def test_sides_are_averaged_and_each_is_of_the_photograph_at_that_size(small):
     large = noise(120, 150)
     photograph = Photograph(cv2.resize(large, (50, 40), interpolation=cv2.INTER_AREA), large)
@@ -131,17 +143,11 @@ def test_sides_that_are_smaller_than_the_nets_input_are_refused(small):
         AttentionNet(small.deploy, small.weights, PROTOCOL, Ways(sides=(31, 64)))
 
 
-def test_the_sides_are_those_of_the_test_and_the_largest_of_the_training(small, tmp_path):
-    assert AttentionNet(small.deploy, small.weights, PROTOCOL).ways.sides == (40, 60)
-    record = {
-        **{"format": "skinmtl net, version 1", "model": "m", "trunk": "", "crop": 32, "short_side": 40},
-        **{"scales": [40, 75], "mean": list(MEAN), "outputs": {"lesion": 3, "location": 4}, "made_by": "a test"},
-        **{"features_blob": "pool5", "maps_blob": "res5c"},
-    }
-    (tmp_path / "net.json").write_text(json.dumps(record))
-    (tmp_path / "deploy.prototxt").write_text(small.deploy.read_text())
-    net = AttentionNet(tmp_path / "deploy.prototxt", small.weights, PROTOCOL)
-    assert net.ways == Ways("cam", "photograph", (40, 75), True)
+def test_the_sides_of_the_papers_short_side_are_the_ends_and_the_middle_of_its_range(small):
+    assert settled(Ways(), True, 256) == Ways("cam", "photograph", (256, 368, 480), True)
+    assert settled(Ways(), False, 256) == Ways("grad-cam", "blended-crops", (256, 368, 480), True)
+    assert settled(Ways("occlusion"), True, 256) == Ways("occlusion", "blended-crops", (256,), False)
+    assert AttentionNet(small.deploy, small.weights, PROTOCOL).ways.sides == (40, 58, 75)
 
 
 def test_files_smaller_than_the_nets_step_and_very_wide_ones_have_maps_and_overlays(tool, small, tmp_path):
@@ -164,7 +170,7 @@ def test_files_smaller_than_the_nets_step_and_very_wide_ones_have_maps_and_overl
     assert [file.read(row, "lesion").maps.shape for row in (0, 1)] == [(1, 40, 60), (1, 40, 173)]
     said = json.loads((tmp_path / "a" / "attention.json").read_text())
     assert (said["protocol"]["method"], said["protocol"]["over"]) == ("cam", "photograph")
-    assert [one["sides"] for one in said["images"]] == [[40, 60], [40, 60]]
+    assert [one["sides"] for one in said["images"]] == [[40, 58, 75], [40, 58, 75]]
     assert cv2.imread(str(tmp_path / "a" / "wide.jpg.lesion.png")).shape == (300, 1301, 3)  # its own size
     assert cv2.imread(str(tmp_path / "a" / "dot.png.lesion.png")).shape == (256, 384, 3)
     done = tool("attend.py", *command, *queries, "--overlay", "none", "--sides", 32, "--out", tmp_path / "b")
