@@ -7,7 +7,7 @@ file is built before that.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,7 +34,7 @@ class GivenTrunk:
     `layers` are the net's own, in its order; `source` is its input's name there, and `side` what that is published for,
     None where the file does not say. `maps` is the blob that class activation maps are made of, where one is named;
     else it is what the features are the average of, if they are. `input_scale` multiplies the pixels less their mean,
-    for nets that were trained so.
+    for nets that were trained so. `replaced` are the types of layers that stock Caffe has not, and others stand for.
     """
 
     path: Path
@@ -46,6 +46,7 @@ class GivenTrunk:
     features: str
     maps: str | None = None
     input_scale: float | None = None
+    replaced: tuple[str, ...] = ()
     # of ImageNet, as BVLC writes it where it gives numbers (its bvlc_googlenet); a net's own page may say another
     mean: ClassVar[tuple[float, float, float]] = (104.0, 117.0, 123.0)
 
@@ -78,7 +79,9 @@ class GivenTrunk:
     def fitted(self, crop: int) -> Fitted:
         """The layers for an input of `crop` pixels. InputError where it is too small, or a layer cannot be built."""
         try:
-            return fitted(self.layers, self.source, self.side, crop, self.features, self.maps, self.input_scale)
+            found = fitted(self.layers, self.source, self.side, crop, self.features, self.maps, self.input_scale)
+            said = [f"{kind} is not of stock Caffe: written in layers that are" for kind in self.replaced]
+            return replace(found, notes=[*said, *found.notes])
         except TooSmallError as error:
             raise InputError(f"{self.path}: a crop of {crop} is too small: {error}; give a larger --crop") from None
         except InputError as error:
@@ -99,7 +102,9 @@ def read_given_trunk(
     side = cut.shape[2] if cut.shape and cut.shape[2] == cut.shape[3] and cut.shape[2] > 0 else None
     name = re.sub(r"[^a-z0-9]+", "_", net.name.lower()).strip("_")
     name = re.sub(r"_(mtl|lesion|location)$", "", name) or "trunk"  # of a net of ours, which gets it again
-    return GivenTrunk(path, name, sha256(path), tuple(cut.layers), cut.source, side, features, maps, input_scale)
+    layers = tuple(cut.layers)
+    replaced = tuple(cut.replaced)
+    return GivenTrunk(path, name, sha256(path), layers, cut.source, side, features, maps, input_scale, replaced)
 
 
 def _check_names(layers: list[Message], source: str, path: Path) -> None:

@@ -10,27 +10,24 @@ from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
 from skinmtl.nets.layer_shapes import TRUNK_LAYERS
+from skinmtl.nets.stock_layers import in_stock_layers
 
 # of stock Caffe, and of its forks where published nets are trained with them
 READS = (
     *("AnnotatedData", "Data", "DummyData", "HDF5Data", "ImageData", "ImageSegData", "MemoryData", "WindowData"),
     *("LMDBData", "MultiLabelData", "VideoData"),
 )
-# published nets have them, stock Caffe has not
-IN_STOCK_CAFFE = {
-    "Axpy": "write it as Scale (axis: 0) and Eltwise",
-    "ConvolutionDepthwise": "write it as Convolution with a group for each channel",
-    "DepthwiseConvolution": "write it as Convolution with a group for each channel",
-}
 SHOWN = 3  # names in a message
 
 
 class Cut(NamedTuple):
-    """Layers in the net's order, the name of the input that they start from, and that one's shape, empty if unsaid."""
+    """Layers in the net's order, the name of the input that they start from, and that one's shape, empty if unsaid;
+    `replaced` are the types that were written in layers of stock Caffe."""
 
     layers: list[Message]
     source: str
     shape: tuple[int, ...]
+    replaced: list[str]
 
 
 def cut_net(net: Message, blobs: Sequence[str], path: Path) -> Cut:
@@ -40,13 +37,14 @@ def cut_net(net: Message, blobs: Sequence[str], path: Path) -> Cut:
     not start from one input of three channels.
     """
     inputs = _inputs(net)
-    made = [top for layer in net.layer if layer.type != "Input" for top in layer.top]
+    all_layers = [stock for layer in net.layer for stock in in_stock_layers(layer)]
+    made = [top for layer in all_layers if layer.type != "Input" for top in layer.top]
     for blob in blobs:
         if blob not in made:
             near = difflib.get_close_matches(blob, made, SHOWN) or list(dict.fromkeys(made))[-SHOWN:]
             raise InputError(f"{path}: no layer makes a blob {blob!r}; name another, such as {', '.join(near)}")
     wanted, layers = set(blobs), []
-    for layer in reversed(net.layer):
+    for layer in reversed(all_layers):
         if layer.type != "Input" and wanted.intersection(layer.top):
             _check_layer(layer, blobs[0], path)
             layers.insert(0, layer)
@@ -68,7 +66,10 @@ def cut_net(net: Message, blobs: Sequence[str], path: Path) -> Cut:
             f"{path}: its input {sources[0]} is {' x '.join(map(str, shape))}, not N x 3 x H x W as photographs are; "
             "give another net"
         )
-    return Cut(layers, sources[0], shape)
+    names = {layer.name for layer in layers}
+    kinds = {layer.name: layer.type for layer in net.layer}
+    replaced = sorted({kinds[name] for name in names & set(kinds) if kinds[name] not in TRUNK_LAYERS})
+    return Cut(layers, sources[0], shape, replaced)
 
 
 def _inputs(net: Message) -> dict[str, tuple[int, ...]]:
@@ -93,9 +94,10 @@ def _check_layer(layer: Message, features: str, path: Path) -> None:
     if layer.type.endswith("Loss") or layer.type == "Accuracy" or any(layer.loss_weight):
         raise InputError(f"{path}: {features} comes after the loss {layer.name!r}; name a blob below it")
     if layer.type not in TRUNK_LAYERS:
-        what = IN_STOCK_CAFFE.get(layer.type, "name --features below it, or give another net")
-        kind = "that stock Caffe has not" if layer.type in IN_STOCK_CAFFE else "that no trunk may have here"
-        raise InputError(f"{path}: layer {layer.name!r} is of type {layer.type}, {kind}; {what}")
+        raise InputError(
+            f"{path}: layer {layer.name!r} is of type {layer.type}, that no trunk may have here; name --features below "
+            "it, or give another net"
+        )
     if layer.include or layer.exclude:
         raise InputError(
             f"{path}: layer {layer.name!r} is there in some phases only (include, exclude); give the net's "

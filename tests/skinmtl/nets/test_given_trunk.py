@@ -150,6 +150,52 @@ def test_what_lies_below_freeze_to_learns_nothing_with_the_scale_that_is_part_of
     assert rates["fc_lesion"] == [10, 20]
 
 
+def test_layers_of_other_caffes_are_written_in_those_of_stock_caffe(tmp_path):
+    """Axpy as SENet's authors have it, and depthwise convolutions as MobileNets have them, give the same net."""
+    text = NETS["se_resnet"].make()
+    for at, shortcut in (("conv2_1", "pool1"), ("conv2_2", "conv2_1")):
+        scaled = f"bottom: '{at}/3x3' bottom: '{at}/gate' top: '{at}/scaled' scale_param {{ axis: 0 }}"
+        assert scaled in text
+        text = text.replace(f"layer {{ name: '{at}/scaled' type: 'Scale' {scaled} }}\n", "")
+        both = f"type: 'Eltwise' bottom: '{shortcut}' bottom: '{at}/scaled'"
+        assert both in text
+        text = text.replace(both, f"type: 'Axpy' bottom: '{at}/gate' bottom: '{at}/3x3' bottom: '{shortcut}'")
+    (tmp_path / "axpy.prototxt").write_text(text)
+    trunk = read_given_trunk(tmp_path / "axpy.prototxt", "pool5/whole")
+    made = {layer.name: layer for layer in net_on(trunk).layer}
+    assert [made[f"conv2_1{end}"].type for end in ("/flat", "/scaled", "")] == ["Flatten", "Scale", "Eltwise"]
+    assert list(made["conv2_1/scaled"].bottom) == ["conv2_1/3x3", "conv2_1/flat"]
+    assert trunk.fitted(64).notes[0] == "Axpy is not of stock Caffe: written in layers that are"
+    text = (
+        NETS["mobilenet"]
+        .make()
+        .replace("group: 8 engine: CAFFE", "")
+        .replace("name: 'conv2/dw' type: 'Convolution'", "name: 'conv2/dw' type: 'DepthwiseConvolution'")
+    )
+    (tmp_path / "depthwise.prototxt").write_text(text)
+    trunk = read_given_trunk(tmp_path / "depthwise.prototxt", "pool6")
+    (layer,) = (layer for layer in net_on(trunk).layer if layer.name == "conv2/dw")
+    assert (layer.type, layer.convolution_param.group) == ("Convolution", 8)
+
+
+@pytest.mark.caffe
+def test_axpy_in_stock_layers_computes_scale_times_x_plus_y(tmp_path):
+    import caffe
+
+    text = """name: 'axpy' input: 'data' input_dim: 2 input_dim: 3 input_dim: 4 input_dim: 4
+    layer { name: 's' type: 'Pooling' bottom: 'data' top: 's' pooling_param { pool: AVE global_pooling: true } }
+    layer { name: 'x' type: 'Power' bottom: 'data' top: 'x' power_param { power: 2 } }
+    layer { name: 'out' type: 'Axpy' bottom: 's' bottom: 'x' bottom: 'data' top: 'out' }"""
+    (tmp_path / "axpy.prototxt").write_text(text)
+    path = tmp_path / "stock.prototxt"
+    path.write_text(message_text(net_on(read_given_trunk(tmp_path / "axpy.prototxt", "out"), crop=4)))
+    net = caffe.Net(str(path), caffe.TEST)
+    data = np.random.RandomState(1).normal(0, 1, (1, 3, 4, 4)).astype(np.float32)
+    net.blobs["data"].data[...] = data
+    net.forward()
+    assert np.allclose(net.blobs["out"].data, data.mean(axis=(2, 3), keepdims=True) * data**2 + data, atol=1e-5)
+
+
 def test_a_scale_of_the_input_is_a_layer_before_the_first(tmp_path):
     trunk = trunk_of("densenet", tmp_path, input_scale=0.017)
     made = list(net_on(trunk).layer)

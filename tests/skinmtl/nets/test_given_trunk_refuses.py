@@ -43,7 +43,7 @@ def squeezenet(old="", new=""):
         (squeezenet(new=LOSS), "after", "after comes after the loss 'loss'; name a blob below it"),
         (squeezenet("type: 'Concat'", "type: 'HDF5Output'"), "pool10", "of type HDF5Output, that no trunk may have"),
         (squeezenet("type: 'Concat'", "type: 'Python'"), "pool10", "of type Python, that no trunk may have"),
-        (squeezenet("type: 'Concat'", "type: 'Axpy'"), "pool10", r"stock Caffe has not; write it as Scale \(axis: 0\)"),
+        (squeezenet("type: 'Concat'", "type: 'Axpy'"), "pool10", "of type Axpy, that no trunk may have"),  # two bottoms
         (squeezenet("input: 'data'", DATA), "pool10", r"reads images \(Data\); give the net's deploy.prototxt"),
         (squeezenet("name: 'conv10'", "name: 'fc_lesion'"), "pool10", "'fc_lesion' has the name fc_lesion, which"),
         (squeezenet("'pool1'", "'lesion_prob'"), "pool10", "has the name lesion_prob, which"),
