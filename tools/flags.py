@@ -193,6 +193,8 @@ FLAGS: Dict[str, Flag] = {
     "--watch": Flag(CHOICE, "the validation figure that must not stand still"),
     "--watch-test-fold": Flag(NONE, "allow the test fold to be watched, as in the paper"),
     "--phases": Flag("FILE", "the phases that a training has: layers that learn, learning rate, iterations"),
+    "--schedule": Flag(CHOICE, "how the learning rate changes"),
+    "--warm-up": Flag("N", "iterations over which the learning rate rises at first"),
     "--plateau-factor": Flag("F", "what a plateau divides the learning rate by"),
     "--plateau-window": Flag("TESTS", "over which the watched figure is averaged"),
     "--plateau-threshold": Flag("SHARE", "by which a mean must be better to count"),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains a net; the learning rate is divided by 10 when the validation error plateaus.
+"""Trains a net; the learning rate is divided by 10 when the validation error plateaus, or goes by another schedule.
 
 --out is one run's folder: args.json, solver.prototxt, log.csv, curves.png, snapshots, best.caffemodel (of the test with
 the lowest watched error so far) and, at the end, final.caffemodel (of the last iteration).
@@ -17,6 +17,7 @@ from arguments import add_engine_arguments, check_engine_arguments, engine_of, l
 from cli import above_zero, finite, new_parser, not_negative, positive, run, share
 from skinmtl.training.phases import read_phases
 from skinmtl.training.plateau import PlateauRule
+from skinmtl.training.rates import SCHEDULES
 from skinmtl.training.training_run import DISPLAY, SEED, TEST_INTERVAL, Request, train
 from skinmtl.training.validation import WATCHED
 
@@ -122,6 +123,19 @@ def make_parser() -> argparse.ArgumentParser:
         "fixed in a phase unless a --plateau flag is given (default: three, heads first, of a net that finds boxes and "
         "masks on a published trunk; else none)",
     )
+    parser.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        help="of the learning rate: plateau (default, the paper's), fixed (default in phases), cosine down to 0 at the "
+        "last iteration or at each phase's, or the solver's own lr_policy",
+    )
+    parser.add_argument(
+        "--warm-up",
+        type=not_negative,
+        default=0,
+        metavar="N",
+        help="iterations, in each phase, over which the rate first rises along a line (default: none, as the paper)",
+    )
     watching = parser.add_argument_group("the plateau")
     watching.add_argument(
         "--watch",
@@ -190,6 +204,12 @@ def parse_args() -> argparse.Namespace:
         parser.error("--workers goes with --engine torch; Caffe's layers have their own")
     if args.phases is not None and (args.max_iter is not None or args.base_lr is not None):
         parser.error("--max-iter and --base-lr go without --phases, whose file says them for each phase")
+    if args.schedule not in (None, "plateau") and plateau_of(args):
+        parser.error(f"--schedule {args.schedule} has no plateaus; leave the --plateau flags out")
+    if args.rate_change == "restore" and (args.warm_up or args.schedule in ("cosine", "solver")):
+        parser.error(
+            "--rate-change restore is of plateaus: by --schedule and --warm-up the rate changes each iteration"
+        )
     check_engine_arguments(parser, args)
     return args
 
@@ -227,6 +247,8 @@ def main() -> int:
         rate_change=args.rate_change,
         resume_data=args.resume_data,
         phases=None if args.phases is None else read_phases(args.phases),
+        schedule=args.schedule,
+        warm_up=args.warm_up,
         weights_licence=args.weights_licence,
     )
     outcome = train(request, vars(args))

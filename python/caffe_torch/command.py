@@ -45,6 +45,13 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
             start = command.add_mutually_exclusive_group()
             start.add_argument("--weights", default="", help="caffemodels to start from, joined by commas")
             start.add_argument("--snapshot", type=Path, help="a solverstate to go on from")
+            command.add_argument(
+                "--warm-up",
+                type=int,
+                default=0,
+                help="iterations over which the learning rate rises to what the solver says; the same again with "
+                "-snapshot (default: none, as Caffe)",
+            )
             effects = [action.value for action in Action]
             command.add_argument(
                 "--sigint_effect", choices=effects, default="stop", help="of Ctrl-C (default %(default)s)"
@@ -61,6 +68,8 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
     args = parser.parse_args([re.sub(r"^-(?=[a-z]\w)", "--", each) for each in arguments])
     if args.command != "train" and args.iterations < 1:
         parser.error("-iterations: at least 1")
+    if args.command == "train" and args.warm_up < 0:
+        parser.error("-warm-up: not below 0")
     if args.workers is not None and args.workers < 0:
         parser.error("-workers: not below 0")
     return args

@@ -95,7 +95,8 @@ def train(args: argparse.Namespace, device: str) -> int:
 
 
 def _prepared(args: argparse.Namespace, device: str, ranks: Ranks) -> Training:
-    training = Training(args.solver, device, args.precision, args.workers, ranks, args.level, stages_of(args))
+    reading = (args.solver, device, args.precision, args.workers, ranks, args.level, stages_of(args))
+    training = Training(*reading, warm_up=args.warm_up)
     tell = say if ranks.is_root else lambda *_: None
     if args.snapshot:
         training.solver.restore(args.snapshot)

@@ -30,16 +30,23 @@ class Solver:
     `precision` is fp32, tf32 or bf16 (weights stay float32). With fp32 on a CPU, and as many threads, the same seed
     gives the same bits, and a restored solver goes on as the undisturbed one: what is drawn depends on the seed and the
     iteration alone. A random_seed that is not set counts as 0, where Caffe takes another each time: a resumed run must
-    know it. `ranks` are the processes that train together.
+    know it. `ranks` are the processes that train together; the rate rises over the first `warm_up` iterations.
     """
 
     def __init__(
-        self, param: Message, net: Net, device: str = "cpu", precision: str = "fp32", ranks: Ranks | None = None
+        self,
+        param: Message,
+        net: Net,
+        device: str = "cpu",
+        precision: str = "fp32",
+        ranks: Ranks | None = None,
+        warm_up: int = 0,
     ) -> None:
         check_solver(param)
         self.param, self.net, self.device, self.precision = param, net, torch.device(device), precision
         self.iteration = self.current_step = 0
         self.rate = 0.0  # of the last iteration
+        self.warm_up = warm_up
         self.seed = max(0, param.random_seed)
         self.net.to(self.device, memory_format=torch.channels_last)  # faster in convolutions
         # numbers on the device: to read one makes the host wait for it, and so is left to who wants to see it
@@ -79,7 +86,7 @@ class Solver:
                     loss.backward()
             total += loss.detach()
         self.losses.append(total.double() / self.param.iter_size)
-        self.rate, self.current_step = learning_rate(self.param, self.iteration, self.current_step)
+        self.rate, self.current_step = learning_rate(self.param, self.iteration, self.current_step, self.warm_up)
         self._update(self.rate)
         self.iteration += 1
         return getattr(self.loss, "module", self.loss).outputs

@@ -38,6 +38,7 @@ class Training:
         ranks: Ranks | None = None,
         level: int = 0,
         stages: Sequence[str] = (),
+        warm_up: int = 0,
     ) -> None:
         param = read_solver(path)
         torch.manual_seed(max(0, param.random_seed))  # of the fillers
@@ -45,7 +46,7 @@ class Training:
         param.train_state.stage.extend(stages)
         train = open_net(train_net(param), "TRAIN", param.train_state, workers)
         self.ranks = ranks or Ranks()
-        self.param, self.solver = param, Solver(param, train, device, precision, self.ranks)
+        self.param, self.solver = param, Solver(param, train, device, precision, self.ranks, warm_up)
         names = test_nets(param)
         if names and not param.test_interval:
             raise NetError("test_iter is given and test_interval is not; add it")

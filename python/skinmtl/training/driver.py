@@ -77,7 +77,7 @@ class Training:
         self._folder.remove_best()
         write_rows(self._folder.log, [], self._columns)
         self._take_net()
-        self._engine.start(weights, self._plateau.rate, self._schedule.seed)
+        self._engine.start(weights, self._rate(0), self._schedule.seed)
 
     def go_on(self, snapshot: snapshots.Snapshot) -> None:
         """From a snapshot; the log is cut back to it."""
@@ -96,7 +96,7 @@ class Training:
         """Trains to the end, or until `stop` has a signal: then it leaves a snapshot and comes back."""
         engine, schedule = self._engine, self._schedule
         begun, images = engine.iteration, engine.images_per_iteration
-        with ProgressBar(begun, schedule.max_iter, images, a_plateau_ends=not schedule.phases) as self._bar:
+        with ProgressBar(begun, schedule.max_iter, images, a_plateau_ends=schedule.a_plateau_ends) as self._bar:
             while True:
                 at = engine.iteration
                 better = False
@@ -115,7 +115,7 @@ class Training:
                 if going_on and next_phase:
                     self._begin_phase()
                 if going_on:
-                    self._bar.step(self._step(), self._plateau.rate)
+                    self._bar.step(self._step(), self._rate(at))
                     continue
                 if stop.signal is not None and not ended:
                     return Outcome(at, "stopped", stop.signal)
@@ -127,6 +127,11 @@ class Training:
 
     def _step(self) -> dict[str, float]:
         started = time.monotonic()
+        if self._schedule.rates.varies and not self._engine.set_rate(self._rate(self._engine.iteration)):
+            raise InputError(
+                "this pycaffe cannot write a learning rate at every iteration; train by --schedule plateau or fixed, "
+                "without --warm-up, or by --engine torch"
+            )
         losses = self._engine.step()
         self._seconds += time.monotonic() - started
         self._timed += 1
@@ -155,7 +160,7 @@ class Training:
         weights = {loss.name: loss.weight for loss in self._inputs.test_losses}
         error = watched_error(values, self._schedule.watch, weights)
         row = self._log(at, values)
-        progress, rate = self._progress, self._plateau.rate
+        progress, rate = self._progress, self._rate(at)
         progress.tested, progress.error = at, error
         better = progress.best is None or error < progress.best["error"]
         if better:
@@ -178,15 +183,15 @@ class Training:
         schedule, progress, watch = self._schedule, self._progress, self._schedule.watch
         ended = self._ended_by_plateau() or at >= schedule.max_iter
         left = None if ended else self._bar.seconds_left()
-        best, ends = progress.best, not schedule.phases
+        best, ends = progress.best, schedule.a_plateau_ends
         self._bar.say(line_of_test(at, schedule.max_iter, watch, progress.error, best, row, left, ends))
         if row.get(DEAD_PROPOSALS):
             images = self._inputs.n_watched
             self._bar.say(f"{NOTE} {warning(round(row[DEAD_PROPOSALS] * images), images)}")
 
     def _change_rate(self, before: float) -> None:
-        rate, schedule = self._plateau.rate, self._schedule
-        at, best_mean = self._engine.iteration, self._plateau.best_mean
+        at, schedule, best_mean = self._engine.iteration, self._schedule, self._plateau.best_mean
+        rate = self._rate(at)
         self._bar.say(line_of_rate(at, before, rate, schedule.plateau, schedule.watch, best_mean))
         way = self._schedule.rate_change
         if way != "restore" and self._engine.set_rate(rate):
@@ -211,6 +216,11 @@ class Training:
             path = self._folder.phase_net(self._phase)
             write_phase_net(self._inputs.train_net, phases, self._phase, path)
             self._engine.train_net = path
+
+    def _rate(self, at: int) -> float:
+        """The learning rate of an iteration of this phase."""
+        ends = self._starts if self._schedule.phases else [0, self._schedule.max_iter]
+        return self._schedule.rate(self._plateau.rate, at, ends[self._phase], ends[self._phase + 1])
 
     def _plateau_of_phase(self) -> Plateau:
         schedule = self._schedule
@@ -237,7 +247,7 @@ class Training:
             passes = self._engine.passes_of_cycle(snapshot.iteration)
         reading = f"; {passes} batches are read again to find the place in the data"
         say(where + (reading if self._engine.reads_again else ""))
-        self._engine.restore(snapshot, self._plateau.rate, seed, passes, fresh)
+        self._engine.restore(snapshot, self._rate(snapshot.iteration), seed, passes, fresh)
         self._last = snapshot
 
     def _snapshot(self) -> None:
@@ -262,7 +272,7 @@ class Training:
     def _log(self, at: int, values: dict[str, float]) -> dict[str, Any]:
         """Adds a row to the log, and returns it."""
         progress = self._progress
-        row: dict[str, Any] = {"iteration": at, "lr": self._plateau.rate, **values}
+        row: dict[str, Any] = {"iteration": at, "lr": self._rate(at - 1), **values}
         if progress.iterations:
             row.update({f"{name}_loss": total / progress.iterations for name, total in progress.sums.items()})
         if self._timed:

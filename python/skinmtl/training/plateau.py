@@ -48,7 +48,7 @@ class Plateau:
     @property
     def rate(self) -> float:
         """The learning rate now."""
-        return _rounded(self.base_rate / self.rule.factor**self._drops if self.rule else self.base_rate)
+        return rounded(self.base_rate / self.rule.factor**self._drops if self.rule else self.base_rate)
 
     @property
     def best_mean(self) -> float | None:
@@ -72,7 +72,7 @@ class Plateau:
         self._without_gain += 1
         if self._without_gain < rule.patience:
             return False
-        lower = _rounded(self.base_rate / rule.factor ** (self._drops + 1))
+        lower = rounded(self.base_rate / rule.factor ** (self._drops + 1))
         if lower < rule.minimum * (1 - 1e-6):
             self.ended = True
         else:
@@ -104,5 +104,6 @@ class Plateau:
         return plateau
 
 
-def _rounded(rate: float) -> float:
+def rounded(rate: float) -> float:
+    """To the digits that a rate keeps."""
     return float(f"{rate:.{SIGNIFICANT_DIGITS}g}")

@@ -19,7 +19,7 @@ REPLACED = (
 )
 KINDS = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
 HEADER = (
-    "# made by tools/train.py, which tests and snapshots by itself and lowers base_lr at a plateau.\n"
+    "# made by tools/train.py, which tests and snapshots by itself and sets base_lr as its schedule says.\n"
     "# Change the solver that it was given, not this file.\n"
 )
 

@@ -43,16 +43,18 @@ def opening_lines(
         f"training in {folder} with {engine}",
         f"images: {inputs.n_images} to train on{copies}, {inputs.n_watched} for validation",
         f"iterations: {first} to {schedule.max_iter}, {images_per_iteration} images each, a test every "
-        f"{schedule.test_interval}{'' if phases else '; a plateau may end training earlier'}",
+        f"{schedule.test_interval}{'; a plateau may end training earlier' if schedule.a_plateau_ends else ''}",
         f"watched: {WATCHED_WORDS[schedule.watch]} of the validation images{means}",
     ]
     for number, (start, phase) in enumerate(zip(starts_of(phases), phases), 1):
         lines.append(f"phase {number}: from iteration {start} on: {_phase(phase)}")
     fall = f"divided by {schedule.plateau.factor:g} at each plateau of what is watched" if schedule.plateau else ""
+    changes = " and ".join(filter(None, [schedule.rates.words(), fall]))
     if not phases:
-        lines.append(f"learning rate: {schedule.base_lr:g} at first, {fall}" if fall else f"{schedule.base_lr:g}")
-    elif fall:
-        lines.append(f"learning rate: in each phase {fall}")
+        at_first = "" if schedule.rates.warm_up else " at first"
+        lines.append(f"learning rate: {schedule.base_lr:g}" + (f"{at_first}, {changes}" if changes else ""))
+    elif changes:
+        lines.append(f"learning rate: in each phase {changes}")
     return lines + (_chance(inputs, schedule) if schedule.plateau else [])
 
 

@@ -22,6 +22,7 @@ from skinmtl.training.inputs import TrainingInputs, check_inputs
 from skinmtl.training.phases import Phase, as_records, phase_net, phases_of, scaled, starts_of
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.progress_bar import say
+from skinmtl.training.rates import shape_of
 from skinmtl.training.run_folder import RunFolder, engines_used, net_sha256
 from skinmtl.training.schedule import Schedule
 from skinmtl.training.solver import TrainingSolver
@@ -44,6 +45,7 @@ class Request:
     plateau  None: the default rule, and with phases none, which have fixed rates
     watch    None: the loss of a mask net, the error of others
     weights_licence  under which the starting weights may be used, where the user says it
+    schedule one of SCHEDULES; None: plateau, and with phases fixed unless there is a rule
     phases   they decide base_lr and max_iter, too; None: those of a mask net with published weights, for others none
     """
 
@@ -69,6 +71,8 @@ class Request:
     rate_change: str
     resume_data: str
     phases: tuple[Phase, ...] | None = ()
+    schedule: str | None = None
+    warm_up: int = 0
     weights_licence: str | None = None
 
 
@@ -157,7 +161,11 @@ def _schedule(request: Request, solver: Message, inputs: TrainingInputs) -> Sche
     test_interval = request.test_interval or solver.test_interval or TEST_INTERVAL
     base_lr = phases[0].base_lr if phases else solver.base_lr if request.base_lr is None else request.base_lr
     base_lr, lowest = (float(f"{rate:.6g}") for rate in (base_lr, min([base_lr, *(each.base_lr for each in phases)])))
-    rule = request.plateau or (None if phases else PlateauRule())
+    kind = request.schedule or ("fixed" if phases and request.plateau is None else "plateau")
+    rule = (request.plateau or PlateauRule()) if kind == "plateau" else None
+    rates = shape_of(kind, request.warm_up, solver, str(request.solver))
+    if request.warm_up >= max_iter:
+        raise InputError(f"--warm-up {request.warm_up}: not below the {max_iter} iterations; give fewer")
     seed = request.seed if request.seed is not None else solver.random_seed
     return Schedule(
         max_iter=max_iter,
@@ -172,6 +180,7 @@ def _schedule(request: Request, solver: Message, inputs: TrainingInputs) -> Sche
         rate_change=request.rate_change,
         resume_data=request.resume_data,
         phases=phases,
+        rates=rates,
     )
 
 
@@ -199,7 +208,7 @@ def _record(
     made["versions"][request.engine.name] = request.engine.version
     settings = asdict(schedule)
     plateau, phases = settings.pop("plateau") or {}, settings.pop("phases")
-    for by_choice in ("rate_change", "resume_data"):
+    for by_choice in ("rate_change", "resume_data", "rates"):
         settings.pop(by_choice)
     beside = inputs.train_net.parent
     files = {
@@ -216,6 +225,7 @@ def _record(
             "engine": request.engine.name,
             "precision": request.engine.precision,
             **settings,
+            **schedule.rates.record(schedule.max_iter),
             **{f"plateau_{name}": value for name, value in plateau.items()},
             "batch_size": inputs.batch_size,
             "iter_size": solver.iter_size,

@@ -11,6 +11,7 @@ import pytest
 from skinmtl.training import telling
 from skinmtl.training.plateau import PlateauRule
 from skinmtl.training.progress_bar import SILENCE, ProgressBar
+from skinmtl.training.schedule import CONSTANT
 from skinmtl.training.validation import WATCHED
 
 ROW = {
@@ -27,8 +28,9 @@ def test_the_opening_says_what_is_trained_on_what_and_for_how_long():
         n_watched_of={"lesion": [240000, 120000, 120000], "location": [240000, 240000]},
     )  # fmt: skip
     schedule = SimpleNamespace(
-        max_iter=800, test_interval=50, base_lr=0.01, plateau=PlateauRule(), watch="error", phases=()
-    )
+        max_iter=800, test_interval=50, base_lr=0.01, plateau=PlateauRule(), watch="error", phases=(),
+        a_plateau_ends=True, rates=CONSTANT,
+    )  # fmt: skip
     lines = telling.opening_lines(Path("work/run"), "caffe 1.0.0 on the CPU", inputs, 32, schedule, 0)
     assert lines == [
         "training in work/run with caffe 1.0.0 on the CPU",
@@ -63,8 +65,9 @@ def test_the_opening_says_what_is_trained_on_what_and_for_how_long():
 )
 def test_where_chance_moves_the_watched_error_by_more_than_a_plateau_is_judged_by_that_is_told(images, groups, words):
     schedule = SimpleNamespace(
-        max_iter=800, test_interval=50, base_lr=0.01, plateau=PlateauRule(), watch="location_top1", phases=()
-    )
+        max_iter=800, test_interval=50, base_lr=0.01, plateau=PlateauRule(), watch="location_top1", phases=(),
+        a_plateau_ends=True, rates=CONSTANT,
+    )  # fmt: skip
     inputs = SimpleNamespace(
         names={"location": ["x"]}, n_images=432, copies=1, n_watched=images, n_groups=groups, mask_net=None,
         n_watched_of={"location": [images - images // 2, images // 2]},

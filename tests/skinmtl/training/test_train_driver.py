@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -21,8 +21,9 @@ from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.log_file import read_log
 from skinmtl.training.phases import Phase
 from skinmtl.training.plateau import PlateauRule
+from skinmtl.training.rates import RateShape
 from skinmtl.training.run_folder import RunFolder
-from skinmtl.training.schedule import Schedule
+from skinmtl.training.schedule import CONSTANT, Schedule
 
 NAMES = {"lesion": ["a", "b"], "location": ["x", "y", "z"]}
 INPUTS = TrainingInputs(
@@ -47,6 +48,9 @@ SCHEDULE = Schedule(
 
 # at 4 and at 14, where a snapshot and a test are due too, and at 17
 PHASES = tuple(Phase(("*",), rate, iterations) for rate, iterations in ((0.2, 4), (0.1, 10), (0.05, 3), (0.1, 13)))
+
+
+RATES = (CONSTANT, RateShape("fixed", 3), RateShape("cosine", 2), RateShape("multistep", gamma=0.5, stepvalue=(2, 9)))
 
 
 class KilledError(Exception):
@@ -188,14 +192,15 @@ MOMENTS = st.one_of(
     st.sampled_from([2, 4, 7, 100]),
     st.sampled_from([(), PHASES]),
     st.sampled_from([None, SCHEDULE.plateau]),
+    st.sampled_from(RATES),
 )
 def test_whatever_interrupts_it_the_end_is_the_same(
-    new_folder, moments, can_set_rate, keep, snapshot_interval, phases, plateau
+    new_folder, moments, can_set_rate, keep, snapshot_interval, phases, plateau, rates
 ):
-    undisturbed, cut = new_folder(), new_folder()
-    schedule = SimpleNamespace(**{**vars(SCHEDULE), "phases": phases, "plateau": plateau})
+    undisturbed, cut, can_set_rate = new_folder(), new_folder(), can_set_rate or rates.varies
+    schedule = replace(SCHEDULE, phases=phases, plateau=plateau, rates=rates)
     one_process(undisturbed, schedule, {})
-    schedule = SimpleNamespace(**{**vars(schedule), "keep_snapshots": keep, "snapshot_interval": snapshot_interval})
+    schedule = replace(schedule, keep_snapshots=keep, snapshot_interval=snapshot_interval)
     for moment, iteration, event in moments:
         outcome = one_process(cut, schedule, {(moment, iteration): event}, can_set_rate)
         if outcome and outcome.signal:
@@ -236,7 +241,7 @@ def test_best_weights_of_after_the_snapshot_that_a_run_goes_on_from_are_not_beli
     """As where the newest snapshot was damaged: the older one knows an older best, whose weights are there or not."""
     for keep, left in ((None, True), (1, False)):
         folder = new_folder()
-        schedule = SimpleNamespace(**{**vars(SCHEDULE), "keep_snapshots": keep})
+        schedule = replace(SCHEDULE, keep_snapshots=keep)
         one_process(folder, schedule, {})
         path = folder.snapshots / "toy_iter_30.json"
         record = json.loads(path.read_text())
@@ -281,7 +286,7 @@ def test_a_stop_in_the_middle_of_the_last_test_is_no_end(new_folder):
 
 def test_the_short_way_through_the_data_takes_another_seed(new_folder):
     folder = new_folder()
-    schedule = SimpleNamespace(**{**vars(SCHEDULE), "resume_data": "cycle"})
+    schedule = replace(SCHEDULE, resume_data="cycle")
     one_process(folder, schedule, {("step", 20): "kill"})
     last, _ = snapshots.last_whole(folder.snapshots)
     assert (last.iteration, last.record["data"]) == (20, {"seed": 1, "passes": 20})
@@ -292,7 +297,7 @@ def test_the_short_way_through_the_data_takes_another_seed(new_folder):
 
 
 def test_a_rate_that_must_be_set_in_place_and_cannot_is_told(new_folder):
-    schedule = SimpleNamespace(**{**vars(SCHEDULE), "rate_change": "in-place"})
+    schedule = replace(SCHEDULE, rate_change="in-place")
     with pytest.raises(InputError, match="--rate-change in-place: this pycaffe cannot"):
         one_process(new_folder(), schedule, {}, can_set_rate=False)
 
