@@ -138,6 +138,7 @@ FLAGS: Dict[str, Flag] = {
     "--rpn-normaliser": Flag(CHOICE, "what the proposals' box loss is divided by"),
     "--rpn-sample": Flag("N", "anchors an image that the proposals learn from"),
     "--rho": Flag("WEIGHT", "of the proposals' box loss"),
+    "--class-weight": Flag("WEIGHT", "of the regions' class loss"),
     "--focal": Flag(CHOICE, "which classifiers have the focal loss"),
     "--proposals": Flag("TRAIN DEPLOY", "how many regions are proposed in an image"),
     "--rois": Flag("N", "regions of an image that its heads are trained on"),

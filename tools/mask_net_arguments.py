@@ -68,6 +68,12 @@ def add_mask_net_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--rho", metavar="WEIGHT", type=from_zero, help="of the anchors' box loss (default: 10, paper)")
     add(
+        "--class-weight",
+        metavar="WEIGHT",
+        type=from_zero,
+        help="of the regions' class loss (default: 1, as of the other losses; a net from scratch learns classes last)",
+    )
+    add(
         "--focal",
         choices=FOCAL,
         help="where the focal loss is: in the proposals' classifier (default; the paper's words), in the regions', in "
@@ -122,6 +128,7 @@ _FIELDS = {
     "rpn_normaliser": "normaliser",
     "rpn_sample": "rpn_sample",
     "rho": "rho",
+    "class_weight": "class_weight",
     "focal": "focal",
     "proposals": "proposals",
     "rois": "rois",

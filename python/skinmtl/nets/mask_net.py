@@ -105,7 +105,7 @@ def _proposal_losses(layers: RegionLayers) -> None:
 
 
 def _subnet_losses(layers: RegionLayers) -> None:
-    """The subnets on regions that are drawn from the proposals, and their losses, each of weight 1."""
+    """The subnets on regions that are drawn from the proposals, and their losses: all but the classes' of weight 1."""
     options = layers.options
     _proposals(layers, options.proposals[0], ["proposals"])
     settings = ProposalTargetsSettings(classes=options.classes, rois=options.rois, mask_side=options.mask_side)
@@ -113,7 +113,8 @@ def _subnet_losses(layers: RegionLayers) -> None:
     layers.own("roi_targets", "ProposalTargets", ["proposals", "box", "class_label", "mask", "draw"], tops, settings)
     layers.class_and_box("rois")
     if "class" in options.heads:
-        _class_loss(layers, "class_loss", ["roi_class", "roi_labels"], options.focal in ("classifier", "both"))
+        focal = options.focal in ("classifier", "both")
+        _class_loss(layers, "class_loss", ["roi_class", "roi_labels"], focal, options.class_weight)
     if "box" in options.heads:
         _box_loss(layers, "box_loss", ["roi_box", "box_targets", "box_weights"], 1)
     if "mask" in options.heads:
@@ -124,7 +125,7 @@ def _subnet_losses(layers: RegionLayers) -> None:
     layers.silence([*(["rois"] if options.heads == ("mask",) else []), *unused])
 
 
-def _class_loss(layers: RegionLayers, name: str, bottoms: list[str], focal: bool) -> None:
+def _class_loss(layers: RegionLayers, name: str, bottoms: list[str], focal: bool, weight: float = 1) -> None:
     """The mean over all that is not ignored, of the focal loss or of the cross-entropy."""
     if focal:
         layer = layers.own(name, "FocalLoss", bottoms, [name], FocalLossSettings(), learning=1)
@@ -133,7 +134,7 @@ def _class_loss(layers: RegionLayers, name: str, bottoms: list[str], focal: bool
         layers.pass_gradients(layer, 1)
         layer.loss_param.ignore_label = IGNORED
         layer.loss_param.normalization = layer.loss_param.VALID
-    layer.loss_weight.append(1)
+    layer.loss_weight.append(weight)
 
 
 def _box_loss(layers: RegionLayers, name: str, bottoms: list[str], weight: float) -> None:

@@ -40,6 +40,7 @@ class MaskNetOptions(OnTrunk):
     focal             which classifier has the focal loss: one of FOCAL
     jaccard           smooth and weight of the mask's second loss; None: without it
     rho               weight of the proposals' box loss
+    class_weight      that of the regions' class loss
     normaliser        of that loss: "positives", "sampled" or "locations"
     rpn_sample        anchors an image that the proposals learn from, at most half of them positive
     channels          of the pyramid; rpn_channels, full, mask_channels: of the proposals' convolution, of the two
@@ -71,6 +72,7 @@ class MaskNetOptions(OnTrunk):
     focal: str = "rpn"
     jaccard: tuple[float, float] | None = (100.0, 1.0)
     rho: float = 10.0
+    class_weight: float = 1.0
     normaliser: str = "positives"
     rpn_sample: int = 256
     channels: int = 256

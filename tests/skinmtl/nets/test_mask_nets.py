@@ -100,6 +100,8 @@ def test_what_lies_in_front_of_the_heads_is_frozen_or_not_but_its_scales_never_d
         ({"jaccard": None}, {"jaccard_loss"}),
         ({"jaccard": (100, 100)}, {"jaccard_loss"}),
         ({"rho": 1}, {"rpn_box_loss"}),
+        ({"class_weight": 3}, {"class_loss"}),
+        ({"class_weight": 3, "focal": "both"}, {"class_loss"}),
         ({"normaliser": "locations"}, {"rpn_targets"}),
         ({"levels": "floor"}, {"roi_pool", "mask_pool"}),
         ({"mask_pooling": 7}, {"mask_pool", "roi_targets"}),
@@ -123,7 +125,14 @@ def test_a_switch_changes_what_it_names_alone(changed, names):
 
 
 def test_the_deploy_net_depends_on_no_loss():
-    for changed in ({"focal": "none"}, {"jaccard": None}, {"rho": 1}, {"normaliser": "sampled"}, {"rois": 20}):
+    for changed in (
+        {"focal": "none"},
+        {"jaccard": None},
+        {"rho": 1},
+        {"class_weight": 3},
+        {"normaliser": "sampled"},
+        {"rois": 20},
+    ):
         assert differing(changed, "deploy") == set()
     assert differing({"detections": 3}, "deploy") == {"detections"}
     assert differing({"proposals": (20, 5)}, "deploy") == {"proposals"}
