@@ -43,6 +43,8 @@ def cut_net(net: Message, blobs: Sequence[str], path: Path) -> Cut:
         if blob not in made:
             near = difflib.get_close_matches(blob, made, SHOWN) or list(dict.fromkeys(made))[-SHOWN:]
             raise InputError(f"{path}: no layer makes a blob {blob!r}; name another, such as {', '.join(near)}")
+        if blob in inputs:
+            raise InputError(f"{path}: {blob} is the input itself; name a blob that layers make of it")
     wanted, layers = set(blobs), []
     for layer in reversed(all_layers):
         if layer.type != "Input" and wanted.intersection(layer.top):

@@ -20,6 +20,7 @@ LOSS = (
     "layer { name: 'after' type: 'Power' bottom: 'loss' top: 'after' }"
 )
 
+IN_PLACE = "layer { name: 'again' type: 'Power' bottom: 'data' top: 'data' }"
 TWO = "input: 'other' layer { name: 'both' type: 'Eltwise' bottom: 'pool10' bottom: 'other' top: 'both' }"
 
 
@@ -40,6 +41,7 @@ def squeezenet(old="", new=""):
     [
         (squeezenet(), "pool5", r"no layer makes a blob 'pool5'; name another, such as .*pool1"),
         (squeezenet(), "data", "no layer makes a blob 'data'"),
+        (squeezenet(new=IN_PLACE), "data", "data is the input itself; name a blob that layers make of it"),
         (squeezenet(new=LOSS), "after", "after comes after the loss 'loss'; name a blob below it"),
         (squeezenet("type: 'Concat'", "type: 'HDF5Output'"), "pool10", "of type HDF5Output, that no trunk may have"),
         (squeezenet("type: 'Concat'", "type: 'Python'"), "pool10", "of type Python, that no trunk may have"),
