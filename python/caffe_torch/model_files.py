@@ -62,7 +62,7 @@ def write_caffemodel(net: Net, path: Path) -> None:
 
 
 def write_solverstate(path: Path, iteration: int, current_step: int, model: Path, history: list[Tensor]) -> None:
-    """The iteration, the caffemodel's path, and the momentum of each learned parameter in the net's order."""
+    """The iteration, the caffemodel's path, and the history of each learned parameter in the net's order."""
     kind = caffe_messages().SolverState
 
     def parts() -> Iterator[Message]:
@@ -80,7 +80,7 @@ def read_solverstate(path: Path, history: list[Tensor]) -> Message:
     """Fills the history; returns the message for its iteration, step and model."""
     state = prototxt.read_solverstate(path)
     if len(state.history) != len(history):
-        raise NetError(f"{path}: a history of {len(state.history)} parameters where the net learns {len(history)}")
+        raise NetError(f"{path}: a history of {len(state.history)} blobs where this solver's has {len(history)}")
     if state.iter < 0 or state.current_step < 0:
         raise NetError(f"{path}: iteration {state.iter}, step {state.current_step}; use another solverstate")
     for number, (stored, values) in enumerate(zip(state.history, history)):

@@ -1,7 +1,8 @@
-"""Training as Caffe's SGD solver does it (BVLC: solver.cpp, sgd_solver.cpp), number by number.
+"""Training as Caffe's solvers do it (BVLC: solver.cpp, sgd_solver.cpp), number by number.
 
 An iteration: gradients of iter_size batches are summed; clipped by their common norm; divided by iter_size; weight
-decay is added; momentum x history + rate x lr_mult x gradient becomes the history, and is taken from the weight.
+decay is added; what the solver's type makes of it is taken from the weight (updates.py). SGD: momentum x history +
+rate x lr_mult x gradient, which becomes the history.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from caffe_torch.model_files import copy_weights, model_of, read_solverstate, wr
 from caffe_torch.net import Net
 from caffe_torch.precision import casting, numerics
 from caffe_torch.rates import check_policy, learning_rate
+from caffe_torch.updates import TWO_HISTORIES, UPDATES, check_type
 
 
 class Solver:
@@ -52,7 +54,8 @@ class Solver:
         # numbers on the device: to read one makes the host wait for it, and so is left to who wants to see it
         self.losses: deque[Tensor] = deque(maxlen=max(1, param.average_loss))
         self.parameters = [net.parameter(learned) for learned in net.learned]
-        self.history = [torch.zeros_like(each) for each in self.parameters]
+        histories = 2 if param.type in TWO_HISTORIES else 1
+        self.history = [torch.zeros_like(each) for _ in range(histories) for each in self.parameters]
         for parameter, learned in zip(self.parameters, net.learned):
             parameter.requires_grad_(bool(learned.lr_mult))  # as Caffe, which computes no gradient for a rate of 0
         self.groups = self._groups()
@@ -136,13 +139,15 @@ class Solver:
     def _update(self, rate: float) -> None:
         clip = self.param.clip_gradients
         share = 1.0 / self.param.iter_size
+        two = len(self.history) > len(self.parameters)
         if clip >= 0:
             gradients = [each.grad for each in self.parameters if each.grad is not None]
             norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
             share = share * torch.clamp(clip / norm, max=1.0)
         for (lr_mult, decay_mult), numbers in self.groups.items():
             weights = [self.parameters[number].data for number in numbers]
-            history = [self.history[number] for number in numbers]
+            first = [self.history[number] for number in numbers]
+            second = [self.history[number + len(self.parameters)] for number in numbers] if two else []
             steps = [
                 torch.zeros_like(self.parameters[number])
                 if self.parameters[number].grad is None
@@ -156,16 +161,14 @@ class Solver:
                 torch._foreach_add_(steps, torch._foreach_sign(weights), alpha=decay)
             elif decay:
                 torch._foreach_add_(steps, weights, alpha=decay)
-            torch._foreach_mul_(history, self.param.momentum)
-            torch._foreach_add_(history, steps, alpha=rate * lr_mult)
-            torch._foreach_sub_(weights, history)
+            update = UPDATES[self.param.type]
+            torch._foreach_sub_(weights, update(self.param, rate * lr_mult, self.iteration, steps, first, second))
 
 
 def check_solver(param: Message) -> None:
     """NetError where the solver asks for what this engine has not."""
     check_policy(param)
-    if param.type != "SGD":
-        raise NetError(f"solver type {param.type!r} is not supported; this engine has SGD")
+    check_type(param)
     if param.regularization_type not in ("L1", "L2"):
         raise NetError(f"regularization_type {param.regularization_type!r} is neither L1 nor L2")
     if param.snapshot_format != param.BINARYPROTO:

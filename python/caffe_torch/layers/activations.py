@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -65,3 +67,79 @@ class Softmax(_Plain):
 
     def forward(self, bottom: Tensor) -> tuple[Tensor]:
         return (torch.softmax(bottom, self.axis(self.param.softmax_param.axis, bottom.dim())),)
+
+
+class PReLU(_Plain):
+    """The positive part, and a learned slope times the negative: a slope for each channel, or one with
+    `channel_shared` (a blob without axes)."""
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        if not 2 <= len(bottoms[0]) <= 4:
+            raise self.refuse(f"works on N x C and up to two axes more, not on {tuple(bottoms[0])}")
+        settings = self.param.prelu_param
+        filler = settings.filler if settings.HasField("filler") else type(settings.filler)(value=0.25)
+        self.add_blob(() if settings.channel_shared else (bottoms[0][1],), filler)
+
+    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+        return (F.prelu(bottom, self.blob0.reshape(-1)),)
+
+
+class TanH(_Plain):
+    """The hyperbolic tangent."""
+
+    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+        return (torch.tanh(bottom),)
+
+
+class ELU(_Plain):
+    """x, and below 0 alpha (e^x - 1)."""
+
+    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+        below = self.param.elu_param.alpha * torch.expm1(bottom.clamp(max=0))
+        return (torch.where(bottom > 0, bottom, below),)
+
+
+class BNLL(_Plain):
+    """log(1 + e^x)."""
+
+    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+        return (F.softplus(bottom),)
+
+
+class Exp(_Plain):
+    """base^(shift + scale x); the base is e where it is -1 (BVLC: exp_layer.cpp)."""
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        self.log_base = _logarithm(self, self.param.exp_param.base)
+
+    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+        settings = self.param.exp_param
+        top = torch.exp(bottom * (self.log_base * settings.scale))
+        return (top * math.exp(self.log_base * settings.shift) if settings.shift else top,)
+
+
+class Log(_Plain):
+    """The logarithm of shift + scale x to a base, e where it is -1 (BVLC: log_layer.cpp)."""
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        self.log_base = _logarithm(self, self.param.log_param.base)
+        if self.log_base == 0:
+            raise self.refuse("base 1 has no logarithms")
+
+    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+        settings = self.param.log_param
+        return (torch.log(bottom * settings.scale + settings.shift) / self.log_base,)
+
+
+class Threshold(_Plain):
+    """1 where a number is above the threshold, else 0; without a gradient, as in Caffe."""
+
+    @torch.no_grad()
+    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+        return ((bottom > self.param.threshold_param.threshold).to(bottom.dtype),)
+
+
+def _logarithm(layer: Layer, base: float) -> float:
+    if base != -1 and not 0 < base < math.inf:
+        raise layer.refuse(f"base {base:g}; it must be above 0, or -1 for e")
+    return 1.0 if base == -1 else math.log(base)

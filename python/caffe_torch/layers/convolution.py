@@ -137,3 +137,25 @@ class InnerProduct(Layer):
         """The top with weights like the layer's."""
         weight = weight.t() if self.param.inner_product_param.transpose else weight
         return F.linear(bottom.flatten(self.first), weight, bias)
+
+
+class Embed(Layer):
+    """The rows of the weights that the bottom names, each a vector behind its axes. Weights: input_dim x num_output."""
+
+    takes = gives = (1, 1)
+    works_in_place = False
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        settings = self.param.embed_param
+        if not settings.num_output or not settings.input_dim:
+            raise self.refuse("needs num_output and input_dim")
+        self.add_blob((settings.input_dim, settings.num_output), settings.weight_filler)
+        if settings.bias_term:
+            self.add_blob([settings.num_output], settings.bias_filler)
+
+    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+        rows = bottom.long()
+        if rows.device.type == "cpu" and ((rows < 0) | (rows >= len(self.blob0))).any():
+            raise self.refuse(f"a number that is none of 0 to {len(self.blob0) - 1}")
+        top = F.embedding(rows, self.blob0)
+        return (top + self.blob1 if self.param.embed_param.bias_term else top,)

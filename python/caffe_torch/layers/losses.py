@@ -13,10 +13,16 @@ from caffe_torch.layers.layer import Layer, Shape
 LEAST = math.log(torch.finfo(torch.float32).tiny)  # Caffe takes the logarithm of no smaller probability
 
 
-class _Loss(Layer):
+class Loss(Layer):
+    """What losses share: two bottoms of as many images, a top, and how what is summed is normalised."""
+
     is_loss = adds_tops = True
     takes, gives = (2, 2), (1, 1)
     works_in_place = False
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        if tuple(bottoms[0][:1]) != tuple(bottoms[1][:1]) or not bottoms[0]:  # BVLC: LossLayer::Reshape
+            raise self.refuse(f"bottoms of {tuple(bottoms[0])} and {tuple(bottoms[1])}: other numbers of images")
 
     def ignored(self, labels: Tensor) -> Tensor | None:
         """Where a label, cut to a whole number, is the one to ignore; None where there is no such label."""
@@ -50,10 +56,11 @@ def check_labels(layer: Layer, labels: Tensor, classes: int) -> None:
         raise layer.refuse(f"a label {int(wrong)} where the scores are of {classes} classes")
 
 
-class SigmoidCrossEntropyLoss(_Loss):
+class SigmoidCrossEntropyLoss(Loss):
     """Of logits and targets of one shape; by itself normalised by BATCH_SIZE."""
 
     def set_up(self, bottoms: list[Shape]) -> None:
+        super().set_up(bottoms)
         if math.prod(bottoms[0]) != math.prod(bottoms[1]):
             raise self.refuse(f"{tuple(bottoms[0])} logits and {tuple(bottoms[1])} targets")
 
@@ -68,12 +75,13 @@ class SigmoidCrossEntropyLoss(_Loss):
         return (loss,)
 
 
-class SoftmaxWithLoss(_Loss):
+class SoftmaxWithLoss(Loss):
     """Of scores and one label for every place; by itself normalised by VALID."""
 
     gives = (1, 2)
 
     def set_up(self, bottoms: list[Shape]) -> None:
+        super().set_up(bottoms)
         if self.top_count > 1:  # loss_weight is to be given for both then, but for one to the Softmax within
             raise self.refuse("a second top, which Caffe itself cannot make; add a Softmax layer for the probabilities")
         self.classes = self.axis(self.param.softmax_param.axis, len(bottoms[0]))

@@ -1,6 +1,9 @@
-"""BatchNorm, Scale, Bias and LRN."""
+"""BatchNorm, Scale, Bias, LRN and MVN."""
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -162,3 +165,39 @@ class LRN(Layer):
             mean = F.avg_pool2d(squares, size, 1, size // 2)
             start = 1.0
         return (bottom * (start + settings.alpha * mean) ** -settings.beta,)
+
+
+class MVN(Layer):
+    """Less the mean and divided by the deviation, which eps is added to: of each channel of an image, or of the whole
+    image with `across_channels` (BVLC: mvn_layer.cpp). Without `normalize_variance` less the mean alone."""
+
+    takes = gives = (1, 1)
+    works_in_place = False
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        if not 1 <= len(bottoms[0]) <= 4:
+            raise self.refuse(f"works on up to four axes, not on {tuple(bottoms[0])}")
+
+    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+        settings = self.param.mvn_param
+        rows = bottom.shape[:1] if settings.across_channels else bottom.shape[:2]
+        centred = bottom.reshape(math.prod(rows), -1)
+        centred = centred - centred.mean(1, keepdim=True)
+        top = _Divided.apply(centred, settings.eps) if settings.normalize_variance else centred
+        return (top.reshape(bottom.shape),)
+
+
+class _Divided(torch.autograd.Function):
+    """Rows of mean 0 by their deviation; Caffe's gradient takes eps for a part of the deviation."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor, eps: float) -> Tensor:
+        deviation = rows.square().mean(1, keepdim=True).sqrt() + eps
+        top = rows / deviation
+        context.save_for_backward(top, deviation)
+        return top
+
+    @staticmethod
+    def backward(context: Any, of_top: Tensor) -> tuple[Tensor, None]:
+        top, deviation = context.saved_tensors
+        return (of_top - top * (of_top * top).mean(1, keepdim=True)) / deviation, None

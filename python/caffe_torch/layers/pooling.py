@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from caffe_torch.layers.layer import Layer, Shape
 
@@ -119,3 +119,31 @@ class Pooling(Layer):
             start = torch.arange(count, device=like.device) * stride - pad
             lengths.append(torch.clamp(start + kernel, max=side + pad) - start)
         return (lengths[0][:, None] * lengths[1][None, :]).to(like.dtype)
+
+
+class SPP(Layer):
+    """Spatial pyramid pooling: 1, 4, 16, ... windows that cover the image, `pyramid_height` times, as one vector,
+    N x C x 1 x 1 where it is once (BVLC: spp_layer.cpp). Bottoms N x C x H x W."""
+
+    takes = gives = (1, 1)
+    works_in_place = False
+
+    def set_up(self, bottoms: list[Shape]) -> None:
+        settings = self.param.spp_param
+        if len(bottoms[0]) != 4 or not 1 <= settings.pyramid_height <= 16:
+            raise self.refuse(f"{settings.pyramid_height} levels of {tuple(bottoms[0])}; N x C x H x W, and at least 1")
+        self.levels = nn.ModuleList()
+        for level in range(settings.pyramid_height):
+            param = type(self.param)(name=self.name, type="Pooling", bottom=self.param.bottom, top=self.param.top)
+            pooling = param.pooling_param
+            pooling.pool = settings.pool
+            for name, side in zip("hw", bottoms[0][2:]):
+                kernel = -(-side // 2**level)
+                setattr(pooling, f"kernel_{name}", kernel)
+                setattr(pooling, f"stride_{name}", kernel)
+                setattr(pooling, f"pad_{name}", (kernel * 2**level - side + 1) // 2)
+            self.levels.append(Pooling(param, self.phase, bottoms))
+
+    def forward(self, bottom: Tensor) -> tuple[Tensor]:
+        tops = [level(bottom)[0] for level in self.levels]
+        return (tops[0] if len(tops) == 1 else torch.cat([top.flatten(1) for top in tops], 1),)

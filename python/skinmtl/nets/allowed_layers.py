@@ -22,6 +22,8 @@ COMPUTING = (
     *("AbsVal", "Accuracy", "BatchNorm", "Bias", "Concat", "Convolution", "Crop", "Deconvolution", "Dropout"),
     *("DummyData", "Eltwise", "Flatten", "InnerProduct", "Input", "LRN", "Pooling", "Power", "ReLU", "Reshape"),
     *("Scale", "Sigmoid", "SigmoidCrossEntropyLoss", "Silence", "Slice", "Softmax", "SoftmaxWithLoss", "Split", "Tile"),
+    *("ArgMax", "BNLL", "ContrastiveLoss", "ELU", "Embed", "EuclideanLoss", "Exp", "HingeLoss", "InfogainLoss", "Log"),
+    *("MVN", "MultinomialLogisticLoss", "PReLU", "Reduction", "SPP", "TanH", "Threshold"),
 )
 OWN_MODULE = "skinmtl.layers"
 READING = ("Data", f"{OWN_MODULE}.{JITTERED}", f"{OWN_MODULE}.{LESIONS}")  # LMDBs, in the nets of a training
@@ -75,4 +77,6 @@ def _other_door(layer: Any) -> str:
         return f"reads the file {layer.transform_param.mean_file!r}; give its mean by mean_value"
     if layer.type == "Data" and layer.data_param.backend != LMDB:
         return "reads a LevelDB, which writes where it reads; store the data as LMDB"
+    if layer.type == "InfogainLoss" and layer.infogain_loss_param.HasField("source"):
+        return f"reads the file {layer.infogain_loss_param.source!r}; give its matrix as a third bottom"
     return ""
