@@ -233,7 +233,7 @@ def test_time_says_how_long_passes_take(solver, capsys):
     [
         (("multistep", "plateau"), "lr_policy 'plateau' is unknown"),
         (("gamma: 0.1", ""), "needs gamma"),
-        (("max_iter: 12", 'max_iter: 12 type: "Adam"'), "'Adam' is not supported"),
+        (("max_iter: 12", 'max_iter: 12 type: "Momentum"'), "'Momentum' is not supported"),
         (("max_iter: 12", "max_iters: 12"), "max_iters"),
         (("test_iter: 2", ""), "0 test_iter for 1 test nets"),
         (('prefix: "', 'prefix: "/proc/none'), "/proc/none"),

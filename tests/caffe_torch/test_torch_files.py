@@ -91,6 +91,28 @@ layer { name: 'fc' type: 'InnerProduct' bottom: 'flat' top: 'fc' inner_product_p
   weight_filler { type: 'msra' } } propagate_down: true }
 layer { name: 'sigmoid' type: 'Sigmoid' bottom: 'fc' top: 'sigmoid' }
 layer { name: 'softmax' type: 'Softmax' bottom: 'fc' top: 'softmax' softmax_param { axis: -1 } }
+layer { name: 'prelu' type: 'PReLU' bottom: 'up' top: 'prelu' prelu_param { filler { value: 0.3 } } }
+layer { name: 'bnll' type: 'BNLL' bottom: 'prelu' top: 'bnll' }
+layer { name: 'log' type: 'Log' bottom: 'bnll' top: 'log' log_param { base: 2 scale: 0.5 shift: 0.1 } }
+layer { name: 'elu' type: 'ELU' bottom: 'log' top: 'elu' elu_param { alpha: 0.5 } }
+layer { name: 'exp' type: 'Exp' bottom: 'elu' top: 'exp' exp_param { base: 2 scale: 0.5 shift: 0.1 } }
+layer { name: 'tanh' type: 'TanH' bottom: 'exp' top: 'tanh' }
+layer { name: 'mvn' type: 'MVN' bottom: 'tanh' top: 'mvn' mvn_param { across_channels: true eps: 0.1 } }
+layer { name: 'spp' type: 'SPP' bottom: 'mvn' top: 'spp' spp_param { pyramid_height: 2 pool: AVE } }
+layer { name: 'sums' type: 'Reduction' bottom: 'spp' top: 'sums' reduction_param { operation: MEAN axis: 1 coeff: 2 } }
+layer { name: 'quiet' type: 'Silence' bottom: 'sums' }
+layer { name: 'best' type: 'ArgMax' bottom: 'softmax' top: 'best' argmax_param { axis: 1 out_max_val: true } }
+layer { name: 'above' type: 'Threshold' bottom: 'best' top: 'above' threshold_param { threshold: 0.3 } }
+layer { name: 'words' type: 'Embed' bottom: 'label' top: 'words' embed_param { num_output: 3 input_dim: 4 } }
+layer { name: 'euclid' type: 'EuclideanLoss' bottom: 'fc' bottom: 'softmax' top: 'euclid' propagate_down: true
+  propagate_down: false }
+layer { name: 'hinge' type: 'HingeLoss' bottom: 'fc' bottom: 'label' top: 'hinge' hinge_loss_param { norm: L2 } }
+layer { name: 'multi' type: 'MultinomialLogisticLoss' bottom: 'softmax' bottom: 'label' top: 'multi' }
+layer { name: 'pair' type: 'ContrastiveLoss' bottom: 'fc' bottom: 'softmax' bottom: 'label' top: 'pair'
+  contrastive_loss_param { margin: 2 legacy_version: true } }
+layer { name: 'matrix' type: 'DummyData' top: 'matrix' dummy_data_param { shape { dim: 3 dim: 3 } } }
+layer { name: 'gain' type: 'InfogainLoss' bottom: 'fc' bottom: 'label' bottom: 'matrix' top: 'gain'
+  infogain_loss_param { axis: 1 } }
 layer { name: 'one loss' type: 'SoftmaxWithLoss' bottom: 'fc' bottom: 'label' top: 'one loss' loss_weight: 0.3
   loss_param { ignore_label: 9 normalization: FULL } }
 layer { name: 'other loss' type: 'SigmoidCrossEntropyLoss' bottom: 'fc' bottom: 'softmax' top: 'other loss'
@@ -118,7 +140,7 @@ def test_what_caffe_writes_of_every_layer_is_read_whole_and_back_in_caffe(tmp_pa
         {layer.name: layer for layer in read_caffemodel(path).layer if layer.type != "Split"}
         for path in (first, second, third)
     )
-    assert sum(len(layer.blobs) for layer in one.values()) == 12
+    assert sum(len(layer.blobs) for layer in one.values()) == 15
     for name, layer in one.items():
         for blob, again, back in zip(layer.blobs, two[name].blobs, three[name].blobs):
             assert blob.shape == again.shape == back.shape

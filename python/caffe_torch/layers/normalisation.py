@@ -172,7 +172,6 @@ class MVN(Layer):
     image with `across_channels` (BVLC: mvn_layer.cpp). Without `normalize_variance` less the mean alone."""
 
     takes = gives = (1, 1)
-    works_in_place = False
 
     def set_up(self, bottoms: list[Shape]) -> None:
         if not 1 <= len(bottoms[0]) <= 4:

@@ -12,6 +12,7 @@ from caffe_files.schema import caffe_messages
 
 # what the driver does itself, or sets anew
 REPLACED = (
+    *("net_param", "train_net_param", "test_net_param"),
     *("net", "train_net", "test_net", "test_iter", "test_interval", "test_initialization", "test_compute_loss"),
     *("lr_policy", "gamma", "power", "stepsize", "stepvalue", "display", "average_loss", "debug_info"),
     *("snapshot", "snapshot_prefix", "snapshot_diff", "snapshot_format", "snapshot_after_train"),

@@ -79,6 +79,9 @@ SETTINGS = {
     "Reshape": "reshape_param { shape { dim: 0 } num_axes: 1 }",
     "Flatten": "flatten_param { axis: 2 end_axis: 2 }",
     "Tile": "tile_param { tiles: 2 }",
+    "Log": "log_param { shift: 9 }",
+    "SPP": "spp_param { pyramid_height: 2 }",
+    "Reduction": "reduction_param { axis: 3 }",
     "Slice": "top: 'other'",
     "Power": "power_param { power: 2 scale: 0.5 shift: 1 }",
     "Scale": "scale_param { filler { value: 2 } }",
@@ -87,7 +90,7 @@ SETTINGS = {
 OF_ONE_BOTTOM = sorted(
     kind
     for kind, layer in LAYERS.items()
-    if kind not in ("Python", "Silence", "Split", "Concat", "Dropout") and layer.takes[0] == 1
+    if kind not in ("Python", "Silence", "Split", "Concat", "Dropout", "Embed") and layer.takes[0] == 1
 )
 
 

@@ -214,7 +214,7 @@ def test_what_this_engine_cannot_run_is_one_line(model, tmp_path):
 
     text = model.deploy.read_text()
     for wrong, words in [
-        (text.replace('type: "ReLU"', 'type: "MVN"', 1), r"deploy.prototxt: layer .* is of type MVN"),
+        (text.replace('type: "ReLU"', 'type: "Im2col"', 1), r"deploy.prototxt: layer .* is of type Im2col"),
         (text.replace("num_output: 3\n", "num_output: 5\n"), "fc_lesion: blob 0 is 3 x 128 in the caffemodel, 5 x 128"),
         (text.replace('bottom: "conv1"', 'bottom: "gone"', 1), "deploy.prototxt: cannot be built: .*'gone'"),
         (text.replace("kernel_size", "kernel_sizes", 1), "deploy.prototxt:.*kernel_sizes"),

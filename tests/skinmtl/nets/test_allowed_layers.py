@@ -35,13 +35,22 @@ def test_every_committed_net_may_be_built(net):
 
 
 @pytest.mark.parametrize(
-    "kind", ["HDF5Output", "HDF5Data", "ImageData", "WindowData", "MemoryData", "InfogainLoss", "Filter", "", "relu"]
+    "kind", ["HDF5Output", "HDF5Data", "ImageData", "WindowData", "MemoryData", "Filter", "", "relu"]
 )
 def test_other_layers_are_refused_by_their_name(kind, tmp_path):
     net = written(tmp_path / "deploy.prototxt", f"layer {{ name: 'l' type: '{kind}' top: 't' }}")
     with pytest.raises(InputError, match=f"deploy.prototxt: layer 'l' is of type {kind}, .*--allow-layer {kind}$"):
         read_given_net(net, reads_data=True)
     assert read_given_net(net, [kind]).layer[0].type == kind
+
+
+def test_a_loss_may_not_read_a_file(tmp_path):
+    """InfogainLoss takes its matrix as a third bottom, too."""
+    layer = "layer { name: 'l' type: 'InfogainLoss' bottom: 'a' bottom: 'b' infogain_loss_param { source: 'x' } }"
+    net = written(tmp_path / "deploy.prototxt", layer)
+    with pytest.raises(InputError, match=r"'l' reads the file 'x'; .*--allow-layer InfogainLoss$"):
+        read_given_net(net)
+    assert read_given_net(net, ["InfogainLoss"]).layer[0].name == "l"
 
 
 @pytest.mark.parametrize("kind", ["HDF5_OUTPUT", "HDF5_DATA", "IMAGE_DATA", "WINDOW_DATA", "MEMORY_DATA", "NONE"])

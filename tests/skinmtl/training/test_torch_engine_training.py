@@ -200,8 +200,8 @@ def test_the_engines_of_a_run_by_iteration():
 
 def test_what_this_engine_cannot_train_is_refused_before_anything_is_written(toy, nets, tmp_path):
     out, solver = tmp_path / "run", tmp_path / "adam.prototxt"
-    solver.write_text(toy.solver.read_text().replace('type: "SGD"', 'type: "Adam"'))
-    unknown = 'layer { name: "x" type: "MVN" bottom: "conv" top: "x" }'
+    solver.write_text(toy.solver.read_text().replace('type: "SGD"', 'type: "Adam" momentum2: 1'))
+    unknown = 'layer { name: "x" type: "Im2col" bottom: "conv" top: "x" }'
     text = (nets["online"] / "train.prototxt").read_text()
     other_form = tmp_path / "leveldb"
     shutil.copytree(str(nets["plain"]), str(other_form))
@@ -209,11 +209,11 @@ def test_what_this_engine_cannot_train_is_refused_before_anything_is_written(toy
     path.write_text(path.read_text().replace("backend: LMDB", "backend: LEVELDB"))
     assert "Dropout" not in text
     for changes, words in [
-        ({"solver": solver}, r"adam.prototxt: solver type 'Adam' is not supported.*or use --engine caffe"),
-        ({"net": toy.net(extra=unknown)}, r"train.prototxt: layer 'x' is of type MVN, .*--allow-layer MVN"),
+        ({"solver": solver}, r"adam.prototxt: momentum and momentum2 of Adam.*or use --engine caffe"),
+        ({"net": toy.net(extra=unknown)}, r"train.prototxt: layer 'x' is of type Im2col, .*--allow-layer Im2col"),
         (
-            {"net": toy.net(extra=unknown), "engine": Engine("torch", allowed=("MVN",))},
-            r"train.prototxt: .*layer 'x': type 'MVN' is not supported",
+            {"net": toy.net(extra=unknown), "engine": Engine("torch", allowed=("Im2col",))},
+            r"train.prototxt: .*layer 'x': type 'Im2col' is not supported",
         ),
         ({"net": other_form}, r"train.prototxt: layer 'data' .*LevelDB"),
         ({"engine": Engine("torch", 99)}, r"--gpu 99: (this machine has|PyTorch can use)"),
