@@ -195,9 +195,9 @@ def toy(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def undisturbed(toy, tmp_path_factory):
+def undisturbed(toy, tool, tmp_path_factory):
     """A run from beginning to end, and how it finished."""
     out = tmp_path_factory.mktemp("runs") / "undisturbed"
-    done = subprocess.run(toy.command(out, "--keep-snapshots", "all"), capture_output=True, text=True)
+    done = tool(*toy.command(out, "--keep-snapshots", "all")[1:])
     assert done.returncode == 0, done.stderr
     return SimpleNamespace(out=out, done=done)

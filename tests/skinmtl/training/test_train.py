@@ -74,8 +74,8 @@ def test_the_weights_of_the_best_test_are_kept_beside_the_last(toy, undisturbed,
     assert ("are the same" in closing) == (best["iteration"] == 40)
 
 
-def test_two_snapshots_are_kept_where_nothing_else_is_said(toy, tmp_path):
-    done = subprocess.run(toy.command(tmp_path / "run", "--max-iter", 20), capture_output=True, text=True)
+def test_two_snapshots_are_kept_where_nothing_else_is_said(toy, tool, tmp_path):
+    done = tool(*toy.command(tmp_path / "run", "--max-iter", 20)[1:])
     assert done.returncode == 0, done.stderr
     kept = sorted(path.name for path in (tmp_path / "run" / "snapshots").glob("*.json"))
     assert kept == ["toy_iter_18.json", "toy_iter_20.json"]

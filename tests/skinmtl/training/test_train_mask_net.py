@@ -30,10 +30,10 @@ FILE = json.dumps({"phases": [{**vars(phase), "trainable": list(phase.trainable)
 
 
 @pytest.fixture(scope="module")
-def begun(lesions, tmp_path_factory):
+def begun(lesions, tool, tmp_path_factory):
     """A run of six iterations of all layers, from scratch."""
     out = tmp_path_factory.mktemp("runs") / "begun"
-    done = subprocess.run(lesions.words(out), capture_output=True, text=True)
+    done = tool(*lesions.words(out)[1:])
     assert (done.returncode, done.stderr) == (0, "")
     return out, done.stdout.splitlines()
 
@@ -48,9 +48,9 @@ def words(lesions, begun, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def phased(words, tmp_path_factory):
+def phased(words, tool, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "phased"
-    done = subprocess.run(words(out, "--keep-snapshots", "all"), capture_output=True, text=True)
+    done = tool(*words(out, "--keep-snapshots", "all")[1:])
     assert (done.returncode, done.stderr) == (0, "")
     return out
 
@@ -162,10 +162,10 @@ def test_what_does_not_fit_is_refused_in_one_line(lesions, begun, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_loss_that_is_nan_is_told_by_its_name_with_the_last_good_snapshot(lesions, tmp_path):
+def test_a_loss_that_is_nan_is_told_by_its_name_with_the_last_good_snapshot(lesions, tool, tmp_path):
     out = tmp_path / "run"
     words = lesions.words(out, "--base-lr", 1e6, "--snapshot-interval", 1, "--max-iter", 30)
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = tool(*words[1:])
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert re.search(
         r"diverged at iteration \d+: ((rpn_|)(class|box)|mask|jaccard)_loss is (nan|inf);|the weights", done.stderr

@@ -32,9 +32,9 @@ def without_workers(toy):
 
 
 @pytest.fixture(scope="module")
-def whole_run(toy, online, tmp_path_factory):
+def whole_run(toy, online, tool, tmp_path_factory):
     out = tmp_path_factory.mktemp("online") / "run"
-    subprocess.run(toy.command(out, net=online), check=True, stdout=subprocess.PIPE)
+    assert tool(*toy.command(out, net=online)[1:]).returncode == 0
     return out
 
 

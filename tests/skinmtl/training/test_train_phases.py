@@ -37,10 +37,10 @@ def file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def phased(toy, file, tmp_path_factory):
+def phased(toy, file, tool, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "phased"
     words = [*toy.command(out, "--phases", file, "--keep-snapshots", "all")]
-    return out, subprocess.run(without_plateau(words), capture_output=True, text=True)
+    return out, tool(*without_plateau(words)[1:])
 
 
 def without_plateau(words):
@@ -172,7 +172,7 @@ def test_a_rule_of_plateaus_begins_anew_in_each_phase_and_ends_none(toy, tmp_pat
     assert [rates[iteration] for iteration in (8, 10, 12)] == [0.02, 0.02, 0.002]
 
 
-def test_what_fits_no_layer_is_refused_before_anything_is_written(toy, file, tmp_path):
+def test_what_fits_no_layer_is_refused_before_anything_is_written(toy, file, tool, tmp_path):
     frozen = 'layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }'
     for changes, words in [
         ({"phases": (PHASES[0], Phase(("res5*",), 0.1, 3))}, "train.prototxt: phase 2 .*'res5.' fits no layer"),
@@ -185,6 +185,5 @@ def test_what_fits_no_layer_is_refused_before_anything_is_written(toy, file, tmp
             train(toy.request(tmp_path / "run", **changes), {})
         assert "\n" not in str(error.value)
         assert not (tmp_path / "run").exists()
-    words = toy.command(tmp_path / "run", "--phases", file, "--max-iter", 3)
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = tool(*toy.command(tmp_path / "run", "--phases", file, "--max-iter", 3)[1:])
     assert (done.returncode, "--max-iter and --base-lr go without --phases" in done.stderr) == (2, True)
