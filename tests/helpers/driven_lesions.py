@@ -44,6 +44,7 @@ class DrivenLesions:
             names={"lesion": ["a", "b"]},
             losses=losses,
             test_losses=losses,
+            proposals=None,
             batch_size=BATCH,
             test_passes=1,
         )
