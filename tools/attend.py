@@ -76,8 +76,8 @@ def add_ways_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--over",
         choices=OVER,
-        help="class activation maps of the whole photograph in one pass (default), of crops that are blended into each "
-        "other, which is what the other methods take, or the plain mean of the ten-crop test's crops",
+        help="class activation maps of crops that are blended into each other (default, and what the other methods "
+        "take), of the whole photograph in one pass, or the plain mean of the ten-crop test's crops",
     )
     group.add_argument(
         "--sides",

@@ -4,8 +4,9 @@
 example: tools/report.py --experiment experiment --manifest demo/manifest.csv
          tools/report.py --experiment masks --manifest demo/manifest.csv --images demo    of nets that draw lesions
 
-Reads EXP/fold*/MODEL/scores.npz, and where they are EXP/folds.csv, EXP/figure3.png and each MODEL/run. Works without
-Caffe. A model or fold that is missing is named in the report; comparisons take the folds that both models have.
+Reads EXP/fold*/MODEL/scores.npz, and where they are EXP/folds.csv, EXP/figure3.png, EXP/maps.json of evaluate_maps.py
+and each MODEL/run. Works without Caffe. A model or fold that is missing is named in the report; comparisons take the
+folds that both models have.
 """
 
 import argparse

@@ -56,7 +56,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--masks",
         type=Path,
         metavar="DIR",
-        help="the folder that the manifest's masks are in, for nets that draw lesions (default: --images)",
+        help="the folder that the manifest's masks are in: for nets that draw lesions (default: --images), and to hold "
+        "the maps of resnet50_mtl against, in the report (default: do not)",
     )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="the experiment's folder; the same command goes on in it"

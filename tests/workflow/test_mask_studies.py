@@ -100,7 +100,8 @@ def test_a_data_sets_own_split_and_masks_elsewhere(drawn, tmp_path):
         ({"only_folds": (0, 1), "validation_fold": 1}, "--validation-fold 1: is one of --only-fold"),
         ({"validation_fold": 7}, "--validation-fold 7: the folds are 0, 1"),
         ({"models": ("resnet50_mtl",)}, "has no model resnet50_mtl; it has full, cross_entropy"),
-        ({"preset": "tiny", "masks": Path()}, "draw no lesions; leave the flag out"),
+        ({"preset": "tiny", "masks": Path(), "models": ("resnet50_lesion",)}, "these nets draw no lesions"),
+        ({"preset": "tiny", "masks": Path(__file__).parent}, "its mask is not in"),
         ({"masks": Path(__file__).parent}, "its mask is not in"),
     ],
 )

@@ -81,6 +81,14 @@ def test_builds_each_data_set_once_and_trains_every_model_on_every_fold(configur
     assert (counts["describe"], counts["leakage"], counts["export"]) == (1, 1, 1)
 
 
+def test_where_there_are_masks_the_maps_of_all_test_images_are_held_against_them(configured, tmp_path):
+    plan = planned(configured("demo.yaml", masks=str(tmp_path / "true masks")))[1]
+    assert (jobs(plan)["maps"], jobs(plan)["maps_in_masks"]) == (5, 1)
+    assert f"--masks '{tmp_path}/true masks'" in plan
+    assert "--overlay none" in plan
+    assert "maps" not in jobs(planned(configured("demo.yaml"))[1])
+
+
 def test_one_fold_alone_is_made_and_shown(configured):
     counts = jobs(planned(configured("demo.yaml", only_folds=[3]))[1])
     assert (counts["training_data"], counts["train"], counts["evaluate"]) == (1, 4, 5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable
 
 from caffe_files.errors import InputError
 from caffe_files.outputs import disk_errors, new_file
@@ -93,7 +93,7 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
     if masked:
         _check_masks(manifest, request.masks or request.images, masked[0])
     elif request.masks:
-        raise InputError(f"--masks: the nets of --preset {preset.name} draw no lesions; leave the flag out")
+        _check_held(manifest, request.masks, models)
     values = {
         "out": str(request.out.resolve()),
         "manifest": str(request.manifest.resolve()),
@@ -149,6 +149,21 @@ def _check_masks(manifest: Manifest, masks: Path, model: str) -> None:
                 f"{manifest.path}:{rows[0].line}: {rows[0].image}: {fault}{more}; {model} needs one: complete the "
                 "column mask, give the folder of the masks (--masks), or take these lines out"
             )
+
+
+def _check_held(manifest: Manifest, masks: Path, models: Iterable[str]) -> None:
+    """InputError where maps are to be held against masks and there are no maps or no masks, or a file is absent."""
+    if "resnet50_mtl" not in models:
+        raise InputError("--masks: these nets draw no lesions, and only resnet50_mtl's maps are held against masks")
+    if not manifest.has_masks:
+        raise InputError(f"{manifest.path}: names no mask; fill its column 'mask', or leave --masks out")
+    absent = [row for row in manifest.rows if row.mask and not (masks / row.mask).is_file()]
+    if absent:
+        more = f", and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise InputError(
+            f"{manifest.path}:{absent[0].line}: {absent[0].image}: its mask is not in {masks}{more}; give the folder "
+            "of the masks, or leave --masks out"
+        )
 
 
 def _folds(request: Request, manifest: Manifest, n_groups: int, has_groups: bool) -> tuple[int, ...]:

@@ -27,6 +27,8 @@ STAGES = {
     "features": "features",
     "neighbours": "nearest images",
     "attention": "attention maps",
+    "maps": "maps of all test images",
+    "maps_in_masks": "maps against masks",
     "figure3": "Figure 3",
     "report": "report",
     "export": "model folder",

@@ -42,8 +42,9 @@ class Ways:
     """`method` of METHODS, of what each pass sees (`over`, of OVER), at which shorter `sides`, and whether each pass is
     done of the mirror image too, and turned back.
 
-    "" and () are as good as the net allows: class activation maps of whole photographs where its heads stand on a
-    global average pooling, else Grad-CAM; at SIDES times the short side of the test images.
+    "" and () are as good as the net allows: class activation maps where its heads stand on a global average pooling,
+    else Grad-CAM; of blended crops, which on the drawn moles lie on the lesions more than one pass over the photograph
+    (docs/what-the-net-looks-at.md), at SIDES times the short side of the test images.
     """
 
     method: str = ""
@@ -69,7 +70,7 @@ def settled(ways: Ways, averages: bool, short_side: int) -> Ways:
     """The ways with nothing left open, for a net that has a global average pooling or not. InputError where they do not
     go together."""
     method = ways.method or (CAM if averages else GRAD_CAM)
-    over = ways.over or (PHOTOGRAPH if method == CAM else BLENDED)
+    over = ways.over or BLENDED
     if (method, over) not in SAYS:
         raise InputError(f"--over {over}: {method} is of blended crops, whose size the net's heads know; leave it out")
     if method == OCCLUSION or (method, over) == (CAM, CROPS):

@@ -10,6 +10,7 @@ import numpy as np
 
 from skinmtl.common.pages import rendered
 from skinmtl.data.correlation import Strength
+from skinmtl.report.attention_maps import shown_maps
 from skinmtl.report.comparison import Gain, LesionComparison, LocationComparison, Measured
 from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment
 from skinmtl.report.paper import PaperTable
@@ -35,6 +36,7 @@ class Parts:
     locations: LocationComparison | None
     confusion_folds: tuple[int, ...]
     figures: dict[str, str]
+    maps: dict[str, Any] | None
     runs: list[Run]
     resamples: int
     seed: int
@@ -61,6 +63,7 @@ def page(parts: Parts, provenance: dict[str, Any]) -> str:
         without_image=[name for name, seen in zip(manifest.lesion_names, with_image) if not seen],
         paper=_paper(parts.paper),
         curves=_curves(parts.runs),
+        maps=None if parts.maps is None else shown_maps(parts.maps),
         without_curves=without(parts.runs, "curves"),
         without_arguments=without(parts.runs, "arguments"),
         runs=[run_row(run) for run in parts.runs],

@@ -16,6 +16,7 @@ from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.correlation import correlation, strength
 from skinmtl.data.manifest import Manifest
+from skinmtl.report.attention_maps import read_maps
 from skinmtl.report.comparison import compare_lesions, compare_locations, rank_correlation
 from skinmtl.report.draw import (
     draw_confusion,
@@ -122,6 +123,9 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
     figure3 = picture(experiment.path / "figure3.png")
     if figure3 is not None:
         figures["figure3"] = figure3
+    maps = read_maps(experiment.path / "maps.json")
+    if maps is not None:
+        write_json(folder / "maps.json", maps, allow_nan=False)
     found = runs(experiment)
     write_runs(found, folder)
     return Parts(
@@ -139,6 +143,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
         locations=locations,
         confusion_folds=of_mtl,
         figures=figures,
+        maps=maps,
         runs=found,
         resamples=settings.resamples,
         seed=settings.seed,

@@ -31,7 +31,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def net(small):
-    return AttentionNet(small.deploy, small.weights, PROTOCOL)
+    return AttentionNet(small.deploy, small.weights, PROTOCOL, Ways("cam", "photograph"))
 
 
 def noise(height, width, seed=1):
@@ -78,7 +78,7 @@ def test_maps_are_as_large_as_the_photograph_whatever_its_size_and_the_probabili
 
 
 def test_one_side_without_its_mirror_image_is_the_cells_laid_over_the_photograph(small):
-    net = AttentionNet(small.deploy, small.weights, PROTOCOL, Ways("cam", sides=(SHORT_SIDE,), mirrored=False))
+    net = AttentionNet(small.deploy, small.weights, PROTOCOL, Ways("cam", "photograph", (SHORT_SIDE,), mirrored=False))
     image = noise(SHORT_SIDE, 53)
     cells = class_maps(whole_features(net.lens, image), net.lens.net.parameters("fc_lesion")[0])[0]
     found = net.attend(Photograph(image, image), every_label)["lesion"].maps
@@ -105,7 +105,7 @@ def test_sides_are_averaged_and_each_is_of_the_photograph_at_that_size(small):
     photograph = Photograph(cv2.resize(large, (50, 40), interpolation=cv2.INTER_AREA), large)
     by_side = {}
     for sides in ((40,), (60,), (40, 60)):
-        net = AttentionNet(small.deploy, small.weights, PROTOCOL, Ways("cam", sides=sides))
+        net = AttentionNet(small.deploy, small.weights, PROTOCOL, Ways("cam", "photograph", sides))
         by_side[sides] = net.attend(photograph, every_label)["lesion"].maps
     assert np.allclose(by_side[40, 60], (by_side[40,] + by_side[60,]) / 2, atol=1e-4 * np.abs(by_side[40,]).max())
     assert np.abs(by_side[40,] - by_side[60,]).max() > 0.01 * np.abs(by_side[40,]).max()
@@ -144,7 +144,7 @@ def test_sides_that_are_smaller_than_the_nets_input_are_refused(small):
 
 
 def test_the_sides_of_the_papers_short_side_are_the_ends_and_the_middle_of_its_range(small):
-    assert settled(Ways(), True, 256) == Ways("cam", "photograph", (256, 368, 480), True)
+    assert settled(Ways(), True, 256) == Ways("cam", "blended-crops", (256, 368, 480), True)
     assert settled(Ways(), False, 256) == Ways("grad-cam", "blended-crops", (256, 368, 480), True)
     assert settled(Ways("occlusion"), True, 256) == Ways("occlusion", "blended-crops", (256,), False)
     assert AttentionNet(small.deploy, small.weights, PROTOCOL).ways.sides == (40, 58, 75)
@@ -164,7 +164,7 @@ def test_files_smaller_than_the_nets_step_and_very_wide_ones_have_maps_and_overl
         ENGINE.name,
     ]
     queries = ["--query", tmp_path / "dot.png", "--query", tmp_path / "wide.jpg"]
-    done = tool("attend.py", *command, *queries, "--out", tmp_path / "a")
+    done = tool("attend.py", *command, *queries, "--over", "photograph", "--out", tmp_path / "a")
     assert done.returncode == 0, done.stderr
     file = AttentionFile(tmp_path / "a" / "attention.npz")
     assert [file.read(row, "lesion").maps.shape for row in (0, 1)] == [(1, 40, 60), (1, 40, 173)]
@@ -187,5 +187,5 @@ def test_a_trunk_that_knows_its_inputs_size_is_told_to_take_crops(small, tmp_pat
         )
     )
     with pytest.raises(InputError, match=r"'shape', of type Reshape.*give --over crops"):
-        AttentionNet(tmp_path / "deploy.prototxt", small.weights, PROTOCOL)
+        AttentionNet(tmp_path / "deploy.prototxt", small.weights, PROTOCOL, Ways(over="photograph"))
     assert AttentionNet(tmp_path / "deploy.prototxt", small.weights, PROTOCOL, Ways(over="crops")).heads
