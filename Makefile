@@ -53,6 +53,7 @@ bench: caffe torch ## each benchmark against its peer; some minutes each
 	.venv/bin/python benchmarks/engine_scoring.py
 	.venv/bin/python benchmarks/mask_step.py
 	.venv/bin/python benchmarks/proposals.py
+	.venv/bin/python benchmarks/rare_lesions.py
 	.venv/bin/python benchmarks/same_probabilities.py
 	.venv/bin/python benchmarks/trained_images.py
 
