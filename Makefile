@@ -52,6 +52,7 @@ bench: caffe torch ## each benchmark against its peer; some minutes each
 	.venv/bin/python benchmarks/engine_training.py
 	.venv/bin/python benchmarks/engine_scoring.py
 	.venv/bin/python benchmarks/mask_step.py
+	.venv/bin/python benchmarks/overfit_masks.py
 	.venv/bin/python benchmarks/proposals.py
 	.venv/bin/python benchmarks/rare_lesions.py
 	.venv/bin/python benchmarks/same_probabilities.py
@@ -72,7 +73,7 @@ docs: .venv/ready ## the documents as a site: work/site/index.html
 commands: .venv/ready ## docs/commands.md anew, from the tools' own parsers
 	.venv/bin/python docs/make_commands.py
 
-pictures: caffe ## docs/images anew, from what `make demo` and `make experiment` have left
+pictures: caffe ## docs/images anew, from what `make demo`, `make demo-mask` and `make experiment` have left
 	$(CAFFE) docs/images/make.sh
 
 caffe: ## BVLC Caffe and its Python in .caffe, from Debian's packages

@@ -1,10 +1,12 @@
 #!/bin/sh
-# The pictures of README.md and docs/: figure3.jpg from what `make demo` has left in work/demo, report.jpg from what
-# `make experiment` has left in work/experiment. With .caffe/bin first on PATH; report.jpg needs Chromium.
+# The pictures of README.md and docs/: figure3.jpg from what `make demo` has left in work/demo, outlines.jpg from what
+# `make demo-mask` has left in work/demo_mask, report.jpg from what `make experiment` has left in work/experiment. With
+# .caffe/bin first on PATH; report.jpg needs Chromium.
 # usage: docs/images/make.sh
 set -eu
 cd "$(dirname "$0")/../.."
 demo=work/demo
+demo_mask=work/demo_mask
 experiment=work/experiment
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -24,6 +26,9 @@ query=00118.jpg # a face with three lesions, in the test fold
         --image $query --out "$scratch/row.png"
 }
 docs/images/compose.py --images $demo/data/images --row "$scratch/row.png" --out docs/images/figure3.jpg
+
+docs/images/outlines.py --scores $demo_mask/scores.npz --manifest $demo_mask/data/manifest.csv \
+    --images $demo_mask/data --out docs/images/outlines.jpg
 
 if command -v chromium >/dev/null; then
     chromium --headless --no-sandbox --disable-gpu --disable-background-networking --user-data-dir="$scratch/chromium" \
