@@ -16,6 +16,7 @@ from skinmtl.training.divergence import EXPLODED, WINDOW, LossGuard, chance_loss
 from skinmtl.training.log_file import COLUMNS, append_row, columns_of, cut_back, read_log, write_rows
 from skinmtl.training.losses import Loss, losses_of
 from skinmtl.training.phases import Phase
+from skinmtl.training.schedule import Schedule
 from skinmtl.training.validation import check_watch, validate, watched_error
 
 NAMES = ("rpn_class", "rpn_box", "class", "box", "mask", "jaccard")
@@ -127,7 +128,10 @@ def test_the_opening_of_a_mask_net_in_phases():
         losses=(Loss("mask", "mask_loss", 1.0),),
     )  # fmt: skip
     phases = (Phase(("fpn_*", "fc_*"), 0.001, 50), Phase(("*",), 0.0001, 30))
-    schedule = SimpleNamespace(max_iter=80, test_interval=20, base_lr=0.001, plateau=None, watch="loss", phases=phases)
+    schedule = Schedule(
+        max_iter=80, test_interval=20, snapshot_interval=20, display=20, base_lr=0.001, seed=1, plateau=None,
+        watch="loss", keep_snapshots=None, rate_change="auto", resume_data="exact", phases=phases,
+    )  # fmt: skip
     lines = telling.opening_lines("run", "caffe", inputs, 2, schedule, 0)
     assert lines[2:] == [
         "iterations: 0 to 80, 2 images each, a test every 20",
