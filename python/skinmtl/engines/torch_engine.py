@@ -57,7 +57,10 @@ def shapes_of(prototxt: Path, gpu: int | None, allowed: Sequence[str] = ()) -> N
         with torch.device("meta"):  # shapes alone: no number is taken or drawn
             net = Net(param, "TEST")
     except NetError as error:
-        raise InputError(f"{prototxt}: cannot be built: {error}; correct the net, or use --engine caffe") from None
+        reason = str(error)
+        if not reason.endswith("; correct the net"):  # which a layer that both engines have says itself
+            reason += "; correct the net, or use --engine caffe"
+        raise InputError(f"{prototxt}: cannot be built: {reason}") from None
     params = {layer.name: [list(blob.shape) for blob in layer.blobs] for layer in net.layers if layer.blobs}
     shapes = NetShapes(params, {name: list(shape) for name, shape in net.shapes.items()})
     require_memory(str(prototxt), shapes.bytes)

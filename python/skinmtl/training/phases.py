@@ -45,7 +45,7 @@ def read_phases(path: Path) -> tuple[Phase, ...]:
     """The phases in a file. InputError says in a line what is wrong with the first one that is wrong."""
     found = read_json(path, REMEDY) if path.suffix.lower() == ".json" else read_yaml(path, REMEDY)
     if not isinstance(found, dict) or set(found) != {"phases"} or not isinstance(found["phases"], list):
-        raise InputError(f"{path}: has not one list, 'phases'; {REMEDY}")
+        raise InputError(f"{path}: holds no single list 'phases'; {REMEDY}")
     if not found["phases"]:
         raise InputError(f"{path}: has no phase in its list; {REMEDY}")
     for number, each in enumerate(found["phases"], 1):

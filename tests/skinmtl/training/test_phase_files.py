@@ -40,14 +40,14 @@ def test_a_file_is_yaml_or_json(tmp_path, name):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("", "has not one list, 'phases'"),
-        ("- 1", "has not one list, 'phases'"),
-        ("phases: 3", "has not one list, 'phases'"),
-        ("phase: []", "has not one list, 'phases'"),
+        ("", "holds no single list 'phases'"),
+        ("- 1", "holds no single list 'phases'"),
+        ("phases: 3", "holds no single list 'phases'"),
+        ("phase: []", "holds no single list 'phases'"),
         ("phases: []", "has no phase in its list"),
         ("phases: [", "is no YAML"),
         ("phases: [3]", "phase 1: 3 is no phase"),
-        (json.dumps({"phases": [GOOD], "seed": 3}), "has not one list, 'phases'"),
+        (json.dumps({"phases": [GOOD], "seed": 3}), "holds no single list 'phases'"),
         *(
             (json.dumps({"phases": [GOOD, {**GOOD, **wrong}]}), f"phase 2: {words}")
             for wrong, words in [
