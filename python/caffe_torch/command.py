@@ -1,8 +1,9 @@
-"""caffe-torch: `caffe train`, `caffe test` and `caffe time` with PyTorch, with Caffe's own flags.
+"""caffe-torch: `caffe train`, `caffe test` and `caffe time` with PyTorch, with Caffe's own flags; pycaffe's scripts.
 
 caffe-torch train -solver solver.prototxt [-weights a.caffemodel,b.caffemodel | -snapshot x.solverstate] [-gpu 0,1]
 caffe-torch test  -model net.prototxt -weights a.caffemodel [-iterations 50] [-gpu 0]
 caffe-torch time  -model net.prototxt [-iterations 50] [-gpu 0]
+caffe-torch python script.py [the script's own arguments]
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "caffe-torch", description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="train|test|time")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="train|test|time|python")
+    commands.add_parser("python", add_help=True, help="a script whose `import caffe` finds caffe_torch.pycaffe")
     for name in ("train", "test", "time"):
         command = commands.add_parser(name, allow_abbrev=False)
         command.add_argument(
@@ -78,6 +80,8 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Status 0; 1 where an input is at fault, with one line; 143 where SIGTERM ended a training."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["python"] and arguments[1:2] not in (["-h"], ["--help"]):
+        return _run_script(arguments[1:])
     args = parse_args(arguments)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     if handlers[signal.SIGINT] is signal.default_int_handler:
@@ -92,6 +96,17 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _run_script(arguments: list[str]) -> int:
+    try:
+        from caffe_torch.pycaffe.script import run_script
+
+        run_script(arguments)
+        return 0
+    except InputError as error:
+        print(f"caffe-torch: {shown(str(error))}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

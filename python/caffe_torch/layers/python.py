@@ -80,6 +80,13 @@ class UserLayer(Source):
         device = bottoms[0].device if bottoms else "cpu"
         return tuple(torch.from_numpy(np.array(blob.data, np.float32)).to(device) for blob in self.tops)
 
+    def reshaped(self, bottoms: list[Shape]) -> list[Shape]:
+        """The tops' shapes for bottoms of these shapes."""
+        for blob, shape in zip(self.bottoms, bottoms):
+            blob.reshape(*shape)
+        self._call("reshape")
+        return [blob.shape for blob in self.tops]
+
     def gradients(self, of_tops: tuple[Tensor, ...], needed: tuple[bool, ...]) -> list[np.ndarray]:
         """Of the bottoms and of the parameters, from those of the tops."""
         for blob, values in zip(self.tops, of_tops):

@@ -1,0 +1,28 @@
+"""pycaffe's interface over PyTorch: `import caffe_torch.pycaffe as caffe`, or `caffe-torch python SCRIPT`.
+
+What pycaffe has and this has not is no name here.
+"""
+
+from caffe_torch.layers import LAYERS
+from caffe_torch.layers.pycaffe import StandIn as Layer
+from caffe_torch.pycaffe.modes import set_device, set_mode_cpu, set_mode_gpu, set_random_seed
+from caffe_torch.pycaffe.net import Net
+
+TRAIN, TEST = 0, 1
+
+__all__ = [
+    "TEST",
+    "TRAIN",
+    "Layer",
+    "Net",
+    "layer_type_list",
+    "set_device",
+    "set_mode_cpu",
+    "set_mode_gpu",
+    "set_random_seed",
+]
+
+
+def layer_type_list() -> list[str]:
+    """The types of layers that there are."""
+    return sorted(LAYERS)

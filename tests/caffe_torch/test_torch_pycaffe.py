@@ -1,0 +1,112 @@
+"""caffe_torch.pycaffe: one script, run by BVLC's pycaffe and by `caffe-torch python`, finds the same in both."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed here: make torch")
+from caffe_reference import PYTHON
+from conftest import ROOT
+from torch_agreement import NEEDS_CAFFE
+
+import caffe_torch.pycaffe as caffe
+from caffe_torch.command import main
+from caffe_torch.errors import NetError
+
+pytestmark = pytest.mark.torch
+SCRIPT = ROOT / "tests/helpers/pycaffe_script.py"
+FC = """layer { name: 'in' type: 'Input' top: 'x' input_param { shape { dim: 1 dim: 2 } } }
+layer { name: 'fc' type: 'InnerProduct' bottom: 'x' top: 'y' inner_product_param { num_output: 2 } }"""
+
+
+def found_by(command, folder):
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "GLOG_minloglevel": "2"}
+    done = subprocess.run([*command, str(SCRIPT), str(folder)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(str(folder / "found.npz")) as found:
+        return dict(found)
+
+
+@pytest.fixture
+def net(tmp_path):
+    (tmp_path / "net.prototxt").write_text(FC)
+    return caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
+
+
+@NEEDS_CAFFE
+def test_a_script_finds_the_same_as_with_bvlcs_pycaffe(tmp_path):
+    theirs = found_by([str(PYTHON)], tmp_path / "caffe")
+    ours = found_by([sys.executable, "-m", "caffe_torch.command", "python"], tmp_path / "torch")
+    assert set(ours) == set(theirs) and len(ours) > 600
+    for name, expected in theirs.items():
+        if expected.dtype.kind == "U":
+            assert ours[name].tolist() == expected.tolist(), name
+            continue
+        assert ours[name].shape == expected.shape, name
+        scale = float(np.abs(expected).max(initial=0))
+        assert np.allclose(ours[name], expected, rtol=1e-4, atol=1e-6 + 1e-5 * scale), name
+
+
+def test_an_array_of_a_blob_is_the_nets_own_memory(net):
+    weight, y = net.params["fc"][0].data, net.blobs["y"].data
+    weight[...] = [[1, 2], [3, 4]]
+    net.blobs["x"].data[...] = 1
+    net.forward()
+    assert y.tolist() == [[3, 7]]
+    assert np.shares_memory(net.layers[1].blobs[0].data, weight)
+
+
+def test_what_is_not_made_is_no_attribute(net):
+    for missing in ("save_hdf5", "load_hdf5", "set_input_arrays"):
+        assert not hasattr(net, missing)
+    with pytest.raises(AttributeError):
+        net.blobs["x"].data = np.zeros((1, 2))
+
+
+def test_a_gradient_needs_a_forward_pass_before_it(tmp_path):
+    (tmp_path / "net.prototxt").write_text("force_backward: true " + FC)
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TRAIN)
+    with pytest.raises(NetError, match="'fc' was not computed forward before"):
+        net.backward()
+
+
+def test_shapes_that_the_weights_do_not_fit_are_refused(net):
+    net.blobs["x"].reshape(1, 3)
+    with pytest.raises(NetError, match=r"'fc'.*do not fit"):
+        net.forward()
+
+
+def test_weights_of_other_shapes_are_not_shared(net, tmp_path):
+    (tmp_path / "other.prototxt").write_text(FC.replace("num_output: 2", "num_output: 3"))
+    with pytest.raises(NetError, match="'fc' have other shapes"):
+        net.share_with(caffe.Net(str(tmp_path / "other.prototxt"), caffe.TEST))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_refused():
+    for call in (caffe.set_mode_gpu, lambda: caffe.set_device(0)):
+        with pytest.raises(NetError, match="set_mode_cpu"):
+            call()
+
+
+def test_a_script_that_is_not_there_is_a_line(tmp_path, capsys):
+    assert main(["python", str(tmp_path / "none.py")]) == 1
+    assert "none.py: no such script" in capsys.readouterr().err
+
+
+def test_a_script_has_its_arguments_and_its_folder_on_the_path(tmp_path):
+    (tmp_path / "beside.py").write_text("import caffe\nNAME = caffe.__name__\n")
+    (tmp_path / "user.py").write_text("import sys, beside\nprint(beside.NAME, sys.argv[1:], __name__)\nsys.exit(3)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "caffe_torch.command", "python", str(tmp_path / "user.py"), "-x", "--yes"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (3, "caffe_torch.pycaffe ['-x', '--yes'] __main__\n")
