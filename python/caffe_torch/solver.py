@@ -89,10 +89,16 @@ class Solver:
                     loss.backward()
             total += loss.detach()
         self.losses.append(total.double() / self.param.iter_size)
-        self.rate, self.current_step = learning_rate(self.param, self.iteration, self.current_step, self.warm_up)
-        self._update(self.rate)
-        self.iteration += 1
+        self.update()
         return getattr(self.loss, "module", self.loss).outputs
+
+    def update(self) -> dict[int, Tensor]:
+        """Ends an iteration with the gradients that the parameters have; returns what was taken from each parameter
+        that learns, by its number. Valid until the next update."""
+        self.rate, self.current_step = learning_rate(self.param, self.iteration, self.current_step, self.warm_up)
+        taken = self._update(self.rate)
+        self.iteration += 1
+        return taken
 
     @property
     def smoothed_loss(self) -> float:
@@ -136,7 +142,8 @@ class Solver:
         return groups
 
     @torch.no_grad()
-    def _update(self, rate: float) -> None:
+    def _update(self, rate: float) -> dict[int, Tensor]:
+        taken: dict[int, Tensor] = {}
         clip = self.param.clip_gradients
         share = 1.0 / self.param.iter_size
         two = len(self.history) > len(self.parameters)
@@ -162,7 +169,10 @@ class Solver:
             elif decay:
                 torch._foreach_add_(steps, weights, alpha=decay)
             update = UPDATES[self.param.type]
-            torch._foreach_sub_(weights, update(self.param, rate * lr_mult, self.iteration, steps, first, second))
+            steps = update(self.param, rate * lr_mult, self.iteration, steps, first, second)
+            torch._foreach_sub_(weights, steps)
+            taken.update(zip(numbers, steps))
+        return taken
 
 
 def check_solver(param: Message) -> None:

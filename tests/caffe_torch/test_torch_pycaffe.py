@@ -110,3 +110,10 @@ def test_a_script_has_its_arguments_and_its_folder_on_the_path(tmp_path):
         text=True,
     )
     assert (done.returncode, done.stdout) == (3, "caffe_torch.pycaffe ['-x', '--yes'] __main__\n")
+
+
+def test_a_solver_with_tests_that_are_never_due_is_refused(net, tmp_path):
+    text = f"net: '{tmp_path}/net.prototxt' base_lr: 1 lr_policy: 'fixed' test_iter: 1"
+    (tmp_path / "solver.prototxt").write_text(text)
+    with pytest.raises(NetError, match="test_interval is not"):
+        caffe.get_solver(str(tmp_path / "solver.prototxt"))

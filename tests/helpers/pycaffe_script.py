@@ -5,6 +5,7 @@ pycaffe_script.py FOLDER: works there, and writes what it found to FOLDER/found.
 
 import os
 import sys
+from pathlib import Path
 
 import caffe
 import numpy as np
@@ -42,6 +43,17 @@ layer { name: 'noise' type: 'DummyData' top: 'target' dummy_data_param { shape {
   data_filler { value: 0.5 } } }
 layer { name: 'loss' type: 'EuclideanLoss' bottom: 'z' bottom: 'target' top: 'loss' }
 """
+SOLVER = """net: 'net.prototxt' base_lr: 0.05 lr_policy: 'step' gamma: 0.5 stepsize: 2 weight_decay: 0.01 iter_size: 2
+clip_gradients: 5 max_iter: 5 snapshot_prefix: 'run' test_iter: 2 test_interval: 2 snapshot_after_train: true
+"""
+SOLVERS = {
+    "SGD": "momentum: 0.9",
+    "Nesterov": "momentum: 0.9",
+    "AdaGrad": "",
+    "RMSProp": "rms_decay: 0.9",
+    "AdaDelta": "momentum: 0.9 delta: 1e-6",
+    "Adam": "momentum: 0.9 momentum2: 0.99",
+}
 FOUND = {}
 
 
@@ -194,6 +206,54 @@ def look_at_a_python_layer():
     note("python to the end", net.forward(end="cube")["z"])
 
 
+def a_solver(made_by, kind, prefix):
+    with open("solver.prototxt", "w") as file:
+        file.write(SOLVER.replace("run", prefix) + f"type: '{kind}' {SOLVERS[kind]}")
+    solver = made_by("solver.prototxt")
+    random = np.random.RandomState(7)
+    for net in (solver.net, solver.test_nets[0]):
+        net.blobs["image"].data[...] = random.standard_normal((2, 3, 8, 8))
+        net.blobs["label"].data[...] = [2, 3]
+    fill(solver.net)
+    return solver
+
+
+def look_at_solvers():
+    for kind in SOLVERS:
+        for made_by in (getattr(caffe, kind + "Solver"), caffe.get_solver):
+            solver = a_solver(made_by, kind, kind)
+            solver.step(1)
+            note_all(solver.net, kind + " one step")
+            solver.step(2)
+            note_all(solver.net, kind + " three steps")
+            note_all(solver.test_nets[0], kind + " tested")
+            note(kind + " iter", solver.iter)
+    solver.snapshot()
+    weights = solver.net.params["fc"][0].data.copy()
+    solver.solve()
+    note_all(solver.net, "solved")
+    again = a_solver(caffe.AdamSolver, "Adam", "Adam")
+    again.restore("Adam_iter_3.solverstate")
+    assert again.iter == 3 and (again.net.params["fc"][0].data == weights).all()
+    again.step(2)
+    note_all(again.net, "went on")
+    resumed = a_solver(caffe.AdamSolver, "Adam", "Adam")
+    resumed.solve("Adam_iter_3.solverstate")
+    note_all(resumed.net, "resumed")
+    note("files", sorted(map(str, Path().glob("*_iter_*"))))
+    by_hand = a_solver(caffe.SGDSolver, "SGD", "hand")
+    for _ in range(3):
+        by_hand.net.clear_param_diffs()
+        by_hand.net.forward()
+        by_hand.net.backward()
+        by_hand.apply_update()
+    note_all(by_hand.net, "by hand")
+    note("by hand iter", by_hand.iter)
+    by_hand.test_nets[0].share_with(by_hand.net)
+    note_all(by_hand.test_nets[0], "shared by hand")
+    note("limit", by_hand.param.max_iter)
+
+
 def main(folder):
     os.chdir(folder)
     caffe.set_mode_cpu()
@@ -203,6 +263,7 @@ def main(folder):
     net = look_at_a_net("net.prototxt")
     look_at_files("net.prototxt", net)
     look_at_a_python_layer()
+    look_at_solvers()
     np.savez("found.npz", **FOUND)
     print(f"{len(FOUND)} findings")
 

@@ -7,14 +7,30 @@ from caffe_torch.layers import LAYERS
 from caffe_torch.layers.pycaffe import StandIn as Layer
 from caffe_torch.pycaffe.modes import set_device, set_mode_cpu, set_mode_gpu, set_random_seed
 from caffe_torch.pycaffe.net import Net
+from caffe_torch.pycaffe.solver import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+    get_solver,
+)
 
 TRAIN, TEST = 0, 1
 
 __all__ = [
     "TEST",
     "TRAIN",
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
     "Layer",
+    "NesterovSolver",
     "Net",
+    "RMSPropSolver",
+    "SGDSolver",
+    "get_solver",
     "layer_type_list",
     "set_device",
     "set_mode_cpu",

@@ -7,7 +7,7 @@ graph of its own for its gradients, and all that goes from one to the next lies 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Sequence
+from typing import Container, Sequence
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ class Passes:
         self._graphs: dict[int, tuple[list[Tensor], tuple[Tensor, ...]]] = {}
         self._device = torch.device("cpu")
         for place in range(len(net.layers)):
-            self._share(place)
+            self._share(place, ("Reshape",))
         for name, weight in net.loss_weights:
             self.blobs[name].diff[...] = weight  # Layer::SetLossWeights: where the gradient starts
         for place, layer in enumerate(net.layers):
@@ -100,6 +100,7 @@ class Passes:
         for place, layer in enumerate(self.net.layers):
             if not layer.is_source:
                 self._take_shapes(place, self._fitted(place))
+                self._share(place, ("Reshape",))
 
     def _compute(self, place: int) -> None:
         layer = self.net.layers[place]
@@ -117,6 +118,7 @@ class Passes:
         # what it read is kept as it was: also where the next layer in place writes over the top
         self._graphs[place] = (bottoms, tuple(tops))
         self._take_shapes(place, tops)
+        self._share(place, SHARING)
         for name, top in zip(self.net.wires.names[place], tops):
             self.blobs[name].tensor("data", self._device).copy_(top.detach())
 
@@ -192,11 +194,11 @@ class Passes:
         for name, shape in zip(self.net.wires.names[place], shapes):
             if self.blobs[name].shape != tuple(shape):
                 self.blobs[name].reshape(*shape)
-        self._share(place)
 
-    def _share(self, place: int) -> None:
+    def _share(self, place: int, kinds: Container[str]) -> None:
+        """Caffe's Reshape shares from the start on, the others once they are computed."""
         layer = self.net.layers[place]
-        for which in SHARING.get(layer.param.type, ()):
+        for which in SHARING.get(layer.param.type, ()) if layer.param.type in kinds else ():
             for name in layer.param.top:
                 self.blobs[name].memory[which] = self.blobs[layer.param.bottom[0]].memory[which]
 
