@@ -9,7 +9,7 @@ Interrupted or killed, the same command goes on from the last snapshots. OUT the
 
 OUT/report      the tables and figures, one page to read or print
 OUT/model       the model of the first fold, for skinmtl predict OUT PHOTO
-OUT/fold*       LMDBs, nets, training runs, scores and metrics
+OUT/fold*       LMDBs, nets, training runs, scores and metrics; with --seeds 3 those of the others in seed2 and seed3
 OUT/description, OUT/leakage.json, OUT/folds.csv    what the data are, what leaks, which image is in which fold
 OUT/config.yaml the whole configuration, for Snakemake too; OUT/logs has a file for each step
 """
@@ -109,6 +109,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", metavar="S", type=seed, default=1, help="of folds, order and jitter (default %(default)s)"
     )
+    parser.add_argument(
+        "--seeds",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="train each model so often, on the same data, each time from another seed: the report then has mean and "
+        "spread, and differences paired by seed (default %(default)s)",
+    )
     return parser
 
 
@@ -142,6 +150,7 @@ def main() -> None:
         models=tuple(args.models) if args.models else None,
         weights=tuple(args.weights),
         weights_licence=args.weights_licence,
+        seeds=args.seeds,
         precision=args.precision,
         gpu=args.gpu,
         seed=args.seed,

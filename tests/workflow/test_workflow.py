@@ -179,6 +179,47 @@ def test_the_column_of_groups_reaches_every_command_that_reads_the_manifest(conf
         assert ("--manifest" in command) == ("patient id" in command), command
 
 
+def commands_of(plan, tool):
+    """The words of each command of a tool, by where it writes to, seen from the output folder."""
+    lines = [shlex.split(line) for line in plan.splitlines() if line.startswith("Shell command: python3 tools/")]
+    return {line[line.index("--out") + 1].rpartition("/out/")[2]: line for line in lines if line[3].endswith(tool)}
+
+
+def test_each_model_is_trained_from_every_seed_on_the_same_data_and_the_first_stays_where_it_was(configured):
+    one = planned(configured("demo.yaml", only_folds=[0]), "--printshellcmds")[1]
+    status, plan = planned(configured("demo.yaml", only_folds=[0], seeds=3), "--printshellcmds")
+    assert status == 0, plan
+    counts = jobs(plan)
+    assert (counts["training_data"], counts["net"], counts["train"], counts["train_again"]) == (1, 4, 4, 8)
+    assert (counts["score_again"], counts["ensemble_again"], counts["evaluate_again"]) == (8, 2, 10)
+    before, now = commands_of(one, "train.py"), commands_of(plan, "train.py")
+    assert {place: now.pop(place) for place in before} == before
+    assert "--seed" not in before["fold0/resnet50_mtl/run"]
+    for place, words in now.items():
+        _, number, model, _ = place.split("/")
+        assert words[words.index("--seed") + 1] == number[4:]  # the solvers' own seed, the first, is 1
+        assert words[words.index("--net") + 1].endswith(f"/fold0/{model}/net")
+    scores = commands_of(plan, "score.py")["fold0/seed2/resnet50_mtl/scores.npz"]
+    assert scores[scores.index("--weights") + 1].endswith("fold0/seed2/resnet50_mtl/run/final.caffemodel")
+    best = commands_of(plan, "ensemble.py")["fold0/seed3/ensemble/scores.npz"]
+    assert sum("/fold0/seed3/resnet50_" in word for word in best) == 2
+
+
+def test_the_next_seeds_follow_the_first_wherever_that_was_set(configured, tmp_path):
+    solver = tmp_path / "solver.prototxt"
+    solver.write_text("# random_seed: 3\nrandom_seed: 7\n")
+    for more, seed in (({}, "8"), ({"train": "--seed 40"}, "41")):
+        models = {"resnet50_mtl": {**settings_of("demo.yaml")["models"]["resnet50_mtl"], "solver": str(solver), **more}}
+        plan = planned(configured("demo.yaml", models=models, only_folds=[0], seeds=2), "--printshellcmds")[1]
+        words = commands_of(plan, "train.py")["fold0/seed2/resnet50_mtl/run"]
+        assert [second for first, second in zip(words, words[1:]) if first == "--seed"][-1] == seed
+
+
+def test_nets_that_draw_lesions_have_one_training_each(configured):
+    status, said = planned(configured("mask-demo.yaml", seeds=2))
+    assert status == 1 and "is of one training" in said
+
+
 def test_a_published_net_its_weights_and_their_licence_reach_the_commands_that_take_them(configured, tmp_path):
     models = settings_of("demo.yaml")["models"]
     (tmp_path / "thin net.prototxt").touch()

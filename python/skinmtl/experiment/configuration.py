@@ -26,7 +26,7 @@ class Request:
     """What the user asks for. `weights` are (model, file), None for all models with a ResNet-50; `models` None: the
     preset's usual ones; `folds` a number, or a CSV; `only_folds` empty: all; `masks` where the manifest's masks are,
     None: where the images are; `validation_fold` what training watches, None: the preset's share of the images;
-    `weights_licence` under which the weights may be used."""
+    `weights_licence` under which the weights may be used; `seeds` how often each model is trained."""
 
     manifest: Path
     images: Path
@@ -43,6 +43,7 @@ class Request:
     masks: Path | None = None
     validation_fold: int | None = None
     weights_licence: str | None = None
+    seeds: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class Configuration:
     @property
     def out(self) -> Path:
         return Path(self.values["out"])
+
+    @property
+    def seeds(self) -> int:
+        """How often each model is trained."""
+        return int(self.values.get("seeds", 1))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -90,6 +96,11 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
             f"{manifest.path}: no column 'location', which the experiment's nets and its report need; add it"
         )
     masked = [name for name, settings in models.items() if "model" in settings]
+    if masked and request.seeds > 1:
+        raise InputError(
+            f"--seeds {request.seeds}: the report of nets that draw lesions, as {masked[0]}, is of one training each; "
+            "leave it out"
+        )
     if masked:
         _check_masks(manifest, request.masks or request.images, masked[0])
     elif request.masks:
@@ -108,6 +119,7 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
         "only_folds": list(request.only_folds),
         **({} if watched is None else {"validation_fold": watched}),
         "seed": request.seed,
+        **({} if request.seeds == 1 else {"seeds": request.seeds}),
         **preset.settings,
         **({} if request.weights_licence is None else {"weights_licence": request.weights_licence}),
         "models": models,

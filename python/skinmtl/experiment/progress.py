@@ -21,9 +21,13 @@ STAGES = {
     "validation_data": "validation LMDBs",
     "net": "net",
     "train": "training",
+    "train_again": "training from another seed",
     "score": "test scores",
+    "score_again": "test scores of another seed",
     "ensemble": "scores of the ensemble",
+    "ensemble_again": "scores of the ensemble of another seed",
     "evaluate": "metrics",
+    "evaluate_again": "metrics of another seed",
     "features": "features",
     "neighbours": "nearest images",
     "attention": "attention maps",
@@ -35,6 +39,7 @@ STAGES = {
 }
 SHORT = 4.0  # seconds: what takes less is told when it has ended, and not before
 SILENT = ("all",)
+TRAINS = ("train", "train_again")
 
 
 class Progress:
@@ -68,7 +73,7 @@ class Progress:
         if job.rule in SILENT:
             return
         self._running[job.number] = job, time.monotonic()
-        if job.rule == "train":
+        if job.rule in TRAINS:
             self._watched[job.number] = _where(job), Training(job.outputs[0].parent, job.log)
             self._begins(job)
 
@@ -125,7 +130,7 @@ def title(job: Job) -> str:
 
 
 def _where(job: Job) -> str:
-    words = [f"fold {job.wildcards['fold']}"] if "fold" in job.wildcards else []
+    words = [f"{name} {job.wildcards[name]}" for name in ("fold", "seed") if name in job.wildcards]
     return ", ".join(
         [*words, *(job.wildcards[name] for name in ("model", "scored", "subset") if name in job.wildcards)]
     )

@@ -12,16 +12,22 @@ OF_LABELS = {"map_class": "mAP-class", "map_image": "mAP-image", "location_top1"
 OF_REGIONS = {"class_auc": "class AUC", "class_ac": "class AC", "mask_ja": "mask JA", "mask_di": "mask DI"}
 
 
-def figures_table(out: Path, folds: tuple[int, ...], scored: tuple[str, ...]) -> list[str]:
-    """A line a model: each figure's mean over the folds, with that of chance behind it. Of figures of
-    labels and of regions those are shown that some model has."""
-    by_model = {model: [_metrics(out / f"fold{fold}" / model / "metrics.json") for fold in folds] for model in scored}
+def figures_table(out: Path, folds: tuple[int, ...], scored: tuple[str, ...], seeds: int = 1) -> list[str]:
+    """A line a model: each figure's mean over the folds, and over the seeds, where there are several, with that of
+    chance behind it. Of figures of labels and of regions those are shown that some model has."""
+    places = ["", *(f"seed{number}" for number in range(2, seeds + 1))]  # of the trainings, below the fold
+    by_model = {
+        model: [_metrics(out / f"fold{fold}" / place / model / "metrics.json") for place in places for fold in folds]
+        for model in scored
+    }
     by_model = {model: there for model, there in by_model.items() if all(there)}
     shown: dict[str, str] = {}
     for figures in (OF_LABELS, OF_REGIONS):
         if any(metrics.get(name) is not None for of in by_model.values() for metrics in of for name in figures):
             shown.update(figures)
-    lines = [["mean over folds" if len(folds) > 1 else f"fold {folds[0]}", *shown.values()]]
+    over = "mean over folds" if len(folds) > 1 else f"fold {folds[0]}"
+    over += f" and {seeds} seeds" if seeds > 1 and len(folds) > 1 else f", mean over {seeds} seeds" if seeds > 1 else ""
+    lines = [[over, *shown.values()]]
     for model, there in by_model.items():
         cells = [model]
         for name in shown:

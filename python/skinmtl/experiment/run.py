@@ -18,7 +18,7 @@ from skinmtl.experiment.beforehand import check_beforehand
 from skinmtl.experiment.child import Child, locked
 from skinmtl.experiment.configuration import Configuration, Request, configure, differences, write
 from skinmtl.experiment.environment import check_snakemake, engine_and_python
-from skinmtl.experiment.progress import STAGES, Progress, seconds_text
+from skinmtl.experiment.progress import STAGES, TRAINS, Progress, seconds_text
 from skinmtl.experiment.results import figures_table
 from skinmtl.experiment.workflow import EVENTS, LOG, LOGS, Job, command, last_line, planned, variables
 
@@ -72,6 +72,8 @@ def plan_lines(configuration: Configuration, python: Path, cores: int) -> list[s
     given = "" if isinstance(values["folds"], int) else f" of {values['folds']}"
     lines.append(f"folds     {configuration.n_folds}{given}{some}")
     lines.append(f"models    {', '.join(configuration.models)}")
+    if configuration.seeds > 1:
+        lines.append(f"seeds     {configuration.seeds}: so often each model is trained, on the same data")
     lines.append(f"preset    {preset.name}: {preset.about}")
     said = {
         name: values[name] for name in ("train_images", "short_side", "long_side", "net", "train") if name in values
@@ -108,7 +110,7 @@ def _counted(jobs: list[Job]) -> str:
 def _run(configuration: Configuration, jobs: list[Job], cores: int, lock: int, tell: Callable[[str], None]) -> None:
     out = configuration.out
     at_once = 1 if configuration.values["gpu"] is not None else cores // configuration.values.get("train_threads", 1)
-    progress = Progress(configuration, sum(job.rule == "train" for job in jobs), at_once, tell)
+    progress = Progress(configuration, sum(job.rule in TRAINS for job in jobs), at_once, tell)
     log = out / LOGS / LOG
     child = Child(command(configuration, cores), out, log, lock, variables(out / LOGS / EVENTS))
     try:
@@ -139,7 +141,7 @@ def result_lines(configuration: Configuration, python: Path) -> list[str]:
     ensemble = ("ensemble",) if {"resnet50_lesion", "resnet50_mtl"} <= set(models) else ()
     out = shlex.quote(str(configuration.shown_out))
     return [
-        *figures_table(configuration.out, configuration.folds, (*models, *ensemble)),
+        *figures_table(configuration.out, configuration.folds, (*models, *ensemble), configuration.seeds),
         "all of it with the last weights of each training run, final.caffemodel",
         f"report: {configuration.shown_out / 'report' / 'index.html'}",
         f"model of fold {configuration.folds[0]}: {_skinmtl(python)} predict {out} PHOTO",

@@ -42,6 +42,7 @@ class Experiment:
     scores: dict[tuple[str, int], Scores]
     has_folds_csv: bool
     not_used: tuple[str, ...]  # score files of other models or folds, relative to `path`
+    number: int = 1  # which training of each model, where there are several, each from its own seed
 
     def folds_of(self, *models: str) -> tuple[int, ...]:
         """The folds that all of these models have scores of."""
@@ -54,7 +55,8 @@ class Experiment:
 
     def pooled(self, model: str, folds: Sequence[int]) -> Scores:
         """The model's scores on several test folds, one after the other."""
-        return pooled([(str(scores_path(self.path, model, fold)), self.scores[model, fold]) for fold in folds])
+        files = (str(scores_path(self.path, model, fold, self.number)) for fold in folds)
+        return pooled([(file, self.scores[model, fold]) for file, fold in zip(files, folds)])
 
     def groups(self, images: Sequence[str]) -> list[str]:
         """The group of each image."""
@@ -62,20 +64,28 @@ class Experiment:
         return [group_of[image] for image in images]
 
 
-def scores_path(experiment: Path, model: str, fold: int) -> Path:
-    """Where the workflow puts the scores of a model on a test fold."""
-    return experiment / f"fold{fold}" / model / "scores.npz"
+def scores_path(experiment: Path, model: str, fold: int, number: int = 1) -> Path:
+    """Where the workflow puts the scores of a model's training on a test fold."""
+    return experiment / f"fold{fold}" / _of_training(number) / model / "scores.npz"
 
 
-def read_experiment(path: Path, manifest: Manifest) -> Experiment:
-    """Reads EXP/fold*/MODEL/scores.npz. InputError where there is none, or where one is not of this manifest."""
+def _of_training(number: int) -> str:
+    """The folder of a training below that of the fold: the first has none of its own."""
+    return "" if number == 1 else f"seed{number}"
+
+
+def read_experiment(path: Path, manifest: Manifest, number: int = 1) -> Experiment:
+    """Reads EXP/fold*/MODEL/scores.npz, or of a training from the second on EXP/fold*/seedNUMBER/MODEL/scores.npz.
+
+    InputError where there is none, or where one is not of this manifest.
+    """
     path = Path(path)
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; name the folder that the experiment was run in")
     there: dict[tuple[str, int], Path] = {}
     not_used = []
-    for file in sorted(path.glob("fold*/*/scores.npz")):
-        found = re.fullmatch("fold(0|[1-9][0-9]{0,5})", file.parent.parent.name)
+    for file in sorted(path.glob(str(Path("fold*", _of_training(number), "*", "scores.npz")))):
+        found = re.fullmatch("fold(0|[1-9][0-9]{0,5})", file.relative_to(path).parts[0])
         if found and file.parent.name in TITLES:
             there[file.parent.name, int(found.group(1))] = file
         else:
@@ -91,7 +101,7 @@ def read_experiment(path: Path, manifest: Manifest) -> Experiment:
     scores = {}
     for (model, fold), file in sorted(there.items()):
         scores[model, fold] = _checked(file, model, read_scores(file), manifest, fold, fold_of)
-    return Experiment(path, manifest, tuple(folds), scores, fold_of is not None, tuple(not_used))
+    return Experiment(path, manifest, tuple(folds), scores, fold_of is not None, tuple(not_used), number)
 
 
 def _checked(

@@ -15,6 +15,7 @@ from skinmtl.report.comparison import Gain, LesionComparison, LocationComparison
 from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment
 from skinmtl.report.paper import PaperTable
 from skinmtl.report.runs import Run, flattened, without
+from skinmtl.report.seeds import SeedTables, shown_seeds
 from skinmtl.report.table1 import Table1, signed, three, with_deviation
 
 
@@ -37,6 +38,7 @@ class Parts:
     confusion_folds: tuple[int, ...]
     figures: dict[str, str]
     maps: dict[str, Any] | None
+    seeds: SeedTables | None
     runs: list[Run]
     resamples: int
     seed: int
@@ -64,6 +66,7 @@ def page(parts: Parts, provenance: dict[str, Any]) -> str:
         paper=_paper(parts.paper),
         curves=_curves(parts.runs),
         maps=None if parts.maps is None else shown_maps(parts.maps),
+        seeds=None if parts.seeds is None else shown_seeds(parts.seeds),
         without_curves=without(parts.runs, "curves"),
         without_arguments=without(parts.runs, "arguments"),
         runs=[run_row(run) for run in parts.runs],

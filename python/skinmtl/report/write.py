@@ -34,6 +34,7 @@ from skinmtl.report.experiment import LESION_MODELS, MTL, TITLES, Experiment, re
 from skinmtl.report.page import Parts, page
 from skinmtl.report.paper import PaperTable, read_paper_table
 from skinmtl.report.runs import picture, runs, seen_text
+from skinmtl.report.seeds import seed_tables, seeds_text, write_seeds
 from skinmtl.report.table1 import Table1, as_text, table1, three
 
 FOLDS_LISTED = 10  # more of them are counted
@@ -72,6 +73,7 @@ def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, 
         record = {"missing": missing, "seen": parts.seen, **provenance}
         write_json(folder / "report.json", record, allow_nan=False)
     lines = [] if parts.table is None else [as_text(parts.table), *parts.table_notes]
+    lines += [] if parts.seeds is None else seeds_text(parts.seeds)
     notes = [*(f"missing: {line}" for line in missing), *(f"note: {line}" for line in parts.seen)]
     return "\n".join([*lines, *notes])
 
@@ -126,6 +128,9 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
     maps = read_maps(experiment.path / "maps.json")
     if maps is not None:
         write_json(folder / "maps.json", maps, allow_nan=False)
+    seeds = seed_tables(experiment)
+    if seeds is not None:
+        write_seeds(seeds, folder)
     found = runs(experiment)
     write_runs(found, folder)
     return Parts(
@@ -144,6 +149,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
         confusion_folds=of_mtl,
         figures=figures,
         maps=maps,
+        seeds=seeds,
         runs=found,
         resamples=settings.resamples,
         seed=settings.seed,

@@ -94,3 +94,13 @@ def test_the_figures_are_means_over_the_folds_beside_chance(tmp_path):
         ["mean", "over", "folds", "mAP-class", "mAP-image", "location", "top-1"],
         ["resnet50_mtl", "0.500", "(chance", "0.200)", "-", "1.000"],
     ]
+
+
+def test_the_figures_of_several_seeds_are_means_over_them_too(tmp_path):
+    for place, value in (("fold0", 0.4), ("fold0/seed2", 0.6), ("fold0/seed3", 0.8)):
+        folder = tmp_path / place / "resnet50_mtl"
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(json.dumps({"map_class": value}))
+    lines = figures_table(tmp_path, (0,), ("resnet50_mtl",), seeds=3)
+    assert lines[0].startswith("fold 0, mean over 3 seeds  mAP-class")
+    assert lines[1].split()[:2] == ["resnet50_mtl", "0.600"]
