@@ -180,7 +180,7 @@ FLAGS: Dict[str, Flag] = {
     "--gpu": Flag("N", "the GPU to run on; without it, the CPU"),
     "--workers": Flag("N", "processes that work side by side on images"),
     "--cores": Flag("N", "how many cores an experiment may take"),
-    "--seeds": Flag("N", "how often each model is trained, each time from another seed"),
+    "--seeds": Flag("N", "how many trainings of each model, each from another seed"),
     "--seed": Flag("S", "of everything that is drawn at random"),
     # training
     "--max-iter": Flag("N", "the last iteration"),

@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 
 from arguments import add_group_column_argument, manifest_of
+from caffe_files.errors import InputError
 from cli import new_parser, positive, run, seed
 from parsing import renamed
 from skinmtl.report.mask_experiment import has_mask_nets
@@ -37,6 +38,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     renamed(parser, "--resamples", "--bootstrap")
     parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of the resamples (default %(default)s)")
+    parser.add_argument(
+        "--seeds",
+        metavar="N",
+        type=positive,
+        default=1,
+        help="how many trainings of each model to tell the spread of, as `skinmtl run --seeds` made them (default: the "
+        "first alone)",
+    )
     parser.add_argument(
         "--paper-table",
         type=Path,
@@ -74,11 +83,13 @@ def main() -> None:
     args = parse_args()
     manifest = manifest_of(args)
     if has_mask_nets(args.experiment):
+        if args.seeds > 1:
+            raise InputError("--seeds: the report of nets that draw lesions is of one training; leave it out")
         folders = Folders(args.images, args.masks or args.images) if args.images else None
         of_masks = MaskSettings(args.bootstrap, args.seed, folders, args.fail_if_incomplete)
         print(write_mask_report(args.experiment, manifest, args.out, of_masks, vars(args)))
     else:
-        settings = Settings(args.bootstrap, args.seed, args.paper_table, args.fail_if_incomplete)
+        settings = Settings(args.bootstrap, args.seed, args.paper_table, args.fail_if_incomplete, args.seeds)
         print(write_report(args.experiment, manifest, args.out, settings, vars(args)))
     print(f"\nreport: {args.out / 'index.html'}")
 

@@ -63,6 +63,12 @@ def test_each_variant_is_its_own_net_of_one_data_set(drawn, tmp_path):
     assert f"--images {drawn}" in report and "figure3" not in plan and "ensemble" not in plan
 
 
+def test_they_are_trained_once(drawn):
+    assert "seeds" not in configure(request_for(drawn), "caffe", CAFFE_BIN).values
+    with pytest.raises(InputError, match=r"--seeds 3: .* of one training each; leave it out"):
+        configure(request_for(drawn, seeds=3), "caffe", CAFFE_BIN)
+
+
 def test_the_large_nets_start_from_weights_and_train_in_the_phases_of_train_py(drawn, tmp_path):
     weights = tmp_path / "w.caffemodel"
     weights.write_bytes(b"")

@@ -201,6 +201,8 @@ def test_each_model_is_trained_from_every_seed_on_the_same_data_and_the_first_st
         assert words[words.index("--net") + 1].endswith(f"/fold0/{model}/net")
     scores = commands_of(plan, "score.py")["fold0/seed2/resnet50_mtl/scores.npz"]
     assert scores[scores.index("--weights") + 1].endswith("fold0/seed2/resnet50_mtl/run/final.caffemodel")
+    (report,) = commands_of(plan, "report.py").values()
+    assert report[report.index("--seeds") + 1] == "3"
     best = commands_of(plan, "ensemble.py")["fold0/seed3/ensemble/scores.npz"]
     assert sum("/fold0/seed3/resnet50_" in word for word in best) == 2
 

@@ -84,14 +84,15 @@ def read_experiment(path: Path, manifest: Manifest, number: int = 1) -> Experime
         raise InputError(f"{path}: no such folder; name the folder that the experiment was run in")
     there: dict[tuple[str, int], Path] = {}
     not_used = []
-    for file in sorted(path.glob(str(Path("fold*", _of_training(number), "*", "scores.npz")))):
+    pattern = Path("fold*", _of_training(number))
+    for file in sorted(path.glob(str(pattern / "*" / "scores.npz"))):
         found = re.fullmatch("fold(0|[1-9][0-9]{0,5})", file.relative_to(path).parts[0])
         if found and file.parent.name in TITLES:
             there[file.parent.name, int(found.group(1))] = file
         else:
             not_used.append(str(file.relative_to(path)))
     if not there:
-        raise InputError(f"{path}: no fold*/MODEL/scores.npz of {', '.join(TITLES)}; run the experiment first")
+        raise InputError(f"{path}: no {pattern}/MODEL/scores.npz of {', '.join(TITLES)}; run the experiment first")
     fold_of = read_folds(path / "folds.csv", manifest) if (path / "folds.csv").exists() else None
     of_folders = {fold for _, fold in there}
     folds = sorted(of_folders if fold_of is None else set(fold_of.tolist()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
@@ -11,7 +10,6 @@ from typing import Any, Sequence
 import numpy as np
 from scipy import stats
 
-from skinmtl.data.manifest import Manifest
 from skinmtl.report.correlation import write_csv
 from skinmtl.report.experiment import TITLES, Experiment, read_experiment
 from skinmtl.report.paper import MAP_CLASS, MAP_IMAGE
@@ -77,9 +75,13 @@ class SeedTables:
     left_out: tuple[str, ...]
 
 
-def seed_tables(first: Experiment) -> SeedTables | None:
-    """None where no model was trained a second time, or no fold has the scores of all models."""
-    others = _others(first.path, first.manifest)
+def seed_tables(first: Experiment, seeds: int) -> SeedTables | None:
+    """None of one training each, or where no fold has the scores of all models.
+
+    InputError where one of the `seeds` trainings has no scores at all. Others that are there, as of an earlier run,
+    are not read.
+    """
+    others = {number: read_experiment(first.path, first.manifest, number) for number in range(2, seeds + 1)}
     models = [model for model in TITLES if first.folds_of(model)]
     folds = first.folds_of(*models)
     if not others or not folds:
@@ -107,13 +109,6 @@ def seed_tables(first: Experiment) -> SeedTables | None:
                 differences[model, against, figure] = Spread(both)
     values = {key: Spread(of_key) for key, of_key in by_seed.items()}
     return SeedTables(folds, (1, *others), figures, values, differences, tuple(left_out))
-
-
-def _others(path: Path, manifest: Manifest) -> dict[int, Experiment]:
-    """Number -> the scores of that training, from the second on."""
-    found = {file.parents[1].name for file in path.glob("fold*/seed*/*/scores.npz")}
-    numbers = sorted(int(name[4:]) for name in found if re.fullmatch("seed([2-9]|[1-9][0-9]{1,5})", name))
-    return {number: read_experiment(path, manifest, number) for number in numbers}
 
 
 def _figures(figures: dict[str, Any]) -> dict[str, float | None]:

@@ -42,12 +42,14 @@ FOLDS_LISTED = 10  # more of them are counted
 
 @dataclass(frozen=True)
 class Settings:
-    """How the report is made: resamples and seed of all intervals, the paper's table, whether gaps are refused."""
+    """How the report is made: resamples and seed of all intervals, the paper's table, whether gaps are refused, and how
+    many trainings of each model it is of."""
 
     resamples: int
     seed: int
     paper_table: Path
     require_complete: bool
+    seeds: int = 1
 
 
 def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, arguments: dict[str, Any]) -> str:
@@ -128,7 +130,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
     maps = read_maps(experiment.path / "maps.json")
     if maps is not None:
         write_json(folder / "maps.json", maps, allow_nan=False)
-    seeds = seed_tables(experiment)
+    seeds = seed_tables(experiment, settings.seeds)
     if seeds is not None:
         write_seeds(seeds, folder)
     found = runs(experiment)

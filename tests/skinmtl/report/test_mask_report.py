@@ -184,6 +184,7 @@ def test_what_is_refused(tool, refused, made, tmp_path):
     for number in range(24):
         (copy / "fold0" / FULL / "scores_masks" / "images" / f"{number}.jpg.png").unlink(missing_ok=True)
     refused(tool(*command, "--images", made.folder), "scores_masks/images", "score the images again")
+    refused(tool(*command, "--seeds", 3), "--seeds", "of one training")
     shutil.rmtree(str(copy / "fold1" / "jaccard"))
     refused(tool(*command, "--fail-if-incomplete"), "no scores of jaccard on fold 1")
     (tmp_path / "manifest.csv").write_text((made.folder / "manifest.csv").read_text().replace("malignant", "melanoma"))

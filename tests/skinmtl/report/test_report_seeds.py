@@ -9,6 +9,7 @@ import pytest
 from made_experiment import made_experiment
 from scipy import stats
 
+from caffe_files.errors import InputError
 from skinmtl.report.experiment import read_experiment
 from skinmtl.report.paper import BUNDLED
 from skinmtl.report.seeds import Spread, seed_tables
@@ -54,7 +55,7 @@ def of_hand(made, model, figure):
 
 
 def test_mean_and_spread_are_of_each_trainings_mean_over_the_folds(made):
-    tables = seed_tables(read_experiment(made.path, made.manifest))
+    tables = seed_tables(read_experiment(made.path, made.manifest), 3)
     assert (tables.numbers, tables.folds, tables.left_out) == ((1, 2, 3), (0, 1), ())
     expected = of_hand(made, "resnet50_mtl", "map_class")
     spread = tables.values["resnet50_mtl", "mAP-class"]
@@ -65,7 +66,7 @@ def test_mean_and_spread_are_of_each_trainings_mean_over_the_folds(made):
 
 
 def test_differences_are_paired_by_seed_with_students_interval(made):
-    tables = seed_tables(read_experiment(made.path, made.manifest))
+    tables = seed_tables(read_experiment(made.path, made.manifest), 3)
     mtl, resnet = (np.array(of_hand(made, model, "map_image")) for model in ("resnet50_mtl", "resnet50_lesion"))
     spread = tables.differences["resnet50_mtl", "resnet50_lesion", "mAP-image"]
     assert list(spread.by_seed.values()) == pytest.approx((mtl - resnet).tolist())
@@ -84,7 +85,7 @@ def test_the_interval_ends_where_a_paired_t_test_has_its_five_percent():
 
 def test_a_training_that_lacks_a_fold_is_left_out_and_named(made):
     (made.path / "fold1/seed3/resnet50_mtl/scores.npz").unlink()
-    tables = seed_tables(read_experiment(made.path, made.manifest))
+    tables = seed_tables(read_experiment(made.path, made.manifest), 3)
     assert tables.left_out == ("MTL, training 3: has no scores of some of these folds",)
     assert set(tables.values["resnet50_mtl", "mAP-class"].by_seed) == {1, 2}
     assert set(tables.differences["resnet50_mtl", "resnet50_lesion", "mAP-class"].by_seed) == {1, 2}
@@ -92,7 +93,7 @@ def test_a_training_that_lacks_a_fold_is_left_out_and_named(made):
 
 
 def test_the_report_has_the_seeds_on_its_page_in_its_text_and_as_a_file(made, tmp_path):
-    settings = Settings(20, 1, BUNDLED, require_complete=True)
+    settings = Settings(20, 1, BUNDLED, require_complete=True, seeds=3)
     said = write_report(made.path, made.manifest, tmp_path / "report", settings, {})
     assert "over 3 seeds" in said
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
@@ -106,9 +107,15 @@ def test_the_report_has_the_seeds_on_its_page_in_its_text_and_as_a_file(made, tm
     assert ("scar <b>", "ensemble", "") in rows and "scar &lt;b&gt;" in page
 
 
-def test_an_experiment_of_one_training_each_has_no_such_section(tmp_path):
-    made = made_experiment(tmp_path / "data", LESIONS, LOCATIONS, n=24, folds=2)
-    assert seed_tables(read_experiment(made.path, made.manifest)) is None
+def test_trainings_beyond_those_asked_for_count_not_and_one_that_is_not_there_is_named(made):
+    experiment = read_experiment(made.path, made.manifest)
+    assert seed_tables(experiment, 2).numbers == (1, 2)
+    with pytest.raises(InputError, match=r"no fold\*/seed4/MODEL/scores\.npz of .*; run the experiment first"):
+        seed_tables(experiment, 4)
+
+
+def test_of_one_training_each_there_is_no_such_section(made, tmp_path):
+    assert seed_tables(read_experiment(made.path, made.manifest), 1) is None
     settings = Settings(20, 1, BUNDLED, require_complete=True)
     assert "seeds" not in write_report(made.path, made.manifest, tmp_path / "report", settings, {})
     assert not (tmp_path / "report" / "seeds.csv").exists()
