@@ -87,5 +87,5 @@ prototxt: .venv/ready ## generates the committed nets anew
 
 .venv/ready: pyproject.toml setup.py
 	$(HOST) python3 -m venv --clear .venv
-	.venv/bin/pip install --quiet --editable '.[test,check,docs,workflow,heic]'
+	.venv/bin/pip install --quiet --editable '.[test,check,docs,workflow,heic,fast]'
 	touch .venv/ready

@@ -25,6 +25,7 @@ from skinmtl.data.manifest import Manifest, Row
 from skinmtl.data.repeats import Balance
 from skinmtl.data.stored_image import JPEG_QUALITY, Stored
 from skinmtl.data.stored_mask import KINDS, MaskRules, StoredMask, Task, image_and_mask
+from skinmtl.images.jpeg_decoder import name_of_decoder
 from skinmtl.images.told import Told
 
 
@@ -124,6 +125,7 @@ def write_lmdbs(
             **({} if balance is None else {"balance": balance.record(manifest, repeats)}),
             "lmdbs": {name: digests[name] for name in names},
             "records_sha256": sha256(folder / "records.csv"),
+            "jpeg_decoder": name_of_decoder(),
             "jpeg_quality": JPEG_QUALITY,
             **made_by(arguments),
         }

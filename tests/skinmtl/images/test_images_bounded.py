@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from made_photos import jpeg, photograph
 
-from skinmtl.images import decoder
+from skinmtl.images import decoder, jpeg_decoder
 from skinmtl.images import jpeg as jpeg_file
 from skinmtl.images.image_file import SCANNED, SCANS, ImageError, decode, load, resized
 
@@ -96,5 +96,6 @@ def test_too_little_memory_is_no_fault_of_the_file(monkeypatch):
         raise error
 
     monkeypatch.setattr(decoder.cv2, "imdecode", imdecode)
+    monkeypatch.setattr(jpeg_decoder, "simplejpeg", lambda: None)
     with pytest.raises(MemoryError, match="Failed to allocate"):
         decode(SMALL)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from made_photos import TURNED, exif, jpeg, photograph, psnr, with_segment
 
-from skinmtl.images import image_file
+from skinmtl.images import image_file, jpeg_decoder
 from skinmtl.images.decoder import imdecode
 from skinmtl.images.image_file import ImageError, decode, encode_jpeg, resize_short_side, resized
+from skinmtl.images.jpeg_decoder import decode_jpeg
 
 SIDE = 64
 LARGE = photograph(700, 560)  # decoded at 1/4 for a shorter side of 64
@@ -19,15 +20,15 @@ LARGE = photograph(700, 560)  # decoded at 1/4 for a shorter side of 64
 
 @pytest.fixture
 def scales(monkeypatch):
-    """The (height, width) that OpenCV was let decode."""
+    """The (height, width) that the decoder was let make."""
     seen = []
 
-    def watched(data, flags):
-        pixels, messages = imdecode(data, flags)
+    def watched(*given):
+        pixels, messages = decode_jpeg(*given)
         seen.append(pixels.shape[:2])
         return pixels, messages
 
-    monkeypatch.setattr(image_file, "imdecode", watched)
+    monkeypatch.setattr(image_file, "decode_jpeg", watched)
     return seen
 
 
@@ -64,9 +65,9 @@ def test_nothing_is_shifted_where_sides_are_no_multiples(width, height):
         assert np.abs(part.mean(axis=(0, 1))).max() < 0.5
 
 
-def test_a_small_jpeg_is_resized_exactly():
+def test_a_jpeg_that_is_hardly_larger_is_resized_exactly():
     data = jpeg(photograph(100, 90))
-    np.testing.assert_array_equal(resized(data, SIDE).pixels, resize_short_side(decode(data), SIDE))
+    np.testing.assert_array_equal(resized(data, 76).pixels, resize_short_side(decode(data), 76))
     np.testing.assert_array_equal(resized(data, 90).pixels, decode(data))
     np.testing.assert_array_equal(resized(data, 120).pixels, resize_short_side(decode(data), 120))
 
@@ -148,7 +149,8 @@ def test_a_flood_of_messages_does_not_hold_up(monkeypatch):
 
 def test_an_opencv_that_does_not_reduce(monkeypatch):
     """Its early versions decode in full, whatever is asked for."""
-    monkeypatch.setattr(image_file, "REDUCED", dict.fromkeys(image_file.REDUCED, cv2.IMREAD_COLOR))
+    monkeypatch.setattr(jpeg_decoder, "REDUCED", dict.fromkeys(jpeg_decoder.REDUCED, cv2.IMREAD_COLOR))
+    monkeypatch.setattr(jpeg_decoder, "simplejpeg", lambda: None)
     data = jpeg(LARGE)
     np.testing.assert_array_equal(resized(data, SIDE).pixels, resize_short_side(decode(data), SIDE))
 
