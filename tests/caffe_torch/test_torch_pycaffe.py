@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from conftest import ROOT
 from torch_agreement import NEEDS_CAFFE
 
 import caffe_torch.pycaffe as caffe
+from caffe_files.errors import InputError
 from caffe_torch.command import main
 from caffe_torch.errors import NetError
 
@@ -117,3 +119,24 @@ def test_a_solver_with_tests_that_are_never_due_is_refused(net, tmp_path):
     (tmp_path / "solver.prototxt").write_text(text)
     with pytest.raises(NetError, match="test_interval is not"):
         caffe.get_solver(str(tmp_path / "solver.prototxt"))
+
+
+def test_image_files_become_numbers_from_0_to_1(tmp_path):
+    pixels = np.random.RandomState(1).randint(0, 256, (4, 5, 4)).astype(np.uint8)
+    red_first = pixels[:, :, 2::-1].astype(np.float32) / 255
+    for name, stored in (("alpha", pixels), ("colour", pixels[:, :, :3]), ("grey", pixels[:, :, 0])):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), stored)
+    for name in ("alpha", "colour"):
+        assert np.array_equal(caffe.io.load_image(tmp_path / f"{name}.png"), red_first)
+        light = caffe.io.load_image(tmp_path / f"{name}.png", color=False)
+        assert np.allclose(light[:, :, 0], red_first @ [0.2125, 0.7154, 0.0721])
+    grey = pixels[:, :, 0].astype(np.float32) / 255
+    assert np.array_equal(caffe.io.load_image(tmp_path / "grey.png"), np.stack([grey] * 3, 2))
+    assert np.array_equal(caffe.io.load_image(tmp_path / "grey.png", color=False), grey[:, :, None])
+    with pytest.raises(InputError, match=r"none\.png: no image"):
+        caffe.io.load_image(tmp_path / "none.png")
+
+
+def test_only_linear_resizing_is_there():
+    with pytest.raises(ValueError, match="interp_order 3"):
+        caffe.io.resize_image(np.zeros((2, 2, 3)), (3, 3), interp_order=3)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import caffe
 import numpy as np
+from pycaffe_images import look_at_images
 
 NET = """
 name: 'small'
@@ -264,6 +265,7 @@ def main(folder):
     look_at_files("net.prototxt", net)
     look_at_a_python_layer()
     look_at_solvers()
+    look_at_images(note, NET)
     np.savez("found.npz", **FOUND)
     print(f"{len(FOUND)} findings")
 

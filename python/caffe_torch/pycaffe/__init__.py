@@ -5,6 +5,8 @@ What pycaffe has and this has not is no name here.
 
 from caffe_torch.layers import LAYERS
 from caffe_torch.layers.pycaffe import StandIn as Layer
+from caffe_torch.pycaffe import io
+from caffe_torch.pycaffe.classifier import Classifier
 from caffe_torch.pycaffe.modes import set_device, set_mode_cpu, set_mode_gpu, set_random_seed
 from caffe_torch.pycaffe.net import Net
 from caffe_torch.pycaffe.solver import (
@@ -25,12 +27,14 @@ __all__ = [
     "AdaDeltaSolver",
     "AdaGradSolver",
     "AdamSolver",
+    "Classifier",
     "Layer",
     "NesterovSolver",
     "Net",
     "RMSPropSolver",
     "SGDSolver",
     "get_solver",
+    "io",
     "layer_type_list",
     "set_device",
     "set_mode_cpu",
