@@ -34,13 +34,15 @@ def texture(number: int, seed: int) -> np.ndarray:
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def draw_photograph(task: tuple[Path, int, int, int]) -> int:
-    """Writes one photograph, a part of a texture in a light of its own; returns its pixels."""
-    path, number, which, seed = task
+def draw_photograph(task: tuple[Path, int, int, int, tuple[int, int]]) -> int:
+    """Writes one photograph, a part of a texture in a light of its own; returns its pixels. (0, 0) is any size."""
+    path, number, which, seed, size = task
     base = texture(which, seed)
     random = np.random.RandomState((seed, 1, number))
     width = int(random.randint(WIDTHS[0], WIDTHS[1] + 1))
     height = min(len(base), round(width * random.choice(ASPECTS)))
+    if size[0]:
+        width, height = size
     top, left = random.randint(0, len(base) - height + 1), random.randint(0, len(base) - width + 1)
     levels = np.arange(256) * random.uniform(0.7, 1.1) + random.uniform(-20, 20)
     picture = cv2.LUT(base[top : top + height, left : left + width], levels.clip(0, 255).astype(np.uint8))
@@ -52,15 +54,18 @@ def draw_photograph(task: tuple[Path, int, int, int]) -> int:
     return width * height
 
 
-def draw_photographs(folder: Path, count: int, seed: int, workers: int) -> list[str]:
-    """Draws those that are not there, the manifest, and the list that convert_imageset takes; returns their names."""
+def draw_photographs(folder: Path, count: int, seed: int, workers: int, size: tuple[int, int] = (0, 0)) -> list[str]:
+    """Draws those that are not there, the manifest, and the list that convert_imageset takes; returns their names.
+
+    `size` is (width, height) of all, or (0, 0) for many sizes.
+    """
     (folder / "images").mkdir(parents=True, exist_ok=True)
     names = [f"{number:05d}.jpg" for number in range(count)]
-    told = folder / f"drawn {seed}"
+    told = folder / " ".join(["drawn", str(seed), *(str(side) for side in size if side)])
     if not told.exists() and any((folder / "images").iterdir()):
         raise InputError(f"{folder}: has other images; give --data another folder")
     told.touch()
-    tasks = [(folder / "images" / name, number, number % TEXTURES, seed) for number, name in enumerate(names)]
+    tasks = [(folder / "images" / name, number, number % TEXTURES, seed, size) for number, name in enumerate(names)]
     missing = sorted((task for task in tasks if not task[0].exists()), key=lambda task: task[2])
     for done, _ in enumerate(ordered_map(draw_photograph, missing, workers)):
         if done % 200 == 0:
