@@ -11,6 +11,7 @@ import lmdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from processes import PEAK_MEMORY
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed here: make torch")
 from conftest import ROOT
@@ -207,8 +208,7 @@ for line in sys.stdin:
             said = "done"
         except InputError as error:
             said = str(error)
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(used, repr(said), flush=True)
+    print(peak_memory(), repr(said), flush=True)
 """
 
 
@@ -225,7 +225,7 @@ def test_settings_beyond_all_measure_take_no_memory_and_no_time():
     lines.append("layer { name: 'a\\nb' type: 'Unknown\\nType' top: 'x\\ny' }")
     lines.append("input: 'a' input_dim: -3 input_dim: 0 input_dim: 4 input_dim: 5")
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", PEAK_MEMORY + PROGRAM],
         input="\n".join(lines),
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""The worker processes of a training, as the kernel lists them."""
+"""Processes as the kernel lists them: the workers of a training, the memory that a program takes."""
 
 from __future__ import annotations
 
@@ -37,3 +37,11 @@ def run(*command, **options):
         timeout=120,
         **options,
     )
+
+
+# For a program of its own: the most memory that it has had, in MB. ru_maxrss would begin at its parent's
+PEAK_MEMORY = """
+def peak_memory():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) // 1024
+"""

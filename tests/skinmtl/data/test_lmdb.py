@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from processes import PEAK_MEMORY
 
 from caffe_files.errors import InputError
 from skinmtl.data import lmdb_file, lmdb_write
@@ -241,7 +242,7 @@ def test_commits_are_many_by_bytes_too(build, make_dataset, monkeypatch):
 
 
 MEASURED = """
-import resource, sys
+import sys
 from pathlib import Path
 from skinmtl.data import lmdb_file, lmdb_write
 from skinmtl.data.manifest import read_manifest
@@ -250,7 +251,7 @@ where = Path(sys.argv[1])
 lmdb_file.BYTES_PER_COMMIT = 1 << 20
 manifest, sizes = read_manifest(where / "manifest.csv"), lmdb_write.Sizes(200, 200, 1)
 lmdb_write.write_lmdbs(manifest, where / "images", where / "out", sizes, 1, 1, {})
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(peak_memory())
 """
 
 
@@ -264,7 +265,7 @@ def peak_memory(folder, count):
     lines = ["image,lesions,location", *(f"{n}.jpg,a,b" for n in range(count))]
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     environment = dict(os.environ, PYTHONPATH=str(Path(lmdb_write.__file__).parents[2]))
-    command = [sys.executable, "-c", MEASURED, str(folder)]
+    command = [sys.executable, "-c", PEAK_MEMORY + MEASURED, str(folder)]
     return int(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, timeout=60).stdout)
 
 
