@@ -10,6 +10,7 @@ from pathlib import Path
 import caffe
 import numpy as np
 from pycaffe_images import look_at_images
+from pycaffe_written import look_at_written_nets
 
 NET = """
 name: 'small'
@@ -266,6 +267,7 @@ def main(folder):
     look_at_a_python_layer()
     look_at_solvers()
     look_at_images(note, NET)
+    look_at_written_nets(note)
     np.savez("found.npz", **FOUND)
     print(f"{len(FOUND)} findings")
 

@@ -9,6 +9,7 @@ from caffe_torch.pycaffe import io
 from caffe_torch.pycaffe.classifier import Classifier
 from caffe_torch.pycaffe.modes import set_device, set_mode_cpu, set_mode_gpu, set_random_seed
 from caffe_torch.pycaffe.net import Net
+from caffe_torch.pycaffe.net_spec import NetSpec, layers, params, to_proto
 from caffe_torch.pycaffe.solver import (
     AdaDeltaSolver,
     AdaGradSolver,
@@ -31,15 +32,19 @@ __all__ = [
     "Layer",
     "NesterovSolver",
     "Net",
+    "NetSpec",
     "RMSPropSolver",
     "SGDSolver",
     "get_solver",
     "io",
     "layer_type_list",
+    "layers",
+    "params",
     "set_device",
     "set_mode_cpu",
     "set_mode_gpu",
     "set_random_seed",
+    "to_proto",
 ]
 
 
