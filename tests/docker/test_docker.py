@@ -22,8 +22,9 @@ DOCKERFILE = (DOCKER / "Dockerfile").read_text()
 INSTRUCTIONS = re.sub(r"\\\n", " ", re.sub(r"(?m)^\s*#.*\n", "", DOCKERFILE)).splitlines()
 LISTS = {name: DOCKER / f"packages{name}.txt" for name in ("", "-gpu", "-torch")}
 PROJECT = (ROOT / "pyproject.toml").read_text()
-# extras: HEIC, completion, the workflow; and the ISIC challenges' scorer, whose tests are skipped there
-NOT_IN_IMAGES = ("pillow-heif", "shtab", "snakemake", "isic-challenge-scoring")
+# extras: HEIC, completion, the workflow, the faster decoder of JPEGs, without which OpenCV reads them; and the ISIC
+# challenges' scorer, whose tests are skipped there
+NOT_IN_IMAGES = ("pillow-heif", "shtab", "snakemake", "simplejpeg", "isic-challenge-scoring")
 
 
 def arguments_of(instruction):
