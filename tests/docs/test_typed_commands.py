@@ -99,7 +99,7 @@ def known_flags():
         *(ROOT / "python/skinmtl").rglob("*.py"),
         *(ROOT / "benchmarks").glob("*"),
     ]
-    text = "".join(path.read_text(encoding="utf-8") for path in sources)
+    text = "".join(path.read_text(encoding="utf-8") for path in sources if path.is_file())
     return lru_cache(maxsize=None)(lambda flag: re.search(rf'"{flag}"', text) is not None)
 
 

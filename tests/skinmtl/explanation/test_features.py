@@ -6,7 +6,6 @@ import json
 import shutil
 from functools import partial
 
-import cv2
 import numpy as np
 import pytest
 from published_nets import write_net, write_weights
@@ -14,6 +13,7 @@ from published_nets import write_net, write_weights
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import read_manifest
 from skinmtl.explanation.features_file import Features, read_features, write_features
+from skinmtl.images.image_file import load
 
 MEAN = np.array([103.0626, 115.9029, 123.1516], np.float32)
 
@@ -35,10 +35,7 @@ def test_features_are_pool5_of_the_centre_crop_or_its_mean_over_the_ten(extract,
     features = read_features(tmp_path / "f.npz")
     net = caffe.Net(str(tiny_model.deploy), str(tiny_model.snapshot), caffe.TEST)
     for name, row in zip(features.image, features.features):
-        image = cv2.imread(str(tiny_model.data.images / name))
-        scale = 72 / min(image.shape[:2])
-        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-        resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        resized = load((tiny_model.data.images / name, 72)).pixels
         expected = []
         for crop in oversample([resized.astype(np.float32)], (64, 64))[[4] if crops == 1 else slice(None)]:
             net.blobs["data"].data[0] = (crop - MEAN).transpose(2, 0, 1)
