@@ -11,7 +11,6 @@ import time
 from functools import partial
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -20,6 +19,7 @@ from caffe_files.errors import InputError
 from caffe_files.prototxt import read_caffemodel
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.snapshot import mean_of
+from skinmtl.images.image_file import load
 from skinmtl.scores.crops import centre_crop, ten_crops
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import read_scores
@@ -85,11 +85,7 @@ def test_scores_are_the_mean_of_pycaffes_probabilities_over_oversampled_crops(sc
 
     net = caffe.Net(str(tiny_model.deploy), str(tiny_model.snapshot), caffe.TEST)
     for name, lesions, locations in zip(scored.image, scored.lesion_scores, scored.location_scores):
-        image = cv2.imread(str(tiny_model.data.images / name))
-        scale = 72 / min(image.shape[:2])
-        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        resized = cv2.resize(image, size, interpolation=interpolation).astype(np.float32)
+        resized = load((tiny_model.data.images / name, 72)).pixels.astype(np.float32)
         total = {"lesion_prob": 0, "location_prob": 0}
         for crop in oversample([resized], (64, 64)):
             net.blobs["data"].data[0] = (crop - MEAN).transpose(2, 0, 1)
