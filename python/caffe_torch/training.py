@@ -47,15 +47,10 @@ class Training:
         train = open_net(train_net(param), "TRAIN", param.train_state, workers)
         self.ranks = ranks or Ranks()
         self.param, self.solver = param, Solver(param, train, device, precision, self.ranks, warm_up)
-        names = test_nets(param)
-        if names and not param.test_interval:
-            raise NetError("test_iter is given and test_interval is not; add it")
-        states = list(param.test_state) or [type(param.train_state)()] * len(names)
-        if len(states) != len(names):
-            raise NetError(f"{len(states)} test_state for {len(names)} test nets; give one for each, or none")
+        tested = test_nets(param)
         self.test_nets: list[Net] = []
         if self.ranks.is_root:
-            self.test_nets = [open_net(name, "TEST", state, workers) for name, state in zip(names, states)]
+            self.test_nets = [open_net(name, "TEST", state, workers) for name, state in tested]
         for net in self.test_nets:
             net.to(self.solver.device)
             net.share_weights(train)
@@ -176,15 +171,21 @@ def train_net(param: Message) -> str | Message:
     return getattr(param, given[0])
 
 
-def test_nets(param: Message) -> list[str | Message]:
-    """The nets that it tests, in Caffe's order: what is given for tests alone, then the net that is for both, once for
-    each test_iter that is left (BVLC: Solver::InitTestNets)."""
+def test_nets(param: Message) -> list[tuple[str | Message, Message]]:
+    """The nets that it tests, and their states, in Caffe's order: what is given for tests alone, then the net that is
+    for both, once for each test_iter that is left (BVLC: Solver::InitTestNets)."""
     nets = [*param.test_net_param, *param.test_net]
     both = [getattr(param, name) for name in ("net_param", "net") if param.HasField(name)]
     left = len(param.test_iter) - len(nets)
     if left < 0 or (left and not both):
         raise NetError(f"{len(param.test_iter)} test_iter for {len(nets)} test nets; give one for each")
-    return [*nets, *both * left]
+    nets += both * left
+    if nets and not param.test_interval:
+        raise NetError("test_iter is given and test_interval is not; add it")
+    states = list(param.test_state) or [type(param.train_state)()] * len(nets)
+    if len(states) != len(nets):
+        raise NetError(f"{len(states)} test_state for {len(nets)} test nets; give one for each, or none")
+    return list(zip(nets, states))
 
 
 def snapshot_prefix(param: Message, path: Path) -> str:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from caffe_files.prototxt import read_net, read_solver
-from caffe_torch.errors import NetError
 from caffe_torch.log import number, say
 from caffe_torch.pycaffe.modes import device
 from caffe_torch.pycaffe.net import Net
@@ -34,13 +33,7 @@ class Solver:
         if param.random_seed >= 0:
             torch.manual_seed(param.random_seed)  # of the fillers
         self.net = _opened(train_net(param), "TRAIN", param.train_state)
-        names = test_nets(param)
-        if names and not param.test_interval:
-            raise NetError("test_iter is given and test_interval is not; add it")
-        states = list(param.test_state) or [type(param.train_state)()] * len(names)
-        if len(states) != len(names):
-            raise NetError(f"{len(states)} test_state for {len(names)} test nets; give one for each, or none")
-        self.test_nets = [_opened(name, "TEST", state) for name, state in zip(names, states)]
+        self.test_nets = [_opened(net, "TEST", state) for net, state in test_nets(param)]
         self._prefix = snapshot_prefix(param, path)
         self._updates = Updates(param, self.net._whole, str(device()))
         self._losses: deque[float] = deque(maxlen=max(1, param.average_loss))

@@ -12,17 +12,15 @@ import numpy as np
 from tqdm import tqdm
 
 from skinmtl.data.manifest import Manifest
-from skinmtl.description.charts import unknown_signs_pass
 from skinmtl.description.files import TILE, FileFacts
+from skinmtl.description.sheet import CAPTION_SIZE, GAP, HEAD, Sheet
 from skinmtl.figures.labels import label
-from skinmtl.figures.style import new_figure
 from skinmtl.images.image_file import encode_jpeg
 
 COLUMNS = 6
 MOST_TILES = 300  # 50 rows, 11,600 pixels: most viewers show no more than some 16,000
-GAP, CAPTION, HEAD = 10, 22, 34  # pixels: between tiles, of a caption, of the sheet's title
-DPI = 100  # text is drawn in points: pixels are 72 / DPI of one
-CAPTION_SIZE, LONGEST_CAPTION = 7, 33  # points; characters that fit below a tile
+CAPTION = 22  # pixels
+LONGEST_CAPTION = 33  # characters that fit below a tile
 QUALITY = 88
 NOTHING = 232  # grey of a tile whose file cannot be used
 
@@ -80,31 +78,19 @@ def contact_sheet(facts: Sequence[FileFacts], images: Sequence[str], title: str)
     rows = -(-len(facts) // columns)
     width = columns * (TILE + GAP) + GAP
     height = HEAD + rows * (TILE + CAPTION + GAP) + GAP
-    sheet = np.full((height, width, 3), 255, np.uint8)
-    figure = new_figure(width / DPI, height / DPI)
-    figure.set_dpi(DPI)
-
-    def write(x: float, y: float, text: str, size: float, **how: str) -> None:
-        figure.text(x / width, 1 - y / height, text, fontsize=size, va="top", **how)
-
-    write(GAP, GAP, title, 11)
+    sheet = Sheet(width, height)
+    sheet.write(GAP, GAP, title, 11)
     for n, (one, image) in enumerate(zip(facts, images)):
         left, top = GAP + n % columns * (TILE + GAP), HEAD + GAP + n // columns * (TILE + CAPTION + GAP)
         if one.thumbnail is None:
-            sheet[top : top + TILE, left : left + TILE] = NOTHING
-            write(left + TILE / 2, top + TILE / 2, one.kind, 9, ha="center")
+            sheet.pixels[top : top + TILE, left : left + TILE] = NOTHING
+            sheet.write(left + TILE / 2, top + TILE / 2, one.kind, 9, ha="center")
         else:
             picture = cv2.imdecode(np.frombuffer(one.thumbnail, np.uint8), cv2.IMREAD_COLOR)
-            # at the bottom of its tile, so that the caption is near
-            y, x = top + TILE - picture.shape[0], left + (TILE - picture.shape[1]) // 2
-            sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+            sheet.put(picture, left, top + TILE, TILE)
         caption = label(PurePosixPath(image).name, LONGEST_CAPTION)
-        write(left + TILE / 2, top + TILE + 5, caption, CAPTION_SIZE, ha="center", color="0.25")
-    figure.figimage(sheet[:, :, ::-1])
-    with unknown_signs_pass():
-        drawn, _ = figure.canvas.print_to_buffer()
-    pixels = np.frombuffer(drawn, np.uint8).reshape(height, width, 4)
-    return np.ascontiguousarray(pixels[:, :, 2::-1])
+        sheet.write(left + TILE / 2, top + TILE + 5, caption, CAPTION_SIZE, ha="center", color="0.25")
+    return sheet.drawn()
 
 
 def _over_groups(rows: Sequence[int], groups: Sequence[str]) -> list[int]:

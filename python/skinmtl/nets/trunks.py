@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Union
 
 from skinmtl.nets.alexnet import AlexNet
@@ -25,26 +26,15 @@ class OnTrunk:
         return f"{self.trunk}_{self.model.partition('_')[2]}"
 
 
+# He et al. 2016, table 1; the strides and names are those of the published prototxts
+PUBLISHED_RESNET = partial(ResNet, stem=64, widths=(64, 128, 256, 512), strides=(1, 2, 2, 2))
+# the deeper ones, whose published conv1 has no bias, number the blocks of the two long stages
+DEEPER_RESNET = partial(PUBLISHED_RESNET, numbered=(3, 4), stem_bias=False)
+
 TRUNKS: dict[str, Trunk] = {
-    # He et al. 2016, table 1 (50-layer); the strides and names are those of the published prototxt
-    "resnet50": ResNet(stem=64, widths=(64, 128, 256, 512), blocks=(3, 4, 6, 3), strides=(1, 2, 2, 2)),
-    # the same, 101-layer and 152-layer, whose published conv1 has no bias
-    "resnet101": ResNet(
-        stem=64,
-        widths=(64, 128, 256, 512),
-        blocks=(3, 4, 23, 3),
-        strides=(1, 2, 2, 2),
-        numbered=(3, 4),
-        stem_bias=False,
-    ),
-    "resnet152": ResNet(
-        stem=64,
-        widths=(64, 128, 256, 512),
-        blocks=(3, 8, 36, 3),
-        strides=(1, 2, 2, 2),
-        numbered=(3, 4),
-        stem_bias=False,
-    ),
+    "resnet50": PUBLISHED_RESNET(blocks=(3, 4, 6, 3)),
+    "resnet101": DEEPER_RESNET(blocks=(3, 4, 23, 3)),
+    "resnet152": DEEPER_RESNET(blocks=(3, 8, 36, 3)),
     # our choice, for the demo and for tests: trains in minutes on a CPU; the last stage ends in res5c as the big one
     # does and keeps 4 x 4 places of a crop of 64. Its statistics forget in 50 iterations: Caffe's 0.999 remembers a
     # thousand, half of the demo's run.

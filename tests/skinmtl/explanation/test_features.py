@@ -8,12 +8,12 @@ from functools import partial
 
 import numpy as np
 import pytest
+from made_photos import read_small
 from published_nets import write_net, write_weights
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import read_manifest
 from skinmtl.explanation.features_file import Features, read_features, write_features
-from skinmtl.images.image_file import load
 
 MEAN = np.array([103.0626, 115.9029, 123.1516], np.float32)
 
@@ -35,7 +35,7 @@ def test_features_are_pool5_of_the_centre_crop_or_its_mean_over_the_ten(extract,
     features = read_features(tmp_path / "f.npz")
     net = caffe.Net(str(tiny_model.deploy), str(tiny_model.snapshot), caffe.TEST)
     for name, row in zip(features.image, features.features):
-        resized = load((tiny_model.data.images / name, 72)).pixels
+        resized = read_small(tiny_model.data.images / name, 72)
         expected = []
         for crop in oversample([resized.astype(np.float32)], (64, 64))[[4] if crops == 1 else slice(None)]:
             net.blobs["data"].data[0] = (crop - MEAN).transpose(2, 0, 1)

@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import ROOT
+from made_photos import read_small
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_caffemodel
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.snapshot import mean_of
-from skinmtl.images.image_file import load
 from skinmtl.scores.crops import centre_crop, ten_crops
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import read_scores
@@ -85,7 +85,7 @@ def test_scores_are_the_mean_of_pycaffes_probabilities_over_oversampled_crops(sc
 
     net = caffe.Net(str(tiny_model.deploy), str(tiny_model.snapshot), caffe.TEST)
     for name, lesions, locations in zip(scored.image, scored.lesion_scores, scored.location_scores):
-        resized = load((tiny_model.data.images / name, 72)).pixels.astype(np.float32)
+        resized = read_small(tiny_model.data.images / name, 72).astype(np.float32)
         total = {"lesion_prob": 0, "location_prob": 0}
         for crop in oversample([resized], (64, 64)):
             net.blobs["data"].data[0] = (crop - MEAN).transpose(2, 0, 1)
