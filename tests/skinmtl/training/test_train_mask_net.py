@@ -194,6 +194,6 @@ def test_dead_proposals_are_warned_of_at_each_test_and_are_in_the_log(lesions, b
     dead = kill_proposals(begun[0] / "final.caffemodel", tmp_path / "dead.caffemodel")
     out = tmp_path / "run"
     train(lesions.request(out, weights=[dead], max_iter=4), {})
-    notes = [line for line in capfd.readouterr().out.splitlines() if line.startswith("note:")]
+    notes = [line for line in capfd.readouterr().out.splitlines() if line.startswith("note: the proposals")]
     assert notes == ["note: " + warning(4, 4)] * 2
     assert [row["dead_proposals"] for row in read_log(out / "log.csv")] == [None, None, 1, 1]
