@@ -14,6 +14,7 @@ from caffe_files.blobs import blob_shape, blob_values, store_blob
 from caffe_files.outputs import new_file
 from caffe_files.schema import caffe_messages
 from caffe_torch.errors import NetError
+from caffe_torch.hdf5_files import copy_hdf5, is_hdf5
 from caffe_torch.net import Net, by_name
 
 
@@ -22,8 +23,10 @@ def copy_weights(net: Net, path: Path, tell: Callable[[str], None] | None = None
 
     Of several layers of one name each takes the blobs of its like, where Caffe gives all of them to the first.
     NetError where a layer of one name has blobs of another number or shape, as in Caffe; before anything is filled.
-    `tell` gets a line on what of the file is not known and no weight.
+    `tell` gets a line on what of the file is not known and no weight. The weights may be in HDF5 as well.
     """
+    if is_hdf5(path):
+        return copy_hdf5(net, path)
     model = prototxt.read_caffemodel(path, tell)
     ours = dict(by_name(net.layers))
     unknown, found = [], []

@@ -62,3 +62,24 @@ def look_at_images(note, text):
         images = [image, image[::-1], image[:20]]
         note("ten crops of " + name, classifier.predict(images))
         note("one crop of " + name, classifier.predict(images, oversample=False))
+    look_at_windows(note, image, settings)
+
+
+class Pixels(np.ndarray):
+    """An image that takes whole numbers in a float's form for indices, as numpy did when Caffe's Detector was made."""
+
+    def __getitem__(self, index):
+        whole = [slice(*(int(end) for end in (each.start, each.stop))) for each in index]
+        return np.asarray(self)[tuple(whole)]
+
+
+def look_at_windows(note, image, settings):
+    caffe.io.load_image = lambda name: {"a": image, "b": image[5:]}[name].view(Pixels)
+    images = [("a", np.array([[3, 5, 20, 31], [0, 0, 9, 8]])), ("b", np.array([[10, 20, 25, 40]]))]
+    for pad in (None, 1, 2):
+        for name, more in (("mean", settings), ("no mean", {"raw_scale": 255})):
+            detector = caffe.Detector("deploy.prototxt", "saved.caffemodel", context_pad=pad, **more)
+            found = detector.detect_windows(images)
+            note(f"windows, {pad}, {name}", [each["prediction"] for each in found])
+            note(f"files, {pad}, {name}", [f"{each['filename']} {each['window'].tolist()}" for each in found])
+            note(f"cut, {pad}, {name}", detector.crop(image.view(Pixels), images[0][1][1]))

@@ -1,6 +1,7 @@
 """A script as pycaffe's users write them; it runs on BVLC's pycaffe and on caffe_torch.pycaffe, and must find the same.
 
-pycaffe_script.py FOLDER: works there, and writes what it found to FOLDER/found.npz.
+pycaffe_script.py FOLDER [WEIGHTS.h5]: works there, and writes what it found to FOLDER/found.npz; of weights that are
+given, too.
 """
 
 import os
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import caffe
 import numpy as np
+from pycaffe_calls import look_at_a_timer, look_at_all_samples, look_at_calls, look_at_rates
+from pycaffe_hdf5 import look_at_hdf5
 from pycaffe_images import look_at_images
 from pycaffe_written import look_at_written_nets
 
@@ -256,7 +259,7 @@ def look_at_solvers():
     note("limit", by_hand.param.max_iter)
 
 
-def main(folder):
+def main(folder, given=None):
     os.chdir(folder)
     caffe.set_mode_cpu()
     caffe.set_random_seed(1)
@@ -266,6 +269,11 @@ def main(folder):
     look_at_files("net.prototxt", net)
     look_at_a_python_layer()
     look_at_solvers()
+    look_at_calls(note, "net.prototxt", fill)
+    look_at_rates(note, "net.prototxt")
+    look_at_a_timer(note)
+    look_at_all_samples(note)
+    look_at_hdf5(note, "net.prototxt", fill, given)
     look_at_images(note, NET)
     look_at_written_nets(note)
     np.savez("found.npz", **FOUND)
@@ -273,4 +281,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

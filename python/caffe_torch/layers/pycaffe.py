@@ -71,6 +71,16 @@ class StandIn:
         """Called before every forward: gives the tops their shapes."""
 
 
+def solver_count() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def solver_rank() -> int:
+    """Which of them this one is, from 0 on."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
 @lru_cache(maxsize=None)
 def stand_in() -> ModuleType | None:
     """A module `caffe` with what layers use of it; None where pycaffe can be imported."""
@@ -78,8 +88,7 @@ def stand_in() -> ModuleType | None:
         return None
     module = ModuleType("caffe", "What a Python layer needs of pycaffe.")
     module.Layer, module.TRAIN, module.TEST = StandIn, 0, 1
-    module.solver_count = lambda: distributed.get_world_size() if distributed.is_initialized() else 1
-    module.solver_rank = lambda: distributed.get_rank() if distributed.is_initialized() else 0
+    module.solver_count, module.solver_rank = solver_count, solver_rank
     return module
 
 

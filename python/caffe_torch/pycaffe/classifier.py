@@ -10,9 +10,32 @@ from caffe_torch.pycaffe import io
 from caffe_torch.pycaffe.net import Net
 
 
-class Classifier(Net):
-    """A net of the phase TEST with one input of images; the settings are the Transformer's. `image_dims` is the size
-    that images take before crops of the input's size are cut from them."""
+class ImageNet(Net):
+    """A net of the phase TEST with one input of images, and their `transformer`."""
+
+    def __init__(
+        self,
+        model_file: str,
+        pretrained_file: str,
+        mean: np.ndarray | None,
+        input_scale: float | None,
+        raw_scale: float | None,
+        channel_swap: Sequence[int] | None,
+    ) -> None:
+        super().__init__(model_file, 1, weights=pretrained_file)
+        name = self.inputs[0]
+        self.transformer = io.Transformer({name: self.blobs[name].shape})
+        self.transformer.set_transpose(name, (2, 0, 1))
+        for what, value in (("mean", mean), ("input_scale", input_scale), ("raw_scale", raw_scale)):
+            if value is not None:
+                getattr(self.transformer, f"set_{what}")(name, value)
+        if channel_swap is not None:
+            self.transformer.set_channel_swap(name, channel_swap)
+
+
+class Classifier(ImageNet):
+    """The settings are the Transformer's. `image_dims` is the size that images take before crops of the input's size
+    are cut from them."""
 
     def __init__(
         self,
@@ -24,16 +47,8 @@ class Classifier(Net):
         raw_scale: float | None = None,
         channel_swap: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(model_file, 1, weights=pretrained_file)
-        name = self.inputs[0]
-        self.transformer = io.Transformer({name: self.blobs[name].shape})
-        self.transformer.set_transpose(name, (2, 0, 1))
-        for what, value in (("mean", mean), ("input_scale", input_scale), ("raw_scale", raw_scale)):
-            if value is not None:
-                getattr(self.transformer, f"set_{what}")(name, value)
-        if channel_swap is not None:
-            self.transformer.set_channel_swap(name, channel_swap)
-        self.crop_dims = np.array(self.blobs[name].shape[2:])
+        super().__init__(model_file, pretrained_file, mean, input_scale, raw_scale, channel_swap)
+        self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
         self.image_dims = np.array(self.crop_dims if image_dims is None else image_dims)
 
     def predict(self, inputs: Sequence[np.ndarray], oversample: bool = True) -> np.ndarray:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 from google.protobuf.message import Message
 
 from caffe_files.prototxt import read_net
 from caffe_torch.errors import NetError
+from caffe_torch.hdf5_files import copy_hdf5, write_hdf5
 from caffe_torch.model_files import copy_weights, write_caffemodel
 from caffe_torch.net import Net as WholeNet
 from caffe_torch.pycaffe.blob import Blob
@@ -119,17 +120,24 @@ class Net:
         Returns copies, with as many samples as were given.
         """
         self._check_names(inputs, self.inputs)
-        counts = {len(values) for values in inputs.values()}
-        if len(counts) != 1:
-            raise NetError("forward_all: give arrays for all inputs, of one number of samples")
-        (count,) = counts
-        size = self.blobs[self.inputs[0]].shape[0]
-        found: dict[str, list[np.ndarray]] = {}
-        for at in range(0, count, size):
-            batch = {name: _filled(np.asarray(values[at : at + size]), size) for name, values in inputs.items()}
-            for name, values in self.forward(blobs=blobs, **batch).items():
-                found.setdefault(name, []).append(values.copy())
-        return {name: np.concatenate(parts)[:count] for name, parts in found.items()}
+        return _in_batches(inputs, self._batch_size, lambda batch: [self.forward(blobs=blobs, **batch)])[0]
+
+    def forward_backward_all(
+        self, blobs: Sequence[str] | None = None, diffs: Sequence[str] | None = None, **arrays: Any
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """`forward` and `backward` in the same way; the arrays are of all inputs, of all outputs' diffs, or of both.
+
+        Returns what `forward` and what `backward` return, as copies.
+        """
+
+        def both(batch: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+            of_inputs = {name: values for name, values in batch.items() if name in self.inputs}
+            found = self.forward(blobs=blobs, **of_inputs)
+            of_tops = {name: values for name, values in batch.items() if name not in self.inputs}
+            return [found, self.backward(diffs=diffs, **of_tops)]
+
+        found, of_found = _in_batches(arrays, self._batch_size, both)
+        return found, of_found
 
     def reshape(self) -> None:
         """Gives all blobs the shapes that follow from those of the inputs."""
@@ -160,6 +168,37 @@ class Net:
         self._passes.bind()
         write_caffemodel(self._whole, Path(path))
 
+    def save_hdf5(self, path: str) -> None:
+        """Writes the params in HDF5, also over a file that is there."""
+        self._passes.bind()
+        write_hdf5(self._whole, Path(path))
+
+    def load_hdf5(self, path: str) -> None:
+        """Fills layers by name from such a file, as `copy_from` does too. NetError where a blob is missing, or has
+        another shape."""
+        self._passes.bind()
+        copy_hdf5(self._whole, Path(path))
+
+    def before_forward(self, call: Callable[[int], Any]) -> None:
+        """Has it called with a layer's place before that is computed."""
+        self._passes.calls["before forward"].append(call)
+
+    def after_forward(self, call: Callable[[int], Any]) -> None:
+        """Has it called with a layer's place after that was computed."""
+        self._passes.calls["after forward"].append(call)
+
+    def before_backward(self, call: Callable[[int], Any]) -> None:
+        """Has it called with a layer's place before its gradients are computed."""
+        self._passes.calls["before backward"].append(call)
+
+    def after_backward(self, call: Callable[[int], Any]) -> None:
+        """Has it called with a layer's place after its gradients were computed, or were passed by as not needed."""
+        self._passes.calls["after backward"].append(call)
+
+    @property
+    def _batch_size(self) -> int:
+        return next(iter(self.blobs.values())).shape[0]
+
     def _forward(self, first: int, last: int) -> float:
         return self._passes.forward(first, last)
 
@@ -182,6 +221,23 @@ class Net:
             if array.ndim and np.shape(values)[:1] != array.shape[:1]:
                 raise NetError(f"{name}: {np.shape(values)[:1]} samples where the blob has {array.shape[:1]}")
             array[...] = values
+
+
+def _in_batches(
+    arrays: Mapping[str, Any], size: int, run: Callable[[dict[str, np.ndarray]], list[dict[str, np.ndarray]]]
+) -> list[dict[str, np.ndarray]]:
+    """What `run` makes of each batch, by name, put together; the last batch is filled up with zeros for it."""
+    counts = {len(values) for values in arrays.values()}
+    if len(counts) != 1:
+        raise NetError("arrays for all samples at once: give some, with one number of samples")
+    (count,) = counts
+    parts: list[list[dict[str, np.ndarray]]] = []
+    for at in range(0, count, size):
+        batch = {name: _filled(np.asarray(values[at : at + size]), size) for name, values in arrays.items()}
+        parts.append([{name: values.copy() for name, values in found.items()} for found in run(batch)])
+    return [
+        {name: np.concatenate([part[name] for part in found])[:count] for name in found[0]} for found in zip(*parts)
+    ]
 
 
 def _filled(values: np.ndarray, size: int) -> np.ndarray:

@@ -6,8 +6,8 @@ graph of its own for its gradients, and all that goes from one to the next lies 
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Container, Sequence
+from collections import OrderedDict, defaultdict
+from typing import Any, Callable, Container, Sequence
 
 import torch
 from torch import Tensor
@@ -40,6 +40,8 @@ class Passes:
         self.needs, self.bottom_needs = backward_needs(net)
         self._graphs: dict[int, tuple[list[Tensor], tuple[Tensor, ...]]] = {}
         self._device = torch.device("cpu")
+        # what a script wants to have called with the place of each layer, by when
+        self.calls: defaultdict[str, list[Callable[[int], Any]]] = defaultdict(list)
         for place in range(len(net.layers)):
             self._share(place, ("Reshape",))
         for name, weight in net.loss_weights:
@@ -78,17 +80,21 @@ class Passes:
             self.bind()
         loss, weights = 0.0, dict(self.net.loss_weights)
         for place in range(first, last + 1):
+            self._call("before forward", place)
             self._compute(place)
             for name in self.net.wires.names[place]:
                 if weights.get(name):
                     loss += weights[name] * float(self.blobs[name].data.sum())
+            self._call("after forward", place)
         return loss
 
     def backward(self, first: int, last: int) -> None:
         """Computes the gradients of the layers from a place back to another that need any."""
         for place in range(first, last - 1, -1):
+            self._call("before backward", place)
             if self.needs[place] and (self.bottom_needs[place] or self.params[place]):
                 self._differentiate(place)
+            self._call("after backward", place)
 
     def clear_param_diffs(self) -> None:
         """Sets all params' diffs to 0."""
@@ -101,6 +107,10 @@ class Passes:
             if not layer.is_source:
                 self._take_shapes(place, self._fitted(place))
                 self._share(place, ("Reshape",))
+
+    def _call(self, when: str, place: int) -> None:
+        for call in self.calls[when]:
+            call(place)
 
     def _compute(self, place: int) -> None:
         layer = self.net.layers[place]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from typing import Any, Callable
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from caffe_files.prototxt import read_net, read_solver
 from caffe_torch.log import number, say
 from caffe_torch.pycaffe.modes import device
 from caffe_torch.pycaffe.net import Net
+from caffe_torch.rates import learning_rate
 from caffe_torch.solver import Solver as Updates
 from caffe_torch.states import state_in_solver
 from caffe_torch.training import show_outputs, snapshot_prefix, test_nets, train_net
@@ -37,12 +39,23 @@ class Solver:
         self._prefix = snapshot_prefix(param, path)
         self._updates = Updates(param, self.net._whole, str(device()))
         self._losses: deque[float] = deque(maxlen=max(1, param.average_loss))
+        self._calls: list[tuple[Callable[[], Any], Callable[[], Any]]] = []
         self.net._passes.bind()
 
     @property
     def iter(self) -> int:
         """How many steps were done."""
         return self._updates.iteration
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the step to come; `param.base_lr` may be written."""
+        return learning_rate(self.param, self.iter, self._updates.current_step)[0]
+
+    def add_callback(self, on_start: Callable[[], Any], on_gradients: Callable[[], Any]) -> None:
+        """Has one called before the passes of each step, and one after them, before the update: it may look at the
+        params' diffs, which are the sums over iter_size passes, and write them."""
+        self._calls.append((on_start, on_gradients))
 
     def step(self, count: int) -> None:
         """So many iterations: tests and snapshots where they are due, gradients of iter_size batches, an update."""
@@ -51,6 +64,8 @@ class Solver:
             self.net.clear_param_diffs()
             if self._is_due(self.param.test_interval) and (self.iter or self.param.test_initialization):
                 self._test()
+            for on_start, _ in self._calls:
+                on_start()
             loss = 0.0
             for _ in range(self.param.iter_size):
                 loss += self.net._forward(0, last)
@@ -58,6 +73,8 @@ class Solver:
             self._losses.append(loss / self.param.iter_size)
             if self._is_due(self.param.display):
                 self._display()
+            for _, on_gradients in self._calls:
+                on_gradients()
             self.apply_update()
             if self._is_due(self.param.snapshot):
                 self.snapshot()
