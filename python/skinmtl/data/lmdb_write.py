@@ -26,6 +26,7 @@ from skinmtl.data.repeats import Balance
 from skinmtl.data.stored_image import JPEG_QUALITY, Stored
 from skinmtl.data.stored_mask import KINDS, MaskRules, StoredMask, Task, image_and_mask
 from skinmtl.images.jpeg_decoder import name_of_decoder
+from skinmtl.images.resizing import RESIZING
 from skinmtl.images.told import Told
 
 
@@ -127,6 +128,7 @@ def write_lmdbs(
             "records_sha256": sha256(folder / "records.csv"),
             "jpeg_decoder": name_of_decoder(),
             "jpeg_quality": JPEG_QUALITY,
+            "resizing": RESIZING,
             **made_by(arguments),
         }
         write_json(folder / "dataset.json", summary)

@@ -23,8 +23,19 @@ from skinmtl.nets.label_names import check_manifest
 from skinmtl.nets.net_blobs import blobs_of
 from skinmtl.scores.forward import Protocol, averaged_outputs, check_side, kept_outputs, record
 
-DECIDES = ("blob", "short_side", "crop", "crops", "mean", "net", "net_sha256", "weights_sha256", "precision")
-BEFORE = {"precision": "fp32"}  # of files from when there was no other
+DECIDES = (
+    "blob",
+    "short_side",
+    "resizing",
+    "crop",
+    "crops",
+    "mean",
+    "net",
+    "net_sha256",
+    "weights_sha256",
+    "precision",
+)
+BEFORE = {"precision": "fp32", "resizing": "not said"}  # of files from when there was no other, or none was named
 
 
 def extract(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple
@@ -20,6 +19,7 @@ from skinmtl.images.formats import Format
 from skinmtl.images.image_size import MAX_PIXELS, size_of
 from skinmtl.images.jpeg_decoder import REDUCED, decode_jpeg
 from skinmtl.images.pixels import decode_other
+from skinmtl.images.resizing import resize
 
 __all__ = ["ImageError", "decode", "encode_jpeg", "fitted", "load", "read", "resize_short_side", "resized"]
 
@@ -29,7 +29,6 @@ LONGEST_SIDE = 65500  # the most that libjpeg stores
 # 46 dB from an exact resize (median), where JPEG coding at quality 95 alone is 39.5; at 2 times 47, for a tenth more
 # time, at 1.25 times 43.5, at once the wanted size 41.
 KEPT_LARGER = 1.5
-EXACT_BELOW = 1.2  # our choice: nearer to the size wanted, bilinear steps blur (53 dB) and the area filter is short
 SIDES_EXCHANGED = 5  # EXIF orientations from here on: stored with rows and columns exchanged
 LARGEST_FILE = 1 << 30  # bytes: MAX_PIXELS of 8 bits without compression are less than half of it
 # A decoder goes over the whole picture once a scan, and a scan may be of some bytes. Encoders write about ten. Our
@@ -88,7 +87,7 @@ def resized(data: bytes, side: int) -> Resized:
 
 
 def fitted(data: bytes, side: int) -> Resized:
-    """The image of a file with its longer side made `side` where that is longer, by area; never enlarged.
+    """The image of a file with its longer side made `side` where that is longer; never enlarged.
 
     A JPEG that is much larger is decoded at a reduced scale, as by `resized`. ImageError as from `decode`.
     """
@@ -119,11 +118,14 @@ def _resized_to(
             turned, to, decoded = header.orientation, size_for(width, height), (height, width)
             reduction = max([by for by in REDUCED if KEPT_LARGER * by * min(to) <= min(width, height)], default=1)
             pixels, messages = decode_jpeg(data, header, reduction)
-            pixels, is_clean = _shrink(pixels, width, height, reduction, to), not messages
+            # the last row and column stand for less than `reduction` pixels where the sides are no multiples
+            is_reduced = pixels.shape[:2] == (-(-height // reduction), -(-width // reduction))  # not by early OpenCVs
+            extent = (width / reduction, height / reduction) if is_reduced else None
+            pixels, is_clean = resize(pixels, to, extent), not messages
         else:
             pixels, turned, told = decode_other(data, form)
             decoded = pixels.shape[:2]  # of HEIC upright already, whatever its header says first
-            pixels, is_clean = _resize(pixels, size_for(decoded[1], decoded[0])), False
+            pixels, is_clean = resize(pixels, size_for(decoded[1], decoded[0])), False
     except cv2.error as error:
         raise ImageError(f"cannot be resized ({one_line(error)})") from None
     pixels, converted, of_colours = in_srgb(pixels, profile_of(data, form))
@@ -174,18 +176,9 @@ def loaded(data: bytes, side: int) -> Loaded:
 
 
 def resize_short_side(image: np.ndarray, side: int) -> np.ndarray:
-    """Resizes so that the shorter side is `side` and the aspect ratio stays: by area down, bicubic up."""
+    """Resizes so that the shorter side is `side` and the aspect ratio stays."""
     height, width = image.shape[:2]
-    return _resize(image, _resized_size(width, height, side))
-
-
-def _resize(image: np.ndarray, to: tuple[int, int]) -> np.ndarray:
-    """To (width, height): by area where a side becomes smaller, else bicubic."""
-    height, width = image.shape[:2]
-    if (width, height) == to:
-        return image
-    is_smaller = to[0] < width or to[1] < height
-    return cv2.resize(image, to, interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_CUBIC)
+    return resize(image, _resized_size(width, height, side))
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
@@ -235,29 +228,6 @@ def _whole_jpeg(data: bytes) -> jpeg.Header:
 def _resized_size(width: int, height: int, side: int) -> tuple[int, int]:
     short = min(width, height)
     return max(side, round(width * side / short)), max(side, round(height * side / short))
-
-
-def _shrink(image: np.ndarray, width: int, height: int, reduction: int, to: tuple[int, int]) -> np.ndarray:
-    """Resizes what was decoded from a JPEG of `width` x `height` pixels at 1/`reduction`, to (width, height) `to`.
-
-    Its last row and column stand for less than `reduction` pixels where the sides are no multiples; so the scale is
-    that of the file's pixels, and what is behind its end is cut off. From EXACT_BELOW times the size on: bilinear to 2,
-    4, ... times the size, which takes in every pixel since that is less than halving, then the mean of 2 x 2, 4 x 4,
-    .... Against the area filter that is half to an eighth of its time, for what JPEG coding hides: 53 to 57 dB from it
-    up to three times the size, where coding at quality 95 leaves 45.
-    """
-    decoded = (-(-height // reduction), -(-width // reduction))
-    to_width, to_height = to
-    if image.shape[:2] != decoded or to_width >= width or to_height >= height:  # OpenCV's early versions do not reduce
-        return _resize(image, to)
-    larger = min(width, height) / (reduction * min(to))
-    times = 1 if larger < EXACT_BELOW else max(2, 2 ** int(math.log2(larger)))
-    scale_x, scale_y = times * to_width * reduction / width, times * to_height * reduction / height
-    interpolation = cv2.INTER_LINEAR if times > 1 else cv2.INTER_AREA
-    between = cv2.resize(image, None, fx=scale_x, fy=scale_y, interpolation=interpolation)
-    if between.shape[:2] != (times * to_height, times * to_width):
-        between = np.ascontiguousarray(between[: times * to_height, : times * to_width])
-    return cv2.resize(between, to, interpolation=cv2.INTER_AREA) if times > 1 else between
 
 
 def _upright(image: np.ndarray, exif_orientation: int) -> np.ndarray:

@@ -10,6 +10,8 @@ import math
 import cv2
 import numpy as np
 
+from skinmtl.images.resizing import resize
+
 LUMA = np.array([0.114, 0.587, 0.299])  # of blue, green, red: ITU-R BT.601, as OpenCV and torchvision make grey
 # from red, green, blue to YIQ (FCC, 1953): the first row is LUMA, the others are of what has no luma
 YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
@@ -39,7 +41,7 @@ def turned_square(pixels: np.ndarray, top: int, left: int, side: int, crop: int,
     """A square of (H, W, 3) of `side` pixels, turned about its centre against the clock, as (crop, crop, 3).
 
     What it shows beyond the edges is the image mirrored there (our choice: black corners would be something to learn
-    from). It is made smaller by area before it is turned, bilinear.
+    from). It is made smaller before it is turned, bilinear.
     """
     angle = math.radians(degrees)
     reach = side * (abs(math.cos(angle)) + abs(math.sin(angle))) / 2
@@ -50,7 +52,7 @@ def turned_square(pixels: np.ndarray, top: int, left: int, side: int, crop: int,
     shrink = min(1.0, crop / side)
     size = [max(1, round(length * shrink)) for length in patch.shape[:2]]
     if shrink < 1:
-        patch = cv2.resize(patch, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+        patch = resize(patch, (size[1], size[0]))
     by_row, by_column = size[0] / (rows[1] - rows[0]), size[1] / (columns[1] - columns[0])
     step, sine, cosine = side / crop, math.sin(angle), math.cos(angle)
     # where the patch has the middle of the crop's pixel (u, v), counted from the crop's centre: right and down

@@ -16,6 +16,7 @@ import numpy as np
 
 from caffe_files.errors import InputError
 from skinmtl.images import jpeg
+from skinmtl.images.resizing import resize
 from skinmtl.layers.changes import flipped, turned_square
 
 REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
@@ -49,7 +50,7 @@ def crop_of(image: bytes, drawn: Draw, crop: int, largest_scale: int, degrees: f
     """The crop (crop, crop, 3) uint8, BGR, of an encoded image, turned by `degrees` before it is mirrored.
 
     The image resized so that its shorter side is `drawn.scale` would have as many places for a crop; here the square of
-    the original that such a crop shows is found, and it alone is resized, by area. That is the same up to rounding: the
+    the original that such a crop shows is found, and it alone is resized. That is the same up to rounding: the
     square's side and place are whole pixels of the original. A JPEG with twice the pixels or more is decoded at a
     reduced size. InputError, without saying which image, where it cannot be decoded or would have to be enlarged for
     `largest_scale`.
@@ -69,8 +70,7 @@ def crop_of(image: bytes, drawn: Draw, crop: int, largest_scale: int, degrees: f
     if degrees:
         return flipped(turned_square(pixels, top, left, side, crop, degrees), drawn.mirrored, False)
     square = pixels[top : top + side, left : left + side]
-    if side != crop:
-        square = cv2.resize(square, (crop, crop), interpolation=cv2.INTER_AREA)
+    square = resize(square, (crop, crop))
     return flipped(square, drawn.mirrored, False)
 
 

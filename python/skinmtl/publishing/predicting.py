@@ -21,6 +21,7 @@ from skinmtl.explanation.attention_net import AttentionNet
 from skinmtl.explanation.photograph import Photograph, drawable, large_of, load_large
 from skinmtl.figures.overlay import DISPLAY, VEIL, overlay, png_bytes
 from skinmtl.images import image_file
+from skinmtl.images.resizing import RESIZING
 from skinmtl.publishing.model_folder import OUTPUTS, WEIGHTS, Model, check_net
 from skinmtl.publishing.photographs import Item, check_overlay_names
 from skinmtl.scores.crops import CUTS
@@ -63,6 +64,7 @@ class Predictor:
             "name": self.model.name,
             "weights_sha256": self.model.files[WEIGHTS],
             "crops": self.protocol.crops,
+            "resizing": RESIZING,
             **self.protocol.engine.record(),
         }
 

@@ -24,7 +24,7 @@ from skinmtl.report.mask_experiment import (
 )
 from skinmtl.report.mask_page import MaskParts, as_text, mask_page
 from skinmtl.report.outlines import Folders, pictures
-from skinmtl.report.runs import runs, seen_text
+from skinmtl.report.runs import resizing_text, runs, seen_text
 from skinmtl.report.studies import FIGURES, Results, by_fold, results
 
 
@@ -75,7 +75,7 @@ def write_mask_report(
             experiment,
             found,
             missing,
-            seen_text(made),
+            [*seen_text(made), *resizing_text(made)],
             figures,
             outlines,
             shown,

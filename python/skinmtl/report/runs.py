@@ -16,6 +16,7 @@ from skinmtl.common.provenance import sha256
 from skinmtl.data.seen import marks
 from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment, scores_path
 from skinmtl.report.mask_experiment import MaskExperiment
+from skinmtl.scores.pairing import unlike_resizing
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -83,6 +84,12 @@ def seen_text(found: list[Run]) -> list[str]:
         where = (f"{model}, fold{'s' * (len(folds) > 1)} {', '.join(folds)}" for model, folds in models.items())
         lines.append(f"{mark} ({'; '.join(where)})")
     return lines
+
+
+def resizing_text(found: list[Run]) -> list[str]:
+    """Where the images of some runs were resized by another rule than those of others, a line."""
+    line = unlike_resizing([(f"{run.title} of fold {run.fold}", run.protocol) for run in found])
+    return [f"{line}; score them again with one version of this package"] if line else []
 
 
 def flattened(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -33,7 +33,7 @@ from skinmtl.report.draw import (
 from skinmtl.report.experiment import LESION_MODELS, MTL, TITLES, Experiment, read_experiment
 from skinmtl.report.page import Parts, page
 from skinmtl.report.paper import PaperTable, read_paper_table
-from skinmtl.report.runs import picture, runs, seen_text
+from skinmtl.report.runs import picture, resizing_text, runs, seen_text
 from skinmtl.report.seeds import seed_tables, seeds_text, write_seeds
 from skinmtl.report.table1 import Table1, as_text, table1, three
 
@@ -139,7 +139,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
         experiment=experiment,
         folds_text=lambda folds: _folds_text(folds, experiment.folds),
         missing=missing,
-        seen=seen_text(found),
+        seen=[*seen_text(found), *resizing_text(found)],
         table=table,
         table_notes=[] if table is None else _table_notes(experiment, table),
         paper=paper,

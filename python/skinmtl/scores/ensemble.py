@@ -15,7 +15,7 @@ import numpy as np
 from caffe_files.errors import InputError
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.seen import marks
-from skinmtl.scores.pairing import Named, aligned, heads_of
+from skinmtl.scores.pairing import Named, aligned, heads_of, unlike_resizing
 from skinmtl.scores.scores_file import HEADS, Scores, read_scores, write_scores
 
 REGIONS_ALONE = "boxes and masks alone, which are not combined"
@@ -62,7 +62,8 @@ def combine_files(paths: Sequence[Path], rule: str, out: Path, arguments: dict[s
     drawn = [file for file, one in named if one.has_regions]
     if drawn:
         told.append(f"boxes, classes and masks left out, which are not combined: in {', '.join(drawn)}")
-    told += [f"note: {mark}" for mark in marks(scores.protocol)]
+    unlike = unlike_resizing([(file, one.protocol) for file, one in named])
+    told += [f"note: {line}" for line in (*([unlike] if unlike else []), *marks(scores.protocol))]
     return "\n".join(told)
 
 

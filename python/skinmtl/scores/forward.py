@@ -18,6 +18,7 @@ from skinmtl.data.manifest import Manifest
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import Snapshot
 from skinmtl.images.reading import read_images
+from skinmtl.images.resizing import RESIZING
 from skinmtl.scores.crops import CROPS, CUTS
 from skinmtl.scores.resumable import resumable_rows
 
@@ -41,6 +42,7 @@ def record(snapshot: Snapshot, protocol: Protocol) -> dict[str, Any]:
     """What decides the outputs, for the file that they are written to."""
     return {
         "short_side": protocol.short_side,
+        "resizing": RESIZING,
         "crop": snapshot.side,
         "crops": protocol.crops,
         "mean": list(protocol.mean),

@@ -16,6 +16,7 @@ from skinmtl.data.near_images import hint, near_image
 from skinmtl.scores.scores_file import HEADS, PARTS, Scores
 
 Named = Sequence["tuple[str, Scores]"]
+NOT_SAID = "not said"  # of files from when there was no name for it
 PLURALS = {"lesion": "lesions", "location": "locations", "class": "classes"}
 
 
@@ -82,6 +83,30 @@ def only_once(named: Named) -> list[str]:
                 )
             seen[image] = file, row
     return list(seen)
+
+
+def unlike_resizing(protocols: Sequence[tuple[str, Any]]) -> str:
+    """Which of them, each with its name, were made of images that were resized by another rule; "" where all agree.
+
+    Of an ensemble or of pooled folds the files that it was made of count.
+    """
+    names: dict[str, list[str]] = {}
+    for name, protocol in protocols:
+        for rule in sorted(_resizing(protocol)):
+            names.setdefault(rule, []).append(name)
+    if len(names) < 2:
+        return ""
+    each = "; ".join(f"{', '.join(of_rule)}: {rule}" for rule, of_rule in names.items())
+    return f"the images were resized by different rules, which moves figures a little ({each})"
+
+
+def _resizing(protocol: Any) -> set[str]:
+    if not isinstance(protocol, dict):
+        return {NOT_SAID}
+    sources = protocol.get("sources", protocol.get("pooled"))
+    if isinstance(sources, list):
+        return {rule for one in sources if isinstance(one, dict) for rule in _resizing(one.get("protocol"))}
+    return {str(protocol.get("resizing", NOT_SAID))}
 
 
 def groups_of(file: str, scores: Scores, manifest: Manifest) -> list[str]:

@@ -18,6 +18,7 @@ from skinmtl.data.bad_images import check_images_exist, refuse_bad_files
 from skinmtl.data.manifest import Manifest, Row
 from skinmtl.data.seen import KEY, UNKNOWN
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
+from skinmtl.images.resizing import RESIZING
 from skinmtl.images.told import Told
 from skinmtl.nets.dead_proposals import DEAD_PROPOSALS
 from skinmtl.nets.label_names import check_manifest
@@ -181,6 +182,7 @@ def _record(snapshot: Snapshot, protocol: Protocol, net: MaskNet) -> dict[str, A
     return {
         "side": snapshot.side,
         "long_side": net.longest(snapshot.side),
+        "resizing": RESIZING,
         "views": 1,
         "heads": list(net.heads),
         "rule": RULE,

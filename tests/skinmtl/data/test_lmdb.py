@@ -23,6 +23,7 @@ from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
 from skinmtl.images.image_file import decode, load
 from skinmtl.images.jpeg_decoder import name_of_decoder
+from skinmtl.images.resizing import RESIZING
 from skinmtl.splits.dealing import make_folds
 
 
@@ -222,6 +223,7 @@ def test_the_summary_is_plain_json(build, make_dataset):
     out = build(make_dataset(names=["ä.png"]))
     summary = json.loads((out / "dataset.json").read_text(encoding="utf-8"))
     assert (summary["jpeg_quality"], summary["jpeg_decoder"]) == (95, name_of_decoder())
+    assert summary["resizing"] == RESIZING
 
 
 def test_commits_are_many_by_bytes_too(build, make_dataset, monkeypatch):

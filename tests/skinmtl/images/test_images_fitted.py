@@ -31,12 +31,14 @@ def png(pixels):
 
 
 @pytest.mark.parametrize(("width", "height", "side"), [(300, 200, 100), (173, 211, 120), (97, 301, 64), (99, 99, 98)])
-def test_an_image_is_made_smaller_by_area(width, height, side):
+def test_an_image_is_made_smaller_as_by_area(width, height, side):
     pixels = photograph(width, height)
     found = fitted(png(pixels), side)
     assert max(found.pixels.shape[:2]) == side
     expected = slow_area(pixels, *found.pixels.shape[:2])
-    assert np.abs(found.pixels - expected).max() <= 1
+    assert psnr(found.pixels, expected) > 42  # JPEG coding at quality 95 leaves 45 or less
+    if max(height, width) < 1.2 * side:
+        assert np.abs(found.pixels - expected).max() <= 1, "near the size wanted it is the exact area"
     assert found.had_size == (height, width)
 
 

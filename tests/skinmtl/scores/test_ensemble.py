@@ -121,6 +121,13 @@ class TestTool:
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
             assert source == {"file": str(path), "sha256": sha256, "protocol": scores.protocol}
 
+    def test_files_of_images_that_were_resized_by_different_rules_are_told(self, tool, files, tmp_path):
+        write_scores(files[1], replace(TWO, protocol={**TWO.protocol, "resizing": "by area"}))
+        told = tool("ensemble.py", *files, "--out", tmp_path / "both.npz").stdout
+        each = f"{files[0]}: not said; {files[1]}: by area"
+        assert f"note: the images were resized by different rules, which moves figures a little ({each})" in told
+        assert "resized" not in tool("ensemble.py", files[0], files[0], "--out", tmp_path / "one_twice.npz").stdout
+
     def test_both_heads_where_all_have_both(self, tool, tmp_path):
         write_scores(tmp_path / "1.npz", TWO)
         write_scores(tmp_path / "2.npz", replace(TWO, location_scores=TWO.location_scores[:, ::-1]))

@@ -15,6 +15,7 @@ from scipy.ndimage import map_coordinates
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_caffemodel
 from skinmtl.data.manifest import read_manifest
+from skinmtl.images.resizing import resize
 from skinmtl.scores import region_scoring
 from skinmtl.scores.forward import Protocol
 from skinmtl.scores.mask_net import MaskNet
@@ -297,7 +298,7 @@ def test_an_image_is_first_made_as_large_as_it_was_for_training(moles, tmp_path)
         height, width = image.shape[:2]
         if max(height, width) > 80:
             size = round(width * 80 / max(height, width)), round(height * 80 / max(height, width))
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            image = resize(image, size)
         cv2.imwrite(str(folder / name), image)
     record.write_text(record.read_text().replace('"long_side": 80', '"long_side": null'))
     stored = type("Moles", (), {"folder": folder, "manifest": moles.manifest})

@@ -20,6 +20,7 @@ from caffe_files.errors import InputError
 from caffe_files.prototxt import read_caffemodel
 from skinmtl.data.manifest import read_manifest
 from skinmtl.engines.snapshot import mean_of
+from skinmtl.images.resizing import RESIZING
 from skinmtl.scores.crops import centre_crop, ten_crops
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import read_scores
@@ -106,6 +107,7 @@ def test_the_file_has_the_test_fold_its_labels_and_how_it_was_made(scored, tiny_
     assert scored.protocol["crops"] == 10
     assert scored.protocol["crop"] == 64
     assert scored.protocol["short_side"] == 72
+    assert scored.protocol["resizing"] == RESIZING
     assert np.allclose(scored.protocol["mean"], MEAN)
     assert len(scored.protocol["weights_sha256"]) == 64
 
