@@ -16,8 +16,15 @@ Of a net that draws the lesion: AC, AP, AUC, SE, SP of one class against the res
 of each image's mask in its original size, averaged over the images; box AP at IoU 0.5 and 0.75. All as in the ISIC
 challenges' scorer, where that has them; docs/evaluation.md has the definitions.
 
+Of each lesion and location against the rest: AP, AUROC, the part of it above a sensitivity of 0.8 (ISIC 2024), Brier
+score and expected calibration error (ECE), beside what they are by chance. --threshold-rule or --thresholds-from adds
+sensitivity, specificity and predictive values at thresholds, which are to be chosen on the validation images:
+
+          tools/evaluate.py test.npz --thresholds-from validation.npz --threshold-rule sensitivity=0.95
+
 --bootstrap adds intervals: how far the figures would move with other patients. Groups of images are drawn with
-replacement; a lesion that has no positive in a resample has no AP there and leaves that mAP-class, as above.
+replacement; a lesion that has no positive in a resample has no AP there and leaves that mAP-class, as above. "too few":
+fewer than ten groups with or without it.
 """
 
 from __future__ import annotations
@@ -36,16 +43,17 @@ from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.seen import is_known, marks, n_trained
-from skinmtl.scores.bootstrap import intervals
-from skinmtl.scores.metrics import evaluate
+from skinmtl.scores.called import Rule
+from skinmtl.scores.chosen_thresholds import TEST, chosen_thresholds
+from skinmtl.scores.evaluating import Resampling, evaluated
+from skinmtl.scores.evaluation_table import evaluation_table
+from skinmtl.scores.figures_csv import write_figures_csv
+from skinmtl.scores.label_figures import MEANS, OF_HEAD
 from skinmtl.scores.one_lesion import FIGURES as ONE_LESION
-from skinmtl.scores.one_lesion import one_lesion_figures, one_lesion_intervals
 from skinmtl.scores.pairing import groups_of, heads_of
-from skinmtl.scores.region_bootstrap import region_intervals
-from skinmtl.scores.region_metrics import REGION_FIGURES, evaluate_regions, usual_positive
+from skinmtl.scores.region_metrics import REGION_FIGURES, usual_positive
 from skinmtl.scores.region_tables import region_table
 from skinmtl.scores.scores_file import Scores, read_scores
-from skinmtl.scores.tables import evaluation_table
 
 OF_BOOTSTRAP = {
     "seed": 1,
@@ -54,7 +62,11 @@ OF_BOOTSTRAP = {
     "level": 0.95,
 }  # flags that go with --bootstrap, and their defaults
 NOT_SHOWN = 3  # the exit status where no figure is too low, and nothing shows that the images are new; as leakage.py's
-FIGURES = ("map_class", "map_image", *ONE_LESION, "location_top1", "location_top3", *REGION_FIGURES)
+FIGURES = (
+    *("map_class", "map_image", *ONE_LESION, "location_top1", "location_top3", *MEANS.values()),
+    *REGION_FIGURES,
+)
+USUAL_RULE = "sensitivity=0.89"  # our choice: the middle one of the three that ISIC 2017 reads specificity at
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -64,6 +76,26 @@ def make_parser() -> argparse.ArgumentParser:
         "--json",
         help="also write every figure as JSON, with the protocol and the sha256 of the scores (default: screen only; "
         "example: --json metrics.json)",
+    )
+    parser.add_output_argument(
+        "--csv", help="also write every figure of labels on a line of its own, with its interval, chance and protocol"
+    )
+    parser.add_output_argument(
+        "--reliability",
+        help="also draw the reliability diagram of each label, .png or .svg (example: --reliability reliability.svg)",
+    )
+    parser.add_argument(
+        "--thresholds-from",
+        type=Path,
+        metavar="FILE",
+        help="scores of the validation images by the same net, to choose a threshold for each label on",
+    )
+    parser.add_argument(
+        "--threshold-rule",
+        type=rule,
+        metavar="RULE",
+        help="how a threshold is chosen: sensitivity=S, the highest one with a sensitivity of S or more; youden; or f1 "
+        f"(default: {USUAL_RULE}). Without --thresholds-from they are chosen on the tested images, which is said",
     )
     parser.add_argument(
         "--fail-if-below",
@@ -113,6 +145,10 @@ def parse_args() -> argparse.Namespace:
             parser.error(f"--{name.replace('_', '-')} goes with --bootstrap N")
     if arguments.group_column is not None and arguments.manifest is None:
         parser.error("--group-column goes with --manifest")
+    if arguments.thresholds_from is not None and arguments.threshold_rule is None:
+        arguments.threshold_rule = USUAL_RULE
+    if arguments.reliability is not None and arguments.reliability.suffix not in (".png", ".svg"):
+        parser.error(f"--reliability {arguments.reliability}: must end in .png or .svg")
     return arguments
 
 
@@ -122,6 +158,14 @@ def level(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
     return value
+
+
+def rule(text: str) -> str:
+    """An argparse type: what `called.Rule` reads."""
+    try:
+        return str(Rule.of(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def floor(text: str) -> tuple[str, float]:
@@ -169,38 +213,64 @@ def positive_class(arguments: argparse.Namespace, scores: Scores) -> str | None:
     return arguments.positive
 
 
+def resampling_of(arguments: argparse.Namespace, scores: Scores) -> Resampling | None:
+    """What --bootstrap asks for."""
+    if not arguments.bootstrap:
+        return None
+    so = "where patients have several images, the intervals are too narrow"
+    manifest = manifest_of(arguments, so) if arguments.manifest else None
+    groups = groups_to_draw(arguments.scores, scores, manifest)
+    return Resampling(groups, arguments.bootstrap, arguments.seed, arguments.level)
+
+
+def write_files(arguments: argparse.Namespace, scores: Scores, figures: dict[str, Any], seen: list[str]) -> None:
+    """The JSON, the CSV and the diagram that are asked for."""
+    source = {"seen": seen, "scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}
+    if arguments.manifest is not None:
+        source["manifest_sha256"] = sha256(arguments.manifest)
+    report = {**figures, **source}
+    if arguments.json is not None:
+        with new_file(arguments.json) as partial:
+            write_json(partial, {**report, "made_by": made_by(vars(arguments))}, allow_nan=False)
+    if arguments.csv is not None:
+        with new_file(arguments.csv) as partial:
+            write_figures_csv(partial, report)
+    if arguments.reliability is not None:
+        draw_reliability(arguments, figures)
+
+
+def draw_reliability(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
+    """The diagrams of all labels, lesions first."""
+    from skinmtl.figures.reliability_panels import reliability_figure  # matplotlib takes a second to import
+    from skinmtl.figures.style import save_figure
+
+    labels = [pair for key in OF_HEAD.values() for pair in (figures.get(key) or {}).items()]
+    if not any(of_label["reliability"] for _, of_label in labels):
+        raise InputError(f"{arguments.scores}: has no probabilities to draw; leave --reliability out")
+    how = f"{arguments.scores.name}, {figures['n_images']} images; in brackets the images with the label"
+    save_figure(reliability_figure(labels, how), arguments.reliability)
+
+
 def main() -> int:
     arguments = parse_args()
     scores = read_scores(arguments.scores)
-    figures = evaluate(scores)
-    of_lesions = (scores.lesion_labels, scores.lesion_scores)
-    if scores.lesion_scores is not None:
-        figures.update(one_lesion_figures(*of_lesions, scores.lesion_names))
     positive = positive_class(arguments, scores)
-    if scores.has_regions:
-        figures.update(evaluate_regions(scores, positive))
+    chosen = None
+    if arguments.threshold_rule is not None:
+        if not heads_of(scores):
+            raise InputError(f"{arguments.scores}: has no labels to choose thresholds for; leave the flags out")
+        how = Rule.of(arguments.threshold_rule)
+        chosen = chosen_thresholds(arguments.scores, scores, how, arguments.thresholds_from)
+    figures = evaluated(scores, positive, resampling_of(arguments, scores), chosen)
     seen = marks(scores.protocol)
-    if arguments.bootstrap:
-        so = "where patients have several images, the intervals are too narrow"
-        manifest = manifest_of(arguments, so) if arguments.manifest else None
-        groups = groups_to_draw(arguments.scores, scores, manifest)
-        how = (groups, arguments.bootstrap, arguments.seed, arguments.level)
-        figures.update(intervals(scores, *how))
-        if figures.get("balanced_accuracy") is not None:
-            figures["intervals"].update(one_lesion_intervals(*of_lesions, *how))
-        if scores.has_regions:
-            figures["intervals"].update(region_intervals(scores, positive, *how))
-    if arguments.json is not None:
-        source = {"seen": seen, "scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}
-        if arguments.manifest is not None:
-            source["manifest_sha256"] = sha256(arguments.manifest)
-        report = {**figures, **source, "made_by": made_by(vars(arguments))}
-        with new_file(arguments.json) as partial:
-            write_json(partial, report, allow_nan=False)
+    write_files(arguments, scores, figures, seen)
     tables = [evaluation_table(figures)] if heads_of(scores) else []
     if scores.has_regions:
         tables.append(region_table(figures, resampled=not tables))
-    print("\n".join(["\n\n".join(tables), *(f"note: {mark}" for mark in seen)]))
+    notes = [f"note: {mark}" for mark in seen]
+    if chosen and chosen[1]["chosen_on"] == TEST:
+        notes.append(f"note: the thresholds were chosen on {TEST}: the figures at them are too good")
+    print("\n".join(["\n\n".join(tables), *notes]))
     failures = too_low(figures, arguments.fail_if_below)
     if arguments.fail_if_below and n_trained(scores.protocol):
         failures.append("the figures are of images that were trained on")

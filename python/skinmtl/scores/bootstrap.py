@@ -8,27 +8,30 @@ A group that is drawn k times counts k times. Its copies have equal scores and s
 (`metrics.average_precision`); they never rank above or below each other. It is the AP of the rows really repeated, and
 that of scikit-learn with `sample_weight` k. A class without a positive in a resample has no AP there, nan, and leaves
 the mAP-class of that resample alone; a mean over nothing is nan.
+`segmented_ranking` says how it is fast.
 
-How it is fast: precision and recall are read only where a class has positives. So the images of a class are ranked
-once and cut there into segments; a sparse matrix (segments, groups) with the number of images of each group in each
-segment, times the counts (groups, resamples), gives all the thresholds of a block of resamples. Counts have 16 bits
-where these hold the number of images of every resample, and are added four at a time, as words of 64 bits: no sum of
-counts exceeds that number, so that none runs over into its neighbour.
+An interval needs something that could have come out otherwise. Where fewer than FEWEST groups have what a figure
+divides by (positives and others; for predictive values what is called and what is not), or where all resamples have the
+same value, such as a perfect 1.000, there is no interval (`ends_of`), and the tables say "too few".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterator, Sequence
+from typing import Iterator, Sequence
 
 import numpy as np
-from scipy import sparse
 from tqdm import tqdm
 
 from skinmtl.scores.metrics import average_precision, in_top_k
-from skinmtl.scores.scores_file import Scores
+from skinmtl.scores.segmented_ranking import SegmentedRanking
+from skinmtl.scores.weighted_ranking import ratio
 
 BLOCK = 128  # resamples at once: the counts of 20,000 groups take 5 MB, which stay near the processor
+
+# Our choice. Of ten groups hardly a resample has none: one of 20,000 (e^-10). Of five it is one of 150, so that the
+# ends of a 95 % interval are those of sets that all but miss what they are to measure.
+FEWEST = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,17 +68,17 @@ def resampled_lesions(
     """
     labels, scores = np.asarray(labels) != 0, np.asarray(scores)
     index, sizes = indexed(groups, len(labels))
-    classes = [_Ranking(*column, index, len(sizes)) for column in zip(labels.T, scores.T)]
+    classes = [SegmentedRanking(*column, index, len(sizes)) for column in zip(labels.T, scores.T)]
     by_image = average_precision(labels, scores)
     with_lesion = labels.any(axis=1)
-    sums = _per_group(index, len(sizes), np.where(with_lesion, by_image, 0), with_lesion)
+    sums = per_group(index, len(sizes), np.where(with_lesion, by_image, 0), with_lesion)
     by_class, map_image = [], []
     for counts in blocks(sizes, resamples, seed, "lesions"):
         by_class.append(np.stack([ranking.average_precision(counts) for ranking in classes], axis=1))
-        map_image.append(_ratio(*_weighted(sums, counts)))
+        map_image.append(ratio(*weighted(sums, counts)))
     by_class = np.concatenate(by_class)[:resamples]
     used = ~np.isnan(by_class)
-    map_class = _ratio(np.where(used, by_class, 0).sum(axis=1), used.sum(axis=1))
+    map_class = ratio(np.where(used, by_class, 0).sum(axis=1), used.sum(axis=1))
     return LesionResamples(map_class, np.concatenate(map_image)[:resamples], by_class)
 
 
@@ -84,9 +87,9 @@ def resampled_locations(
 ) -> LocationResamples:
     """Top-1 and top-3 accuracy in each resample. labels (N,) in [0, Q), scores (N, Q), the rest as for lesions."""
     index, sizes = indexed(groups, len(labels))
-    sums = _per_group(index, len(sizes), in_top_k(labels, scores, 1), in_top_k(labels, scores, 3), np.ones(len(index)))
+    sums = per_group(index, len(sizes), in_top_k(labels, scores, 1), in_top_k(labels, scores, 3), np.ones(len(index)))
     drawn_blocks = blocks(sizes, resamples, seed, "locations")
-    hits1, hits3, drawn = np.concatenate([_weighted(sums, counts) for counts in drawn_blocks], axis=1)[:, :resamples]
+    hits1, hits3, drawn = np.concatenate([weighted(sums, counts) for counts in drawn_blocks], axis=1)[:, :resamples]
     return LocationResamples(hits1 / drawn, hits3 / drawn)
 
 
@@ -106,59 +109,20 @@ def interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.nd
     return ends[0], ends[1]
 
 
-def intervals(scores: Scores, groups: Sequence[str], resamples: int, seed: int, level: float) -> dict[str, Any]:
-    """[low, high] of every figure, by the names of `metrics.evaluate`, and how they were made; ready for JSON.
-
-    `intervals` has `average_precision` by class name; null where there is no such figure, in the scores or in any of
-    the resamples. `bootstrap` counts for each class the resamples that had no positive of it.
-    """
-    ends: dict[str, Any] = dict.fromkeys(("map_class", "map_image", "average_precision"))
-    without: dict[str, int] = {}
-    if scores.lesion_scores is not None:
-        lesions = resampled_lesions(scores.lesion_labels, scores.lesion_scores, groups, resamples, seed)
-        by_class = zip(*interval(lesions.average_precision, level))
-        ends["map_class"] = pair(*interval(lesions.map_class, level))
-        ends["map_image"] = pair(*interval(lesions.map_image, level))
-        ends["average_precision"] = {name: pair(*two) for name, two in zip(scores.lesion_names, by_class)}
-        without = dict(zip(scores.lesion_names, np.isnan(lesions.average_precision).sum(axis=0).tolist()))
-    ends.update(location_top1=None, location_top3=None)
-    if scores.location_scores is not None:
-        locations = resampled_locations(scores.location_labels, scores.location_scores, groups, resamples, seed)
-        ends["location_top1"] = pair(*interval(locations.top1, level))
-        ends["location_top3"] = pair(*interval(locations.top3, level))
-    made = {"resamples": resamples, "seed": seed, "level": level, "n_groups": len(set(groups))}
-    return {"intervals": ends, "bootstrap": {**made, "resamples_without_positive": without}}
-
-
 def pair(low: float, high: float) -> list[float] | None:
     """An interval for JSON; None for nan."""
     return None if np.isnan(low) else [float(low), float(high)]
 
 
-class _Ranking:
-    """One class's ranking, cut after every threshold that has positives; what follows the last one cannot matter."""
-
-    def __init__(self, labels: np.ndarray, scores: np.ndarray, group: np.ndarray, n_groups: int) -> None:
-        thresholds = np.unique(scores[labels])  # rising, where the segments go down the ranking
-        segment = len(thresholds) - np.searchsorted(thresholds, scores, side="right")
-        kept = segment < len(thresholds)
-        shape = max(1, len(thresholds)), n_groups  # without a positive, one segment of nothing
-        self._all = _counted(segment[kept], group[kept], shape)
-        self._positive = _counted(segment[labels], group[labels], shape)
-
-    def average_precision(self, counts: np.ndarray) -> np.ndarray:
-        """(B,) for the counts (G, B) of B resamples."""
-        words = counts.view(np.uint64)
-        gained = self._positive @ words
-        found = np.cumsum(gained, axis=0).view(counts.dtype)
-        ranked = np.cumsum(self._all @ words, axis=0).view(counts.dtype)
-        precision = found / np.maximum(ranked, 1)  # 0 / 1 before the first image that was drawn
-        return _ratio(np.einsum("tb,tb->b", precision, gained.view(counts.dtype)), found[-1])
+def ends_of(values: np.ndarray, level: float, enough: bool) -> list[float] | None:
+    """The interval of resampled values (B,) for JSON; None unless there is `enough`, and some resamples differ."""
+    ends = pair(*interval(values, level)) if enough else None
+    return ends if ends and ends[0] < ends[1] else None
 
 
-def _counted(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """How often each (row, column) occurs."""
-    return sparse.coo_matrix((np.ones(len(rows), np.uint64), (rows, columns)), shape=shape).tocsr()
+def enough_with(index: np.ndarray, *each: np.ndarray) -> bool:
+    """Whether FEWEST groups or more have an image of each (N,) bool; `index` (N,) is the group of each image."""
+    return all(len(np.unique(index[which])) >= FEWEST for which in each)
 
 
 def indexed(groups: Sequence[str], n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -169,12 +133,12 @@ def indexed(groups: Sequence[str], n: int) -> tuple[np.ndarray, np.ndarray]:
     return index.reshape(-1), sizes
 
 
-def _per_group(group: np.ndarray, n_groups: int, *values: np.ndarray) -> np.ndarray:
+def per_group(group: np.ndarray, n_groups: int, *values: np.ndarray) -> np.ndarray:
     """(len(values), G) float64: the sum of each (N,) over every group."""
     return np.stack([np.bincount(group, weights=each, minlength=n_groups) for each in values])
 
 
-def _weighted(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def weighted(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(K, B): sums (K, G) times counts (G, B). Not by BLAS, whose threads wait for each other on a busy machine."""
     return np.einsum("kg,gb->kb", sums, counts)
 
@@ -191,8 +155,3 @@ def blocks(sizes: np.ndarray, resamples: int, seed: int, what: str) -> Iterator[
             small = (counts @ sizes).max() < 1 << 16
             yield np.ascontiguousarray(counts.T, np.uint16 if small else np.uint32)
             bar.update(min(BLOCK, resamples - start))
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """nan where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)

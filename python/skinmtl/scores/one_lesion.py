@@ -12,7 +12,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from skinmtl.scores.bootstrap import blocks, indexed, interval, pair
+from skinmtl.scores.bootstrap import FEWEST, blocks, ends_of, indexed
 
 FIGURES = ("lesion_accuracy", "balanced_accuracy")
 OTHERS = ("chance_lesion_accuracy", "chance_balanced_accuracy", "lesion_recall", "lesion_confusion")
@@ -63,7 +63,8 @@ def confusion_of(true: np.ndarray, answered: np.ndarray, n: int) -> np.ndarray:
 def one_lesion_intervals(
     labels: np.ndarray, scores: np.ndarray, groups: Sequence[str], resamples: int, seed: int, level: float
 ) -> dict[str, Any]:
-    """[low, high] of FIGURES, of the same resamples as those of the other figures; None as `one_lesion_figures`."""
+    """[low, high] of FIGURES, of the same resamples as those of the other figures; None as `one_lesion_figures`,
+    and where there is too little to draw from."""
     if not one_lesion_each(labels):
         return dict.fromkeys(FIGURES)
     index, sizes = indexed(groups, len(labels))
@@ -78,4 +79,4 @@ def one_lesion_intervals(
         accuracy.append(right.sum(axis=0) / images.sum(axis=0))
         balanced.append(np.nanmean(recall, axis=0))
     drawn = (np.concatenate(accuracy)[:resamples], np.concatenate(balanced)[:resamples])
-    return {name: pair(*interval(values, level)) for name, values in zip(FIGURES, drawn)}
+    return {name: ends_of(values, level, len(sizes) >= FEWEST) for name, values in zip(FIGURES, drawn)}

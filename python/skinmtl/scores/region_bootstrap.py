@@ -10,8 +10,8 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from skinmtl.scores.bootstrap import blocks, indexed, interval, pair
-from skinmtl.scores.region_metrics import REGION_FIGURES, RegionFigures
+from skinmtl.scores.bootstrap import FEWEST, blocks, ends_of, enough_with, indexed
+from skinmtl.scores.region_metrics import OF_CLASS, REGION_FIGURES, RegionFigures
 from skinmtl.scores.scores_file import Scores
 
 
@@ -40,15 +40,22 @@ def region_intervals(
     scores: Scores, positive: str | None, groups: Sequence[str], resamples: int, seed: int, level: float
 ) -> dict[str, Any]:
     """[low, high] of every figure by the names of `evaluate_regions`, `by_class` too, ready for JSON; null where there
-    is no such figure in any of the resamples."""
+    is no such figure in any of the resamples, or too little to draw from."""
     figures, by_class = resampled_regions(scores, positive, groups, resamples, seed)
+    index, sizes = indexed(groups, len(scores.image))
+    enough = len(sizes) >= FEWEST
+    of_class = {
+        label: enough_with(index, scores.class_labels == number, scores.class_labels != number)
+        for number, label in enumerate(scores.class_names or ())
+    }
+    by_positive = dict.fromkeys((f"class_{name}" for name in OF_CLASS), of_class.get(positive, enough))
     ends: dict[str, Any] = dict.fromkeys(REGION_FIGURES)
-    ends.update({name: pair(*interval(values, level)) for name, values in figures.items()})
+    ends.update({name: ends_of(values, level, by_positive.get(name, enough)) for name, values in figures.items()})
     ends["by_class"] = None
     if by_class:
         ends["by_class"] = {
-            label: {name: pair(*interval(values, level)) for name, values in of_class.items()}
-            for label, of_class in by_class.items()
+            label: {name: ends_of(values, level, of_class[label]) for name, values in of_label.items()}
+            for label, of_label in by_class.items()
         }
     return ends
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from skinmtl.scores.called import called_figures
 from skinmtl.scores.metrics import in_top_k
 from skinmtl.scores.scores_file import Scores
 from skinmtl.scores.weighted_ranking import WeightedRanking, ratio
@@ -81,16 +82,18 @@ class RegionFigures:
         labels, shares = self.scores.class_labels == number, self.scores.class_scores[:, number]
         called = shares > 0.5
         ranking = WeightedRanking(labels, shares, weights)
-        right, true_positive, true_negative = (
+        right, found, of_called = (
             np.einsum("n,nb->b", which.astype(np.float64), weights)
-            for which in (called == labels, called & labels, ~called & ~labels)
+            for which in (called == labels, called & labels, called)
         )
+        images = weights.sum(axis=0)
+        of_calls = called_figures(found, of_called, ranking.positives, images)
         return {
-            "ac": ratio(right, weights.sum(axis=0)),
+            "ac": ratio(right, images),
             "ap": ranking.average_precision(),
             "auc": ranking.area_under_roc(),
-            "se": ratio(true_positive, ranking.positives),
-            "sp": ratio(true_negative, ranking.negatives),
+            "se": of_calls["sensitivity"],
+            "sp": of_calls["specificity"],
             **{name: ranking.specificity_at(least) for name, least in SENSITIVITIES.items()},
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from skinmtl.scores.region_metrics import LEAST_JACCARD, OF_CLASS, OF_MASK
-from skinmtl.scores.tables import as_number, as_range, columns, resampling
+from skinmtl.scores.tables import as_number, columns, resampling, with_range
 
 WORDS = {
     "ac": "AC",
@@ -68,7 +68,10 @@ def region_summary(figures: dict[str, Any]) -> str:
 
 def _rows(figures: dict[str, Any], words: dict[str, str]) -> list[list[str]]:
     ends = figures.get("intervals")
-    return [[word, as_number(figures[name]), *([as_range(ends[name])] if ends else [])] for name, word in words.items()]
+    return [
+        [word, as_number(figures[name]), *([with_range(figures[name], ends[name])] if ends else [])]
+        for name, word in words.items()
+    ]
 
 
 def _classes(by_class: dict[str, dict[str, Any]]) -> list[list[str]]:

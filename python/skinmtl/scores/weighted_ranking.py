@@ -17,7 +17,8 @@ class WeightedRanking:
     scores    (N,) finite
     weights   (N, B), 0 or more
 
-    `found` and `wrong` (T, B) float64 are the weights of the positives and of the others down to each of T thresholds.
+    `thresholds` (T,) are the scores, the highest first; `found` and `wrong` (T, B) float64 are the weights of the
+    positives and of the others down to each of them.
     """
 
     def __init__(self, positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> None:
@@ -26,6 +27,7 @@ class WeightedRanking:
         last_of_tie = np.ones(len(ranked), bool)
         last_of_tie[:-1] = ranked[:-1] != ranked[1:]
         weights = np.asarray(weights, np.float64)[order]
+        self.thresholds = ranked[last_of_tie]
         self.found = np.cumsum(weights * hit[:, None], axis=0)[last_of_tie]
         self.wrong = np.cumsum(weights * ~hit[:, None], axis=0)[last_of_tie]
 
@@ -59,16 +61,33 @@ class WeightedRanking:
         area = ((before + self.found) / 2 * np.diff(self.wrong, axis=0, prepend=0)).sum(axis=0)
         return ratio(area, self.positives * self.negatives)
 
+    def partial_area_under_roc(self, least: float) -> np.ndarray:
+        """(B,), from 0 to 1 - least: the area below the ROC curve and above that sensitivity, ISIC 2024's with 0.8.
+
+        It is the specificity, added up over the sensitivities from `least` to 1; between two thresholds the curve is a
+        straight line. A random order of many has (1 - least)**2 / 2. nan as for the area under the ROC.
+        """
+        gained, before, before_wrong = self._gained(), _shifted(self.found), _shifted(self.wrong)
+        lower = np.maximum(before, least * self.positives)
+        part = np.divide(lower - before, gained, out=np.zeros_like(gained), where=gained > 0)
+        wrong_at_lower = before_wrong + (self.wrong - before_wrong) * part
+        spared = self.negatives - (wrong_at_lower + self.wrong) / 2
+        area = (np.maximum(self.found - lower, 0) * spared).sum(axis=0)
+        return ratio(area, self.positives * self.negatives)
+
     def specificity_at(self, sensitivity: float) -> np.ndarray:
         """(B,): at the highest threshold whose sensitivity is that or more. nan as for the area under the ROC."""
         if not len(self.found):
             return np.full(self.found.shape[1], np.nan)
+        first, each = self.first_with(sensitivity), np.arange(self.wrong.shape[1])
+        there = np.where(self.positives > 0, 1.0, np.nan)
+        return there - ratio(self.wrong[first, each], self.negatives)
+
+    def first_with(self, sensitivity: float) -> np.ndarray:
+        """(B,): the number of the highest threshold whose sensitivity is that or more; T is at least 1. 0 without a
+        positive."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            reached = self.found / self.positives >= sensitivity
-        first = reached.argmax(axis=0)
-        wrong = self.wrong[first, np.arange(self.wrong.shape[1])]
-        there = np.where(reached.any(axis=0), 1.0, np.nan)
-        return there - ratio(wrong, self.negatives)
+            return (self.found / self.positives >= sensitivity).argmax(axis=0)
 
     def _precision(self) -> np.ndarray:
         """(T, B); 0 before anything has weight."""

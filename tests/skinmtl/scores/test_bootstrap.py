@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from skinmtl.scores.bootstrap import BLOCK, interval, intervals, resampled_lesions, resampled_locations
+from skinmtl.scores.bootstrap import BLOCK, FEWEST, interval, resampled_lesions, resampled_locations
+from skinmtl.scores.intervals import intervals
 from skinmtl.scores.metrics import average_precision, evaluate
 from skinmtl.scores.scores_file import Scores
 
@@ -243,7 +244,13 @@ class TestIntervals:
         assert made["intervals"]["average_precision"]["lesion 1"] is None
         without = made["bootstrap"].pop("resamples_without_positive")
         assert without["lesion 0"] == 0 and without["lesion 1"] == 300 and 60 < without["lesion 2"] < 160
-        assert made["bootstrap"] == {"resamples": 300, "seed": 1, "level": 0.9, "n_groups": len(set(groups))}
+        assert made["bootstrap"] == {
+            "resamples": 300,
+            "seed": 1,
+            "level": 0.9,
+            "n_groups": len(set(groups)),
+            "fewest": FEWEST,
+        }
 
 
 def test_memory_does_not_grow_with_the_resamples():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,17 +21,34 @@ from skinmtl.scores.scores_file import read_scores, write_scores
 # cyst: 1 at the first, then a tie of a positive with a negative at 3: (1 + 2/3) / 2. scar has no positive.
 # Images: 1 ranks its lesion first (1), 2 second (1/2), 3 has its two first (1), 4 has none.
 # Without looking: cyst and erosion are equally frequent, so images 1 and 2 get 1/2 and image 3 gets 1.
+# cyst: of the four pairs of a positive and a negative three are right and one is tied: 3.5 / 4. The scores of the
+# locations are no probabilities.
 EXPECTED_TABLE = """\
-lesion                 positives     AP
-cyst                           2  0.833
-erosion/ulcer/atrophy          2  1.000
-scar                           0      -
+lesion                 positives  prevalence     AP  by chance  AUROC  partial AUC  by chance
+cyst                           2       0.500  0.833      0.681  0.875        0.120      0.067
+erosion/ulcer/atrophy          2       0.500  1.000      0.681  1.000        0.200      0.067
+scar                           0       0.000      -          -      -            -          -
+by chance AUROC is 0.500; partial AUC is the area above a sensitivity of 0.8, at best 0.200
 
-figure          value  without looking
-mAP-class       0.917            0.681
-mAP-image       0.833            0.667
-location top-1  0.250            0.500
-location top-3  0.750            1.000
+lesion                 Brier  without looking    ECE  if calibrated
+cyst                   0.235            0.250  0.250          0.227
+erosion/ulcer/atrophy  0.090            0.250  0.250          0.311
+scar                       -                -      -              -
+
+location  positives  prevalence     AP  by chance  AUROC  partial AUC  by chance
+face              2       0.500  0.500      0.681  0.500        0.020      0.067
+arm               0       0.000      -          -      -            -          -
+leg               1       0.250  0.250      0.521  0.500        0.020      0.100
+trunk             1       0.250  0.250      0.521  0.500        0.020      0.100
+by chance AUROC is 0.500; partial AUC is the area above a sensitivity of 0.8, at best 0.200
+
+figure                value  without looking
+mAP-class             0.917            0.681
+mAP-image             0.833            0.667
+lesion AUROC, mean    0.938            0.500
+location AUROC, mean  0.500            0.500
+location top-1        0.250            0.500
+location top-3        0.750            1.000
 
 4 images
 mAP-class over 2 of 3 classes; 1 without a positive, left out
@@ -84,7 +102,7 @@ def test_a_model_with_lesions_only(tool, tmp_path):
     write_scores(path, replace(SCORES, location_scores=None, location_labels=None, location_names=None))
     done = tool("evaluate.py", path, "--json", tmp_path / "m.json")
     assert done.returncode == 0, done.stderr
-    assert "location top-1      -                -" in done.stdout
+    assert re.search("location top-1 +- +-\n", done.stdout)
     assert "no location head" in done.stdout
     assert json.loads((tmp_path / "m.json").read_text())["location_top1"] is None
 
@@ -94,7 +112,7 @@ def test_a_model_with_locations_only(tool, tmp_path):
     write_scores(path, replace(SCORES, lesion_scores=None, lesion_labels=None, lesion_names=None))
     done = tool("evaluate.py", path, "--json", tmp_path / "m.json")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("figure ") and "no lesion head" in done.stdout
+    assert done.stdout.startswith("location ") and "no lesion head" in done.stdout
     assert json.loads((tmp_path / "m.json").read_text())["average_precision"] is None
 
 

@@ -1,4 +1,4 @@
-"""tools/evaluate.py --bootstrap: intervals of a case worked by hand, and the ways to ask for them wrongly."""
+"""tools/evaluate.py --bootstrap: intervals of images that are really drawn, and the ways to ask for them wrongly."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import sys
 import termios
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from conftest import ROOT
+from made_scores import drawn_scores
+from test_bootstrap import drawn_rows
 from worked_example import SCORES
 
 from skinmtl.scores.metrics import evaluate
-from skinmtl.scores.scores_file import read_scores, write_scores
+from skinmtl.scores.scores_file import write_scores
 
-# Two patients, so that a resample has one twice, or both: images 1 and 2 twice (1 time of 4), images 3 and 4 twice
-# (1 of 4), or the four. The two patients alone are the ends of every 95 % interval but for cyst and mAP-class, whose
-# lowest is the whole set.
 MANIFEST = """\
 image,lesions,location,group
 4.jpg,scar,trunk,second
@@ -31,25 +31,12 @@ image,lesions,location,group
 2.jpg,cyst,leg,first
 1.jpg,cyst,face,first
 """
-EXPECTED_INTERVALS = """\
-lesion                 positives     AP   95 % interval
-cyst                           2  0.833  0.833 to 1.000
-erosion/ulcer/atrophy          2  1.000  1.000 to 1.000
-scar                           0      -               -
 
-figure          value   95 % interval  without looking
-mAP-class       0.917  0.917 to 1.000            0.681
-mAP-image       0.833  0.750 to 1.000            0.667
-location top-1  0.250  0.000 to 0.500            0.500
-location top-3  0.750  0.500 to 1.000            1.000
 
-4 images
-mAP-class over 2 of 3 classes; 1 without a positive, left out
-mAP-image over 3 of 4 images; 1 without a lesion, left out
-ties share one threshold; positives tied with another image: 1, with another class: 0
-4 locations; images with the true one tied: 1, counted against the model
-intervals: 1000 resamples of 2 groups of images, seed 1
-"""
+def rows_of(scores, rows):
+    arrays = {name: getattr(scores, name)[rows] for name in ("lesion_scores", "lesion_labels", "location_scores")}
+    image = [str(number) for number in range(len(rows))]
+    return replace(scores, image=image, location_labels=scores.location_labels[rows], **arrays)
 
 
 @pytest.fixture()
@@ -64,43 +51,53 @@ class TestBootstrap:
         (tmp_path / "manifest.csv").write_text(MANIFEST)
         return tmp_path / "manifest.csv"
 
-    def test_the_table_of_a_case_worked_by_hand(self, tool, file, manifest):
-        done = tool("evaluate.py", file, "--bootstrap", 1000, "--manifest", manifest)
+    def test_of_two_patients_there_are_no_intervals(self, tool, file, manifest):
+        """The ends would be the figures of the one and of the other."""
+        done = tool("evaluate.py", file, "--bootstrap", 100, "--manifest", manifest)
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout == EXPECTED_INTERVALS
+        lines = done.stdout.splitlines()
+        table = lines[lines.index(next(line for line in lines if line.startswith("figure"))) :][:7]
+        assert [line.split()[-2:-1] for line in table[1:]] == 6 * [["few"]]
+        assert lines[-2] == "intervals: 100 resamples of 2 groups of images, seed 1"
+        assert lines[-1].startswith("too few for an interval: fewer than 10 groups with or without it")
 
-    def test_the_json(self, tool, file, manifest, tmp_path):
-        flags = ("--bootstrap", 200, "--seed", 5, "--level", 0.9, "--manifest", manifest)
-        flags += ("--overwrite", "--json", tmp_path / "m.json")
+    def test_the_json_has_the_intervals_of_rows_that_are_really_drawn(self, tool, tmp_path):
+        scores = drawn_scores(60)
+        write_scores(tmp_path / "s.npz", scores)
+        groups = [f"patient {row // 2:02}" for row in range(60)]
+        rows = [f"{image},nevus,arm,{group}" for image, group in zip(scores.image, groups)]
+        manifest = tmp_path / "manifest.csv"
+        manifest.write_text("\n".join(["image,lesions,location,group", *rows]) + "\n")
+        flags = ("--bootstrap", 40, "--seed", 5, "--level", 0.9, "--manifest", manifest, "--overwrite")
         contents = []
         for _ in range(2):
-            assert tool("evaluate.py", file, *flags, "--overwrite").returncode == 0
+            assert tool("evaluate.py", tmp_path / "s.npz", *flags, "--json", tmp_path / "m.json").returncode == 0
             contents.append((tmp_path / "m.json").read_bytes())
         assert contents[0] == contents[1], "the same command gives the same bytes"
         report = json.loads(contents[0])
-        figures = evaluate(read_scores(file))
+        figures = evaluate(scores)
         assert {name: report[name] for name in figures} == figures
-        assert report["intervals"]["map_image"] == pytest.approx([0.75, 1])
-        assert report["intervals"]["average_precision"]["cyst"] == pytest.approx([5 / 6, 1])
+        built = [evaluate(rows_of(scores, drawn_rows(groups, 5, number))) for number in range(40)]
+        for name in ("map_class", "map_image", "location_top1"):
+            ends = np.percentile([each[name] for each in built], [5, 95])
+            assert report["intervals"][name] == pytest.approx(ends.tolist())
+        of_nevus = np.percentile([each["average_precision"]["nevus"] for each in built], [5, 95])
+        assert report["intervals"]["average_precision"]["nevus"] == pytest.approx(of_nevus.tolist())
+        assert report["intervals"]["of_lesions"]["nevus"]["average_precision"] == pytest.approx(of_nevus.tolist())
         assert report["intervals"]["average_precision"]["scar"] is None
-        without = {"cyst": 0, "erosion/ulcer/atrophy": 0, "scar": 200}
-        assert report["bootstrap"] == {
-            "resamples": 200,
-            "seed": 5,
-            "level": 0.9,
-            "n_groups": 2,
-            "resamples_without_positive": without,
-        }
+        without = {"keratosis": 0, "melanoma": 0, "nevus": 0, "scar": 40}
+        made = {"resamples": 40, "seed": 5, "level": 0.9, "n_groups": 30, "fewest": 10}
+        assert report["bootstrap"] == {**made, "resamples_without_positive": without}
         assert report["manifest_sha256"] == hashlib.sha256(manifest.read_bytes()).hexdigest()
 
-    def test_without_a_manifest_each_image_is_drawn_by_itself(self, tool, file):
-        done = tool("evaluate.py", file, "--bootstrap", 50, "--seed", 3, "--level", "0.8")
+    def test_without_a_manifest_each_image_is_drawn_by_itself(self, tool, tmp_path):
+        write_scores(tmp_path / "s.npz", drawn_scores(40))
+        done = tool("evaluate.py", tmp_path / "s.npz", "--bootstrap", 50, "--seed", 3, "--level", "0.8")
         assert done.returncode == 0, done.stderr
         lines = done.stdout.splitlines()
-        assert lines[0].endswith("80 % interval")
-        assert lines[-2] == "intervals: 50 resamples of 4 images, each by itself, seed 3"
-        assert lines[-1].startswith("resamples without a positive, left out of the lesion's interval: cyst (")
-        assert "scar" not in lines[-1], "it is counted above: no image has it"
+        assert "80 % interval" in lines[0]
+        assert "intervals: 50 resamples of 40 images, each by itself, seed 3" in lines
+        assert "scar" not in done.stdout.split("intervals:")[1], "no image has it, which is counted above"
 
     def test_without_it_the_json_has_no_intervals(self, tool, file, tmp_path):
         assert tool("evaluate.py", file, "--json", tmp_path / "m.json").returncode == 0
@@ -110,16 +107,16 @@ class TestBootstrap:
     def test_a_model_with_one_head(self, tool, tmp_path, head):
         other = {"lesion": "location", "location": "lesion"}[head]
         without = {f"{other}_{part}": None for part in ("scores", "labels", "names")}
-        write_scores(tmp_path / "s.npz", replace(SCORES, **without))
+        write_scores(tmp_path / "s.npz", replace(drawn_scores(40), **without))
         done = tool("evaluate.py", tmp_path / "s.npz", "--bootstrap", 20, "--json", tmp_path / "m.json")
         assert done.returncode == 0, done.stderr
         ends = json.loads((tmp_path / "m.json").read_text())["intervals"]
         of_head = {
-            "lesion": {"map_class", "map_image", "average_precision"},
-            "location": {"location_top1", "location_top3"},
+            "lesion": {"map_class", "map_image", "average_precision", "lesion_auroc", "of_lesions"},
+            "location": {"location_top1", "location_auroc", "of_locations"},
         }
         assert {name for name, value in ends.items() if value is not None} == of_head[head]
-        assert {name for name, value in ends.items() if value is None} == of_head[other]
+        assert {name for name, value in ends.items() if value is None} == of_head[other] | {"location_top3"}
 
     def test_an_image_that_the_manifest_lacks(self, tool, refused, file, manifest):
         manifest.write_text(MANIFEST.replace("2.jpg", "5.jpg"))

@@ -74,8 +74,9 @@ def test_beside_lesions_and_locations_both_are_told(tool, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("lesion ") and "\n\nclass: malignant against the rest" in done.stdout
     assert done.stdout.count("intervals: 20 resamples of 4 images") == 1
+    assert done.stdout.count("too few for an interval: fewer than 10 groups") == 1
     ends = json.loads((tmp_path / "m.json").read_text())["intervals"]
-    assert None not in (ends["map_class"], ends["mask_ja"], ends["by_class"]["benign"]["ac"])
+    assert (ends["map_class"], ends["mask_ja"], ends["by_class"]["benign"]["ac"]) == (None, None, None)
 
 
 def test_another_positive_class(tool, refused, file):

@@ -1,0 +1,83 @@
+"""Thresholds of the labels of saved scores, chosen on other images: the validation part of the same net.
+
+A threshold that is chosen on the images that are tested makes the figures at it too good. So the scores to choose on
+must be of the same weights and of none of the images; without such a file the record says where they were chosen.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from caffe_files.errors import InputError
+from skinmtl.common.provenance import sha256
+from skinmtl.data.seen import n_trained
+from skinmtl.scores.called import Rule, threshold_by
+from skinmtl.scores.label_figures import Thresholds, head_of
+from skinmtl.scores.pairing import check_names, heads_of
+from skinmtl.scores.scores_file import Scores, read_scores
+
+VALIDATION, TEST = "validation images", "the test images"
+SAME = ("short_side", "crop", "crops", "mean")  # of a protocol: how the images were shown to the net
+
+
+def chosen_thresholds(
+    path: Path, scores: Scores, rule: Rule, source: Path | None
+) -> tuple[dict[str, Thresholds], dict[str, Any]]:
+    """The thresholds by head and label, and the record of how they were chosen.
+
+    `source` is the file of the validation images' scores; None: they are chosen on the scores themselves, which the
+    record says. InputError where the file is of another net, of one of the same images, or of images trained on.
+    """
+    record: dict[str, Any] = {"rule": str(rule), "chosen_on": TEST if source is None else VALIDATION}
+    chosen_on = scores
+    if source is not None:
+        chosen_on = read_scores(source)
+        check_other_part(path, scores, source, chosen_on)
+        record.update(scores_sha256=sha256(source), protocol=chosen_on.protocol)
+    record["n_images"] = len(chosen_on.image)
+    thresholds: dict[str, Thresholds] = {}
+    for name in heads_of(scores):
+        head = head_of(chosen_on, name)
+        columns = zip(head.names, head.labels.T, head.scores.T)
+        thresholds[name] = {label: threshold_by(rule, *column) for label, *column in columns}
+        record[f"{name}_positives"] = dict(zip(head.names, head.labels.sum(axis=0).tolist()))
+    return thresholds, record
+
+
+def check_other_part(path: Path, scores: Scores, source: Path, other: Scores) -> None:
+    """InputError unless `other`, the scores in `source`, are of the same net as `scores`, tested alike, and of images
+    that are neither in `scores` nor were trained on."""
+    of_both = weights_of(scores.protocol), weights_of(other.protocol)
+    for file, known in zip((path, source), of_both):
+        if known is None:
+            raise InputError(f"{file}: does not say which weights it is of; score the images again with score.py")
+    if of_both[0] != of_both[1]:
+        raise InputError(f"{source}: is of other weights than {path}; score the validation images with the same net")
+    for name in SAME:
+        one, two = scores.protocol.get(name), other.protocol.get(name)
+        if one != two:
+            raise InputError(f"{source}: its {name} is {two}, that of {path} is {one}; score both alike")
+    for head in heads_of(scores):
+        if head not in heads_of(other):
+            raise InputError(f"{source}: has no {head} head, {path} has one; score both with the same net")
+        check_names(str(path), scores, str(source), other, head)
+    both = set(scores.image) & set(other.image)
+    if both:
+        first = next(image for image in other.image if image in both)
+        raise InputError(
+            f"{source}: image {first!r} is in {path} too ({len(both)} such); give scores of images that are not tested"
+        )
+    if n_trained(other.protocol):
+        raise InputError(f"{source}: {n_trained(other.protocol)} of its images were trained on; give validation images")
+
+
+def weights_of(protocol: dict[str, Any]) -> Any:
+    """What tells one net from another: the sha256 of its weights, or of all those of an ensemble with its rule; None
+    where that is not recorded."""
+    if "ensemble" in protocol:
+        sources = protocol.get("sources")
+        of_each = [weights_of(source.get("protocol") or {}) for source in sources] if sources else [None]
+        return None if None in of_each else (protocol["ensemble"], *sorted(map(str, of_each)))
+    found = protocol.get("weights_sha256")
+    return found if isinstance(found, str) else None

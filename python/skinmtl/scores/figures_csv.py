@@ -1,0 +1,66 @@
+"""The figures as a CSV, one a line, each with its chance, its interval and the protocol that it belongs to."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any, Iterator
+
+from skinmtl.scores.label_figures import FIGURES, MEANS, OF_HEAD
+
+OF_SET = ("map_class", "map_image", "lesion_accuracy", "balanced_accuracy", MEANS["lesion"], "location_top1",
+          "location_top3", MEANS["location"])  # fmt: skip
+HEADER = (
+    *("head", "label", "figure", "value", "low", "high", "without_looking", "positives", "images", "groups"),
+    *("threshold", "thresholds", "net", "weights_sha256", "trained_on", "fold", "subset", "short_side", "crops"),
+    "scores_sha256",
+)
+
+
+def write_figures_csv(path: Path, report: dict[str, Any]) -> None:
+    """`report` is what the JSON has. An empty cell is a figure or an interval that there is not."""
+    with open(str(path), "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, HEADER, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, **_protocol(report)} for row in _rows(report))
+
+
+def _rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    ends = report.get("intervals") or {}
+    for figure in OF_SET:
+        if report.get(figure) is not None:
+            chance = 0.5 if figure in MEANS.values() else report.get(f"chance_{figure}")
+            yield {"figure": figure, **_value(report[figure], ends.get(figure)), "without_looking": chance}
+    for head, key in OF_HEAD.items():
+        for label, of_label in (report.get(key) or {}).items():
+            for figure in FIGURES:
+                if figure in of_label:
+                    yield {
+                        "head": head,
+                        "label": label,
+                        "figure": figure,
+                        **_value(of_label[figure], ((ends.get(key) or {}).get(label) or {}).get(figure)),
+                        "without_looking": of_label["chance"].get(figure),
+                        "positives": of_label["n_positive"],
+                        "threshold": of_label.get("threshold"),
+                    }
+
+
+def _value(value: Any, ends: Any) -> dict[str, Any]:
+    low, high = ends or (None, None)
+    return {"value": value, "low": low, "high": high}
+
+
+def _protocol(report: dict[str, Any]) -> dict[str, Any]:
+    protocol = report["protocol"]
+    made = protocol.get("arguments") or {}
+    thresholds = report.get("thresholds") or {}
+    return {
+        "images": report["n_images"],
+        "groups": (report.get("bootstrap") or {}).get("n_groups"),
+        "thresholds": f"{thresholds['rule']}, {thresholds['chosen_on']}" if thresholds else None,
+        **{name: protocol.get(name) for name in ("net", "weights_sha256", "short_side", "crops")},
+        "trained_on": "; ".join(report["seen"]),
+        **{name: made.get(name) for name in ("fold", "subset")},
+        "scores_sha256": report["scores_sha256"],
+    }
