@@ -1,13 +1,9 @@
 """Weights in HDF5, as BVLC Caffe writes and reads them: in the group `data` a group for each layer, and in it the
-layer's blobs as datasets 0, 1 and so on (BVLC: Net::ToHDF5, Net::CopyTrainedLayersFromHDF5).
-
-The library for it, h5py, is loaded where such a file is met: nothing else needs it.
-"""
+layer's blobs as datasets 0, 1 and so on (BVLC: Net::ToHDF5, Net::CopyTrainedLayersFromHDF5)."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Callable
 
 import numpy as np
@@ -15,6 +11,7 @@ import torch
 
 from caffe_files.outputs import new_file
 from caffe_torch.errors import NetError
+from caffe_torch.hdf5_library import h5py_for
 from caffe_torch.layers.layer import Layer
 from caffe_torch.net import Net
 
@@ -31,7 +28,7 @@ def is_hdf5(path: Path) -> bool:
 
 def write_hdf5(net: Net, path: Path) -> None:
     """All layers with their blobs; one that several layers share is written with the first of them alone."""
-    h5py = _h5py(path)
+    h5py = h5py_for(path)
     names = [layer.name for layer in net.layers]
     for name in names:
         if "/" in name or not name.strip(".") or names.count(name) > 1:
@@ -53,7 +50,7 @@ def copy_hdf5(net: Net, path: Path) -> list[str]:
     A blob that the layer shares with an earlier one may be missing. NetError where any other is, or has another shape;
     before anything is filled.
     """
-    h5py = _h5py(path)
+    h5py = h5py_for(path)
     ours = {layer.name: layer for layer in net.layers}  # of several of one name the last, as Caffe does it here
     unknown, found = [], []
     try:
@@ -96,13 +93,3 @@ def _shared(net: Net) -> Callable[[Layer, int], bool]:
         for number in range(layer.blob_count):
             first.setdefault(id(layer.storage(number)), (layer, number))
     return lambda layer, number: first[id(layer.storage(number))] != (layer, number)
-
-
-def _h5py(path: Path) -> ModuleType:
-    try:
-        import h5py
-    except ModuleNotFoundError as error:
-        if error.name != "h5py":
-            raise
-        raise NetError(f"{path}: HDF5 needs h5py, which this Python has not: pip install h5py") from None
-    return h5py

@@ -99,7 +99,7 @@ class TransformedRecords(Reader):
     def __init__(self, source: str, transform: dict[str, Any]) -> None:
         self._records, self._transform = Records(source), Transform(**transform)
         mean_file = self._transform.mean_file
-        self._mean_image = _read_mean(Path(mean_file)) if mean_file else None
+        self._mean_image = read_mean(Path(mean_file)) if mean_file else None
 
     @classmethod
     def recipe(cls, source: str, transform: Transform) -> Recipe:
@@ -121,7 +121,8 @@ class TransformedRecords(Reader):
         self._records.close()
 
 
-def _read_mean(path: Path) -> np.ndarray:
+def read_mean(path: Path) -> np.ndarray:
+    """The (C, H, W) of a mean_file. NetError where it is none."""
     try:
         blob = read_blob(path)
     except InputError as error:

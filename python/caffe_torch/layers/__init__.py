@@ -18,6 +18,7 @@ from caffe_torch.layers.activations import (
     Threshold,
 )
 from caffe_torch.layers.convolution import Convolution, Deconvolution, Embed, InnerProduct
+from caffe_torch.layers.files import HDF5Data, ImageData
 from caffe_torch.layers.losses import Accuracy, SigmoidCrossEntropyLoss, SoftmaxWithLoss
 from caffe_torch.layers.normalisation import LRN, MVN, BatchNorm, Bias, Scale
 from caffe_torch.layers.other_losses import (
@@ -41,5 +42,6 @@ LAYERS = {
         *(SigmoidCrossEntropyLoss, Silence, Slice, Softmax, SoftmaxWithLoss, Split, Tile),
         *(ArgMax, BNLL, ContrastiveLoss, ELU, Embed, EuclideanLoss, Exp, HingeLoss, InfogainLoss, Log, MVN),
         *(MultinomialLogisticLoss, PReLU, Reduction, SPP, TanH, Threshold),
+        *(HDF5Data, ImageData),
     )
 } | {"Python": python_layer}

@@ -94,8 +94,8 @@ class DummyData(Source):
 
 
 class StreamSource(Source):
-    """A layer that shows samples of a stream, each part of them in a top of its own: images (H, W, C) first, and what
-    goes with them, of any shape, where it has more tops.
+    """A layer that shows samples of a stream, each part of them in a top of its own: images (H, W, C) first, unless
+    `begins_with_image` says otherwise, and what goes with them, of any shape, where it has more tops.
 
     What is drawn depends on the seed and on the place in the stream alone. `workers` processes read ahead; `rank` of
     `world` devices takes every world-th sample. Pixels travel as bytes; they become numbers, less the mean of their
@@ -104,6 +104,7 @@ class StreamSource(Source):
 
     workers, rank, world = 0, 0, 1
     can_read_ahead = False
+    begins_with_image = True
 
     def set_up_stream(
         self, recipe: Recipe, batch_size: int, alike: bool, mean: Sequence[float], scale: float = 1.0, **plan: int
@@ -119,8 +120,10 @@ class StreamSource(Source):
         self.recipe, self.plan = recipe, Plan(batch_size, tuple(parts), **plan)
         # what costs a worker more to hand over than to read is read in this process: labels
         self.can_read_ahead = alike and first[0].nbytes >= SMALLEST_AHEAD
-        height, width, channels = first[0].shape
-        self.shapes = [(batch_size, channels, height, width), *((batch_size, *part.shape) for part in first[1:])]
+        self.shapes = [(batch_size, *part.shape) for part in first]
+        if self.begins_with_image:
+            height, width, channels = first[0].shape
+            self.shapes[0] = (batch_size, channels, height, width)
         self.scale = scale
         mean = torch.tensor(mean, dtype=torch.float32).reshape(-1, 1, 1) if mean else None
         self.register_buffer("mean", mean, persistent=False)
@@ -146,14 +149,15 @@ class StreamSource(Source):
             plan = replace(self.plan, first=self.first, seed=self.seed, rank=self.rank, world=self.world)
             workers = self.workers if self.can_read_ahead else 0
             self.feed = Feed(batches_of(self.recipe, plan, self.position, workers, ADVICE), self.place.device)
-        images, *others = next(self.feed)
+        top, *others = (each.to(torch.float32, copy=True) for each in next(self.feed))
         self.position += 1
-        top = images.permute(0, 3, 1, 2).to(torch.float32, copy=True)  # channels last in memory, as images come
+        if self.begins_with_image:
+            top = top.permute(0, 3, 1, 2)  # channels last in memory, as images come
         if self.mean is not None:
             top -= self.mean
         if self.scale != 1:
             top *= self.scale
-        return (top, *(each.to(torch.float32, copy=True) for each in others))
+        return (top, *others)
 
 
 class Data(StreamSource):
