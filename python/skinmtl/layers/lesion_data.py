@@ -6,6 +6,7 @@ one of them 1).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from caffe_files.errors import InputError
 from caffe_files.records import REMEDY, Records
 from caffe_files.streams import Part, Plan, Reader, Recipe
 from skinmtl.images.letterbox import Letterbox
-from skinmtl.layers.lesion_draw import draw, drawn_upon
+from skinmtl.layers.lesion_draw import draw, drawn_upon, order
 from skinmtl.layers.settings import BESIDE_IMAGES, LesionDataSettings
 
 KINDS = ("uint8", "float32", "float32", "float32", "uint8", "float32")  # of the tops, before the mean is subtracted
@@ -35,25 +36,31 @@ class LesionSamples(Reader):
     draw    (2,) float32: two whole numbers below 2**24
 
     Up to `augment` augmentations are drawn for a visit. `repeats`: every pass over the records draws the same.
+    `shuffle`: each pass has an order of its own.
     """
 
-    def __init__(self, source: str, side: int, augment: int, repeats: bool, planes: bool) -> None:
+    def __init__(
+        self, source: str, side: int, augment: int, repeats: bool, planes: bool, shuffle: bool = False
+    ) -> None:
         paths = [source, *(str(Path(source).with_name(name)) for name in BESIDE_IMAGES)]
         self._images, self._masks, self._lesions = self._all = [Records(path) for path in paths]
         for other in (self._masks, self._lesions):
             other.check_in_step(self._images)
         self._side, self._augment, self._repeats, self._planes = side, augment, repeats, planes
+        self._shuffle = shuffle
+        self._order = lru_cache(maxsize=2)(order)  # a batch may lie in two passes
 
     def sample(self, visit: int, seed: int) -> tuple[np.ndarray, ...]:
         if self._repeats:
             visit %= len(self._images)
         drawn = draw(seed, visit, self._augment)
-        image = _read(self._images, visit, _image)
-        mask = _read(self._masks, visit, _mask)
-        name = _read(self._lesions, visit, _only_lesion)
+        record = self._record(visit, seed)
+        image = _read(self._images, record, _image)
+        mask = _read(self._masks, record, _mask)
+        name = _read(self._lesions, record, _only_lesion)
         if mask.shape != image.shape[:2]:
             sizes = " x ".join(map(str, mask.shape[::-1])), " x ".join(map(str, image.shape[1::-1]))
-            raise self._masks.fault(visit, f"a mask of {sizes[0]} for an image of {sizes[1]}; {REMEDY}")
+            raise self._masks.fault(record, f"a mask of {sizes[0]} for an image of {sizes[1]}; {REMEDY}")
         place = Letterbox.of(*mask.shape, self._side)
         image, mask = drawn_upon(place.resized_image(image), place.resized_mask(mask), drawn, self._side)
         place = place.turned() if drawn.turns % 2 else place
@@ -68,6 +75,10 @@ class LesionSamples(Reader):
             np.array(drawn.numbers, np.float32),
         )
 
+    def _record(self, visit: int, seed: int) -> int:
+        number, place = divmod(visit, len(self._images))
+        return int(self._order(seed, number, len(self._images))[place]) if self._shuffle else place
+
     def use_one_core(self) -> None:
         cv2.setNumThreads(1)
 
@@ -77,12 +88,13 @@ class LesionSamples(Reader):
 
 
 def recipe_of(settings: LesionDataSettings, training: bool, planes: bool) -> Recipe:
-    """Who reads the samples: in training with augmentations, else the same in every pass over the records."""
+    """Who reads the samples: in training with augmentations, and in the orders of `shuffle`, else the same in
+    every pass over the records."""
     augment = settings.augment if training else 0
     return Recipe.of(
         LesionSamples,
         **{"source": settings.source, "side": settings.side, "augment": augment},
-        **{"repeats": not training, "planes": planes},
+        **{"repeats": not training, "planes": planes, "shuffle": training and settings.shuffle},
     )
 
 
@@ -100,12 +112,12 @@ def box_of(mask: np.ndarray) -> np.ndarray:
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
 
 
-def _read(records: Records, visit: int, read: Any) -> Any:
-    datum = records.datum(visit)
+def _read(records: Records, number: int, read: Any) -> Any:
+    datum = records.datum(number)
     try:
         return read(datum)
     except InputError as error:
-        raise records.fault(visit, str(error)) from None
+        raise records.fault(number, str(error)) from None
 
 
 def _image(datum: Message) -> np.ndarray:

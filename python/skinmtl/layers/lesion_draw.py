@@ -59,6 +59,12 @@ def draw(seed: int, visit: int, most: int) -> Draw:
     )
 
 
+def order(seed: int, number: int, count: int) -> np.ndarray:
+    """(count,): the order of the records in that pass over them, each order as likely."""
+    words = [part for whole in (seed, number) for part in (whole & 0xFFFFFFFF, whole >> 32)]
+    return np.random.RandomState(words).permutation(count)  # its numbers are the same in every release of numpy
+
+
 def drawn_upon(image: np.ndarray, mask: np.ndarray, drawn: Draw, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Image (H, W, 3) uint8 and mask (H, W), resized for a square of `side` and not yet padded, as drawn.
 

@@ -6,7 +6,17 @@ import re
 from dataclasses import dataclass
 
 from skinmtl.layers.augment import Augmentation
-from skinmtl.layers.param_str import Kind, Settings, numbers, read_param_str, setting, text, whole, wholes
+from skinmtl.layers.param_str import (
+    Kind,
+    Settings,
+    numbers,
+    read_param_str,
+    setting,
+    text,
+    true_or_false,
+    whole,
+    wholes,
+)
 from skinmtl.layers.region_settings import LARGEST_SIDE
 
 LESION_TOPS = ("data", "window", "box", "class_label", "mask", "draw")  # of LesionData, as the nets name them
@@ -69,7 +79,9 @@ class LesionDataSettings(Settings):
     side        of the square that each image is put into, in pixels
     mean        (B, G, R) that is subtracted
     seed        of all that is drawn
-    start       the visit that the first image is; record `start` mod n of the LMDBs
+    start       the visit that the first image is; of n records, pass `start` / n begins there
+    shuffle     in TRAIN each pass over the records has an order of its own, drawn from the seed and the pass's number;
+                otherwise visit v shows record v mod n
     augment     at most so many of the five augmentations are drawn for a visit in TRAIN (the paper's base: 2); 0: none
     workers     processes that prepare images; 0: none, each batch is prepared when it is asked for; None: one a core
     prefetch    batches that are prepared ahead (our choice: as many as Caffe's Data layer)
@@ -82,6 +94,7 @@ class LesionDataSettings(Settings):
     seed: int = setting(whole(0))
     start: int = setting(whole(0), 0)
     augment: int = setting(whole(0, 5), 2)
+    shuffle: bool = setting(true_or_false(), False)
     workers: int | None = setting(WORKERS, None)
     prefetch: int = setting(PREFETCH, 4)
 

@@ -73,6 +73,9 @@ def _data_layers(layers: RegionLayers, split: str) -> None:
         mean=options.subtracted,
         seed=options.seed,
         augment=options.augment if split == "train" else 0,
+        # as matterport does: batches that never change have statistics of their own, which BatchNorm learns by heart.
+        # The labels of `also` come from Data layers, which keep the order of their records
+        shuffle=split == "train" and not options.also,
     )
     layer.python_param.param_str = settings_text(settings)
     for head in options.also:

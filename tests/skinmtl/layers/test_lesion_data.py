@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 from made_lesions import MEAN, fields_of, lesion_image, lesion_records, write_lesion_lmdbs
+from scipy.stats import chisquare
 
 from caffe_files.batches import Advice, batches_of
 from caffe_files.errors import InputError
 from skinmtl.images.letterbox import Letterbox
 from skinmtl.layers.lesion_data import LesionSamples, plan_of, recipe_of
-from skinmtl.layers.lesion_draw import draw
+from skinmtl.layers.lesion_draw import draw, order
 from skinmtl.layers.param_str import read_param_str, settings_text
 from skinmtl.layers.settings import LesionDataSettings
 
@@ -121,6 +123,47 @@ def test_the_numbers_do_not_depend_on_workers_prefetch_or_batches(source):
         np.testing.assert_array_equal(part, other[7:22])
 
 
+def records_shown(parts):
+    """Which record each sample is of, without augmentation: their windows differ."""
+    windows = [Letterbox.of(*size, 64).window for size in SIZES]
+    return [windows.index(tuple(window)) for window in parts[1]]
+
+
+def test_shuffled_every_pass_shows_every_record_once_in_an_order_of_its_own(source):
+    settings = settings_of(source, augment=0, shuffle=True)
+    shown = records_shown(taken(settings, 0, 25))
+    passes = [tuple(shown[at : at + len(SIZES)]) for at in range(0, 100, len(SIZES))]
+    assert {tuple(sorted(one)) for one in passes} == {tuple(range(len(SIZES)))}
+    assert len(set(passes)) > len(passes) // 2, "of 120 orders"
+    assert records_shown(taken(replace(settings, seed=2), 0, 25)) != shown
+
+
+def test_shuffled_a_stream_that_begins_later_goes_on_with_the_same_order(source):
+    settings = settings_of(source, shuffle=True)
+    expected = taken(settings, 0, 6)
+    for start, workers in ((3, 0), (7, 2)):
+        for part, other in zip(taken(replace(settings, start=start, batch_size=5), workers, 3), expected):
+            np.testing.assert_array_equal(part, other[start : start + 15])
+
+
+def test_without_shuffle_and_in_tests_visit_v_shows_record_v_mod_n(source):
+    plain, shuffled = (settings_of(source, augment=0, shuffle=shuffle) for shuffle in (False, True))
+    for settings, training in ((plain, True), (shuffled, False)):
+        assert records_shown(taken(settings, 0, 4, training)) == [visit % len(SIZES) for visit in range(16)]
+
+
+def test_every_order_of_a_pass_is_as_likely():
+    counts = Counter(tuple(order(seed, number, 3)) for seed in range(40) for number in range(60))
+    assert len(counts) == 6
+    assert chisquare(list(counts.values())).pvalue > 0.001
+
+
+def test_the_order_of_a_pass_is_the_same_on_every_machine():
+    """Numbers of numpy's Mersenne twister, which its releases keep."""
+    assert order(1, 0, 8).tolist() == [5, 2, 1, 6, 4, 0, 3, 7]
+    assert order(2**63 - 1, 2**40, 3).tolist() == [2, 0, 1]
+
+
 def test_every_test_of_the_same_records_is_the_same(source):
     """Also what other layers draw in it, so that losses of two tests differ by the weights alone."""
     found = taken(settings_of(source, batch_size=5), 0, 2, training=False)
@@ -196,7 +239,10 @@ def test_an_lmdb_that_is_missing_is_named(tmp_path, source):
 
 def test_settings_survive_the_way_through_a_param_str():
     plain = LesionDataSettings("data/image_lmdb", 2, 512, MEAN, 1)
-    for settings in (plain, replace(plain, source="a ü/image_lmdb", start=7, augment=0, workers=0, prefetch=2)):
+    for settings in (
+        plain,
+        replace(plain, source="a ü/image_lmdb", start=7, augment=0, shuffle=True, workers=0, prefetch=2),
+    ):
         assert read_param_str(LesionDataSettings, settings_text(settings), "data") == settings
 
 
