@@ -19,6 +19,7 @@ from skinmtl.common.provenance import made_by
 from skinmtl.engines.snapshot import checked_snapshot
 from skinmtl.figures.outlines import ANSWER, Drawn, outlined
 from skinmtl.figures.overlay import png_bytes
+from skinmtl.nets.dead_proposals import warning
 from skinmtl.publishing.model_folder import OUTPUTS, WEIGHTS, Model, check_net
 from skinmtl.publishing.photographs import Item, check_overlay_names
 from skinmtl.publishing.predicting import FEW
@@ -120,7 +121,8 @@ def _prediction(predictor: MaskPredictor, item: Item, one: LoadedSquare) -> Mask
     if one.square is None:
         return MaskPrediction(item, problem=one.problem, told=one.told)
     answer, probabilities = predictor.answer(one.square)
-    return MaskPrediction(item, answer, (one.square.height, one.square.width), probabilities, told=one.told)
+    told = (*one.told, *([warning(1, 1)] if answer.dead else []))
+    return MaskPrediction(item, answer, (one.square.height, one.square.width), probabilities, told=told)
 
 
 def _pictures(item: Item, found: MaskPrediction, picture: np.ndarray | None) -> dict[str, tuple[str, bytes]]:

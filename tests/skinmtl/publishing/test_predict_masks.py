@@ -8,16 +8,19 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from dead_weights import kill_proposals
 from made_masks_model import MaskModel
 from made_model import ENGINE, request
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import read_manifest
 from skinmtl.figures.outlines import ANSWER, THIN, TRUTH, Drawn, outlined
+from skinmtl.nets.dead_proposals import warning
 from skinmtl.publishing.exporting import export
 from skinmtl.publishing.model_folder import RECORD, read_model_folder
 from skinmtl.scores.forward import Protocol
 from skinmtl.scores.region_scoring import Places, score_regions
+from skinmtl.training.trained_net import TrainedNet
 
 pytest_plugins = ["made_masks_fixtures", "made_model_fixtures"]
 
@@ -88,6 +91,17 @@ def test_an_image_that_cannot_be_used_is_told_and_the_others_are_drawn(tool, fol
     done = run(tool, folder, tmp_path / "bad.jpg", moles.folder / moles.names[0], "--masks-out", tmp_path / "drawn")
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "bad.jpg: not an image" in done.stderr
     assert {path.name for path in (tmp_path / "drawn").glob("*.png")} == {"0.png.png", "0.png.overlay.png"}
+
+
+def test_dead_proposals_are_told_beside_the_answer(tool, mask_model, moles, tmp_path):
+    weights = kill_proposals(mask_model.weights, tmp_path / "dead.caffemodel")
+    net = TrainedNet(mask_model.deploy, weights)
+    export(request(mask_model, source=net, licence="CC0", short_side=None), tmp_path / "m", {})
+    image = moles.folder / moles.names[0]
+    done = run(tool, tmp_path / "m", image, "--json-lines", "-")
+    assert done.returncode == 0
+    assert done.stderr == f"predict.py: {image}: {warning(1, 1)}\n"
+    assert json.loads(done.stdout)["told"] == [warning(1, 1)]
 
 
 def test_flags_of_the_other_kind_of_model(tool, refused, folder, model, moles, photographs, tmp_path):
