@@ -3,8 +3,10 @@ CAFFE = PATH="$(CURDIR)/.caffe/bin:$$PATH"
 # this machine's own Python, also where .caffe/bin is first on PATH
 HOST = PATH="$$(echo "$$PATH" | sed 's|$(CURDIR)/.caffe/bin:*||g')"
 CORES = $(shell nproc)
-# tests of a file share what they make, so that a file stays with one worker
+# tests of a file share what they make, so that a file stays with one worker; newer releases of pytest-xdist would begin
+# with the files of many tests, where conftest.py has the slow ones first
 SIDE_BY_SIDE = -n $(CORES) --dist loadfile
+AS_THEY_COME = --no-loadscope-reorder
 
 .PHONY: help demo demo-mask setup experiment bench test image check docs commands pictures caffe torch prototxt
 
@@ -30,7 +32,8 @@ FILES =
 NONE_IS_FINE = $(if $(FILES),|| [ $$? -eq 5 ])
 
 test: caffe .venv/ready ## the parts that need no Caffe on this machine's Python, then those of Caffe and of libraries in .caffe
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -m "not caffe and not image" $(SIDE_BY_SIDE) $(FILES) $(NONE_IS_FINE)
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -m "not caffe and not image" $(SIDE_BY_SIDE) $(AS_THEY_COME) \
+		$(FILES) $(NONE_IS_FINE)
 	$(CAFFE) OPENBLAS_NUM_THREADS=1 pytest -q -m "not image and (caffe or not once)" $(SIDE_BY_SIDE) $(FILES) \
 		$(NONE_IS_FINE)
 

@@ -56,7 +56,10 @@ def fuzzer(request):
 
 
 def pytest_collection_modifyitems(items):
-    """A test whose part is missing here is skipped with the reason, never failed and never silently left out."""
+    """A test whose part is missing here is skipped with the reason, never failed and never silently left out. Files
+    with slow tests come first, so that no worker has one left when the others have ended."""
+    slow = {item.fspath for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.fspath not in slow)
     if importlib.util.find_spec("caffe") is None:
         no_caffe = pytest.mark.skip(reason="BVLC Caffe is not importable here: make caffe, then .caffe/bin/pytest")
         for item in items:
