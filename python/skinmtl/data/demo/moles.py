@@ -13,7 +13,7 @@ import numpy as np
 from skinmtl.data.demo.drawing import BLACK, BROWN, RED, UNIT, WHITE, Scene
 
 BENIGN, MALIGNANT = "benign", "malignant"
-LOOKS = {BENIGN: (0.0, 0.4), MALIGNANT: (0.55, 1.0)}  # the range of how malignant a mole of the class looks
+LOOKS = {BENIGN: (0.0, 0.3), MALIGNANT: (0.7, 1.0)}  # the range of how malignant a mole of the class looks
 SMALLEST, LARGEST = 0.13, 0.36  # the radius, of the photograph's shorter side
 BLUE_GREY, DARK = (116, 100, 86), (22, 26, 34)
 PATCHES = (DARK, BLUE_GREY, np.add(RED, WHITE) / 2, WHITE, BLACK, np.multiply(RED, 0.6))  # B, G, R
@@ -42,8 +42,8 @@ def draw_mole(scene: Scene, lesion: str) -> np.ndarray:
 
 
 def _strayed(rng: np.random.RandomState, look: float, low: float, high: float) -> float:
-    """A feature between `low` and `high` that follows `look`, give or take a sixth of its range."""
-    return low + (high - low) * float(np.clip(look + rng.normal(0, 0.16), 0, 1))
+    """A feature between `low` and `high` that follows `look`, give or take an eighth of its range."""
+    return low + (high - low) * float(np.clip(look + rng.normal(0, 0.12), 0, 1))
 
 
 def _outline(rng: np.random.RandomState, look: float, centre: np.ndarray, radius: float) -> np.ndarray:
