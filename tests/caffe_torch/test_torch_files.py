@@ -113,6 +113,11 @@ layer { name: 'pair' type: 'ContrastiveLoss' bottom: 'fc' bottom: 'softmax' bott
 layer { name: 'matrix' type: 'DummyData' top: 'matrix' dummy_data_param { shape { dim: 3 dim: 3 } } }
 layer { name: 'gain' type: 'InfogainLoss' bottom: 'fc' bottom: 'label' bottom: 'matrix' top: 'gain'
   infogain_loss_param { axis: 1 } }
+layer { name: 'sequence' type: 'DummyData' top: 'sequence' top: 'on' dummy_data_param {
+  shape { dim: 3 dim: 2 dim: 4 } shape { dim: 3 dim: 2 } } }
+layer { name: 'lstm' type: 'LSTM' bottom: 'sequence' bottom: 'on' bottom: 'fc' top: 'lstm'
+  recurrent_param { num_output: 3 weight_filler { type: 'gaussian' std: 0.1 } } }
+layer { name: 'rnn' type: 'RNN' bottom: 'lstm' bottom: 'on' top: 'rnn' recurrent_param { num_output: 2 } }
 layer { name: 'one loss' type: 'SoftmaxWithLoss' bottom: 'fc' bottom: 'label' top: 'one loss' loss_weight: 0.3
   loss_param { ignore_label: 9 normalization: FULL } }
 layer { name: 'other loss' type: 'SigmoidCrossEntropyLoss' bottom: 'fc' bottom: 'softmax' top: 'other loss'
@@ -140,7 +145,7 @@ def test_what_caffe_writes_of_every_layer_is_read_whole_and_back_in_caffe(tmp_pa
         {layer.name: layer for layer in read_caffemodel(path).layer if layer.type != "Split"}
         for path in (first, second, third)
     )
-    assert sum(len(layer.blobs) for layer in one.values()) == 15
+    assert sum(len(layer.blobs) for layer in one.values()) == 24
     for name, layer in one.items():
         for blob, again, back in zip(layer.blobs, two[name].blobs, three[name].blobs):
             assert blob.shape == again.shape == back.shape

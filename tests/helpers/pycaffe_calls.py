@@ -10,6 +10,11 @@ layer { name: 'in' type: 'Input' top: 'x' input_param { shape { dim: 2 dim: 3 } 
 layer { name: 'fc' type: 'InnerProduct' bottom: 'x' top: 'y' inner_product_param { num_output: 2 } }
 layer { name: 'tanh' type: 'TanH' bottom: 'y' top: 'z' }
 """
+SEQUENCES = """force_backward: true
+layer { name: 'in' type: 'Input' top: 'x' top: 'on' input_param { shape { dim: 2 dim: 3 dim: 4 }
+  shape { dim: 2 dim: 3 } } }
+layer { name: 'memory' type: 'LSTM' bottom: 'x' bottom: 'on' top: 'y' recurrent_param { num_output: 2 } }
+"""
 POLICIES = {
     "fixed": "",
     "step": "gamma: 0.5 stepsize: 2",
@@ -69,6 +74,23 @@ def look_at_all_samples(note):
     blobs, diffs = net.forward_backward_all(blobs=["y"], diffs=["y"], x=x, z=of_z)
     for name, values in [*blobs.items(), *((f"diff of {name}", each) for name, each in diffs.items())]:
         note("all samples: " + name, values)
+
+
+def look_at_sequences(note):
+    for kind in ("LSTM", "RNN"):
+        with open("sequences.prototxt", "w") as file:
+            file.write(SEQUENCES.replace("LSTM", kind))
+        net = caffe.Net("sequences.prototxt", caffe.TRAIN)
+        random = np.random.RandomState(9)
+        for blob in net.params["memory"]:
+            blob.data[...] = random.standard_normal(blob.data.shape)
+        for number in range(3):  # each pass goes on from the one before
+            on = np.ones((2, 3)) if number else np.zeros((2, 3))
+            note(f"{kind} {number}", net.forward(x=random.standard_normal((2, 3, 4)), on=on)["y"])
+            net.backward(y=np.ones((2, 3, 2)))
+            for blob, values in enumerate(net.params["memory"]):
+                note(f"{kind} {number} diff {blob}", values.diff)
+            note(f"{kind} {number} diff of x", net.blobs["x"].diff)
 
 
 def look_at_rates(note, prototxt):

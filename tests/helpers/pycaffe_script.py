@@ -10,7 +10,7 @@ from pathlib import Path
 
 import caffe
 import numpy as np
-from pycaffe_calls import look_at_a_timer, look_at_all_samples, look_at_calls, look_at_rates
+from pycaffe_calls import look_at_a_timer, look_at_all_samples, look_at_calls, look_at_rates, look_at_sequences
 from pycaffe_hdf5 import look_at_hdf5
 from pycaffe_images import look_at_images
 from pycaffe_written import look_at_written_nets
@@ -273,6 +273,7 @@ def main(folder, given=None):
     look_at_rates(note, "net.prototxt")
     look_at_a_timer(note)
     look_at_all_samples(note)
+    look_at_sequences(note)
     look_at_hdf5(note, "net.prototxt", fill, given)
     look_at_images(note, NET)
     look_at_written_nets(note)

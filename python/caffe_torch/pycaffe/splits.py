@@ -100,6 +100,8 @@ def learned_blobs(layer: Layer) -> list[bool]:
 
 
 def _is_label(kind: str, bottom: int) -> bool:
+    if kind in ("LSTM", "RNN"):
+        return bottom == 1  # which says where sequences begin
     if kind == "ContrastiveLoss":
         return bottom == 2
     return bottom == 1 and kind.endswith(("Loss", "WithLoss")) and kind != "EuclideanLoss"

@@ -23,7 +23,7 @@ COMPUTING = (
     *("DummyData", "Eltwise", "Flatten", "InnerProduct", "Input", "LRN", "Pooling", "Power", "ReLU", "Reshape"),
     *("Scale", "Sigmoid", "SigmoidCrossEntropyLoss", "Silence", "Slice", "Softmax", "SoftmaxWithLoss", "Split", "Tile"),
     *("ArgMax", "BNLL", "ContrastiveLoss", "ELU", "Embed", "EuclideanLoss", "Exp", "HingeLoss", "InfogainLoss", "Log"),
-    *("MVN", "MultinomialLogisticLoss", "PReLU", "Reduction", "SPP", "TanH", "Threshold"),
+    *("LSTM", "MVN", "MultinomialLogisticLoss", "PReLU", "RNN", "Reduction", "SPP", "TanH", "Threshold"),
 )
 OWN_MODULE = "skinmtl.layers"
 READING = ("Data", f"{OWN_MODULE}.{JITTERED}", f"{OWN_MODULE}.{LESIONS}")  # LMDBs, in the nets of a training
