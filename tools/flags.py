@@ -207,6 +207,9 @@ FLAGS: Dict[str, Flag] = {
     # experiments
     "--preset": Flag("NAME", "nets, sizes and iterations that go together"),
     "--models": Flag("MODEL ...", "which of the preset's models to train"),
+    "--variants": Flag("NAME ...", "which of the preset's variants of a model to train"),
+    "--base": Flag("MODEL", "what variants are held against"),
+    "--variant": Flag("NAME=WORDS", "a variant of a model, and what differs; may repeat"),
     "--only-fold": Flag("K ...", "run these test folds alone"),
     "--experiment": Flag("EXP", "the folder of an experiment"),
     "--paper-table": Flag("CSV", "figures to show beside one's own"),

@@ -10,17 +10,22 @@ folds that both models have.
 """
 
 import argparse
+import re
 from pathlib import Path
+from typing import Tuple
 
 from arguments import add_group_column_argument, manifest_of
 from caffe_files.errors import InputError
 from cli import new_parser, positive, run, seed
 from parsing import renamed
+from skinmtl.report.experiment import ENSEMBLE, NO_VARIANTS, TITLES, Variants
 from skinmtl.report.mask_experiment import has_mask_nets
 from skinmtl.report.mask_write import MaskSettings, write_mask_report
 from skinmtl.report.outlines import Folders
 from skinmtl.report.paper import BUNDLED
 from skinmtl.report.write import Settings, write_report
+
+BASES = tuple(model for model in TITLES if model != ENSEMBLE)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -47,6 +52,19 @@ def make_parser() -> argparse.ArgumentParser:
         "first alone)",
     )
     parser.add_argument(
+        "--variant",
+        dest="variants",
+        type=variant,
+        action="append",
+        default=[],
+        metavar="NAME=WORDS",
+        help="a net that is the model of --base but for what WORDS say, with scores in EXP/fold*/NAME; may repeat "
+        "(default: none; example: --variant balance='rare lesions repeated')",
+    )
+    parser.add_argument(
+        "--base", choices=BASES, metavar="MODEL", help=f"what each --variant is held against: {', '.join(BASES)}"
+    )
+    parser.add_argument(
         "--paper-table",
         type=Path,
         default=BUNDLED,
@@ -69,6 +87,14 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def variant(text: str) -> Tuple[str, str]:
+    """An argparse type: NAME=WORDS."""
+    name, equals, words = text.partition("=")
+    if not (equals and words.strip() and re.fullmatch("[a-z][a-z0-9_]*", name)) or name in (*TITLES, "data"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=WORDS with a NAME of a-z, 0-9 and _ that is no model's")
+    return name, words.strip()
+
+
 def parse_args() -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args()
@@ -76,6 +102,8 @@ def parse_args() -> argparse.Namespace:
         args.out = args.experiment / "report"
     if args.masks and not args.images:
         parser.error("--masks goes with --images")
+    if bool(args.variants) != (args.base is not None):
+        parser.error("--base and --variant go together")
     return args
 
 
@@ -83,13 +111,16 @@ def main() -> None:
     args = parse_args()
     manifest = manifest_of(args)
     if has_mask_nets(args.experiment):
+        if args.variants:
+            raise InputError("--variant: of nets that draw lesions all are variants; leave it out")
         if args.seeds > 1:
             raise InputError("--seeds: the report of nets that draw lesions is of one training; leave it out")
         folders = Folders(args.images, args.masks or args.images) if args.images else None
         of_masks = MaskSettings(args.bootstrap, args.seed, folders, args.fail_if_incomplete)
         print(write_mask_report(args.experiment, manifest, args.out, of_masks, vars(args)))
     else:
-        settings = Settings(args.bootstrap, args.seed, args.paper_table, args.fail_if_incomplete, args.seeds)
+        variants = Variants(args.base, dict(args.variants)) if args.variants else NO_VARIANTS
+        settings = Settings(args.bootstrap, args.seed, args.paper_table, args.fail_if_incomplete, args.seeds, variants)
         print(write_report(args.experiment, manifest, args.out, settings, vars(args)))
     print(f"\nreport: {args.out / 'index.html'}")
 

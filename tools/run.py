@@ -20,8 +20,8 @@ from typing import Optional, Tuple, Union
 
 from arguments import add_group_column_argument, add_machine_arguments, check_engine_arguments, licence
 from cli import new_parser, not_negative, positive, run, seed, usable_cores
-from skinmtl.experiment.configuration import Request
 from skinmtl.experiment.presets import NAMES
+from skinmtl.experiment.request import Request
 from skinmtl.experiment.run import run_experiment
 
 
@@ -89,12 +89,18 @@ def make_parser() -> argparse.ArgumentParser:
         "mask-demo and mask-resnet50 (default: the usual ones)",
     )
     parser.add_argument(
+        "--variants",
+        nargs="+",
+        metavar="NAME",
+        help="of the preset's, as what-helps has them: the same net with one thing changed (default: all)",
+    )
+    parser.add_argument(
         "--weights",
         type=weights_path,
         nargs="+",
         default=[],
         metavar="[MODEL=]FILE",
-        help="the caffemodel that the ResNets, or MODEL, start from, for --preset resnet50 and mask-resnet50",
+        help="the caffemodel that the ResNets, or MODEL, start from, for presets that need one, as resnet50",
     )
     parser.add_argument(
         "--weights-licence",
@@ -148,6 +154,7 @@ def main() -> None:
         folds=args.folds,
         only_folds=tuple(sorted(set(args.only_fold))),
         models=tuple(args.models) if args.models else None,
+        variants=tuple(args.variants) if args.variants else None,
         weights=tuple(args.weights),
         weights_licence=args.weights_licence,
         seeds=args.seeds,

@@ -14,7 +14,8 @@ from conftest import ROOT
 
 from caffe_files.errors import InputError
 from skinmtl.data.demo.mole_set import make as draw
-from skinmtl.experiment.configuration import Request, configure
+from skinmtl.experiment.configuration import configure
+from skinmtl.experiment.request import Request
 
 yaml = pytest.importorskip("yaml", reason="the workflow runs on Snakemake's Python: make .venv/ready")
 CAFFE_BIN = ROOT / ".caffe" / "bin"

@@ -13,6 +13,7 @@ from caffe_files.prototxt import read_caffemodel
 from skinmtl.experiment.child import LOCK
 from skinmtl.experiment.configuration import CONFIG, Configuration
 from skinmtl.experiment.places import WORKFLOW
+from skinmtl.experiment.presets import NO_WEIGHTS
 
 # builds the smallest net there, by the Python that has the engine; what is wrong is the last line of standard error
 PROBE = """
@@ -43,14 +44,20 @@ def check_beforehand(configuration: Configuration, python: Path) -> None:
     """
     _check_settings(configuration)
     _check_folder(configuration)
-    for file in sorted({settings["weights"] for settings in _models(configuration) if "weights" in settings}):
+    for file in sorted({settings["weights"] for settings in _models(configuration) if _has(settings, "weights")}):
         read_caffemodel(Path(file))
     if configuration.values["gpu"] is not None:
         _check_gpu(configuration, python)
 
 
 def _models(configuration: Configuration) -> list[dict[str, str]]:
-    return list(configuration.values["models"].values())
+    """Their settings, and those of the variants, which say what differs."""
+    return [*configuration.values["models"].values(), *configuration.values.get("variants", {}).values()]
+
+
+def _has(settings: dict[str, str], name: str) -> bool:
+    """Whether a file of that name is given."""
+    return settings.get(name, NO_WEIGHTS) != NO_WEIGHTS
 
 
 def _check_settings(configuration: Configuration) -> None:
@@ -103,7 +110,7 @@ def _given(configuration: Configuration) -> list[Path]:
     if not isinstance(values["folds"], int):
         paths.append(Path(values["folds"]))
     for name in ("weights", "trunk_net"):
-        paths += [Path(settings[name]) for settings in _models(configuration) if name in settings]
+        paths += [Path(settings[name]) for settings in _models(configuration) if _has(settings, name)]
     return [*paths, Path(configuration.preset.name).resolve()]
 
 

@@ -8,42 +8,17 @@ from typing import Any, Iterable
 
 from caffe_files.errors import InputError
 from caffe_files.outputs import disk_errors, new_file
-from skinmtl.common.json_file import read_json
 from skinmtl.common.yaml_file import read_yaml
 from skinmtl.data.folds import read_folds
 from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.data.near_images import hint, near_file
+from skinmtl.experiment.nets import SOLVERS, models_of, variants_of
 from skinmtl.experiment.presets import Preset, read_preset
+from skinmtl.experiment.request import Request
 from skinmtl.nets.multi_task import MODELS
-from skinmtl.pretrained.net_check import Preprocessing
 
-CONFIG, SOLVERS = "config.yaml", "solvers"
+CONFIG = "config.yaml"
 ABSENT = "not set"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asks for. `weights` are (model, file), None for all models with a ResNet-50; `models` None: the
-    preset's usual ones; `folds` a number, or a CSV; `only_folds` empty: all; `masks` where the manifest's masks are,
-    None: where the images are; `validation_fold` what training watches, None: the preset's share of the images;
-    `weights_licence` under which the weights may be used; `seeds` how often each model is trained."""
-
-    manifest: Path
-    images: Path
-    out: Path
-    preset: str
-    folds: int | Path
-    only_folds: tuple[int, ...]
-    models: tuple[str, ...] | None
-    weights: tuple[tuple[str | None, Path], ...]
-    precision: str
-    gpu: int | None
-    seed: int
-    group_column: str | None = None
-    masks: Path | None = None
-    validation_fold: int | None = None
-    weights_licence: str | None = None
-    seeds: int = 1
 
 
 @dataclass(frozen=True)
@@ -73,6 +48,17 @@ class Configuration:
     def models(self) -> tuple[str, ...]:
         return tuple(self.values["models"])
 
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Those of one of the models."""
+        return tuple(self.values.get("variants", ()))
+
+    def solvers(self) -> dict[str, Path]:
+        """The preset's solver of each model and variant that has one of its own, by the name of its copy."""
+        nets = {**self.preset.models, **self.preset.variants}
+        own = {name: nets[name].get("solver") for name in (*self.models, *self.variants)}
+        return {name: Path(solver) for name, solver in own.items() if solver is not None}
+
 
 def configure(request: Request, engine: str, python: Path) -> Configuration:
     """Checks what is given and reads nothing but small files; writes nothing. InputError names the fault."""
@@ -90,7 +76,8 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
     if unknown:
         flag = "--validation-fold" if unknown[0] == watched else "--only-fold"
         raise InputError(f"{flag} {unknown[0]}: the folds are {', '.join(map(str, all_folds))}")
-    models, notes = _models(request, preset)
+    models, notes = models_of(request, preset)
+    variants, left_out = variants_of(request, preset, models)
     if not manifest.location_names and any(model in MODELS for model in models):
         raise InputError(
             f"{manifest.path}: no column 'location', which the experiment's nets and its report need; add it"
@@ -101,6 +88,8 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
             f"--seeds {request.seeds}: the report of nets that draw lesions, as {masked[0]}, is of one training each; "
             "leave it out"
         )
+    if masked and variants:
+        raise InputError(f"--preset {preset.name}: {masked[0]} draws lesions and has no variants; name them as models")
     if masked:
         _check_masks(manifest, request.masks or request.images, masked[0])
     elif request.masks:
@@ -123,6 +112,7 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
         **preset.settings,
         **({} if request.weights_licence is None else {"weights_licence": request.weights_licence}),
         "models": models,
+        **variants,
     }
     return Configuration(
         values,
@@ -132,7 +122,7 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
         folds,
         len(all_folds),
         len(groups) if has_groups else None,
-        (*manifest.notes, *notes),
+        (*manifest.notes, *notes, *left_out),
     )
 
 
@@ -193,63 +183,6 @@ def _folds(request: Request, manifest: Manifest, n_groups: int, has_groups: bool
     return numbers
 
 
-def _models(request: Request, preset: Preset) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """The models' settings in the order of the preset, each with its weights; and what was left out."""
-    for model in [*(request.models or ()), *(name for name, _ in request.weights if name)]:
-        if model not in preset.models:
-            raise InputError(f"--preset {preset.name}: has no model {model}; it has {', '.join(preset.models)}")
-    if request.weights and "weights" not in preset.needs:
-        raise InputError(f"--weights: the nets of --preset {preset.name} start from scratch; give --preset resnet50")
-    wanted = request.models or preset.usual_models
-    weights = _weights(request, preset)
-    models, notes = {}, []
-    for model, settings in preset.models.items():
-        if model not in wanted:
-            continue
-        file = weights.get(model)
-        if file is None and "weights" in preset.needs:
-            if request.models or not weights:
-                raise InputError(
-                    f"--preset {preset.name}: {model} starts from pretrained weights; give --weights FILE for the "
-                    "ResNets (skinmtl fetch-weights gets them), --weights alexnet_lesion=FILE for AlexNet"
-                )
-            notes.append(f"{model} is left out: it has no weights (--weights {model}=FILE)")
-            continue
-        models[model] = {**settings, "solver": str(request.out.resolve() / SOLVERS / f"{model}.prototxt")}
-        if file is not None:
-            models[model]["weights"] = str(file.resolve())
-            if "trunk_net" not in settings:
-                models[model]["net"] = f"{settings.get('net', '')} {_flags_for(file)}".strip()
-    return models, notes
-
-
-def _weights(request: Request, preset: Preset) -> dict[str, Path]:
-    """Model -> its file; one without a name is for each ResNet of the preset."""
-    found: dict[str, Path] = {}
-    for model, file in sorted(request.weights, key=lambda each: each[0] is not None):  # a name has the last word
-        if not file.is_file():
-            raise InputError(
-                f"{file}: no such file; give a caffemodel (skinmtl fetch-weights, skinmtl convert-weights)"
-            )
-        if model:
-            found[model] = file
-        else:
-            found.update((name, file) for name in preset.models if name != "alexnet_lesion")
-    return found
-
-
-def _flags_for(weights: Path) -> str:
-    """The flags of the net that converted weights belong in, as convert_weights.py wrote them down beside."""
-    record = weights.with_name(weights.name + ".json")
-    if not record.exists():
-        return ""
-    net = read_json(record, "convert the weights again").get("net")
-    try:
-        return Preprocessing(**net).flags if net else ""
-    except (ValueError, TypeError):
-        raise InputError(f"{record}: cannot be read as what convert-weights wrote; convert the weights again") from None
-
-
 def differences(configuration: Configuration) -> list[str]:
     """What is set otherwise than when the experiment was last run in this folder, a line each."""
     path = configuration.out / CONFIG
@@ -263,14 +196,10 @@ def differences(configuration: Configuration) -> list[str]:
         for name in {**before, **now}
         if before.get(name, ABSENT) != now.get(name, ABSENT) and name != "path"
     ]
-    for model, settings in configuration.preset.models.items():
-        copied = configuration.out / SOLVERS / f"{model}.prototxt"
-        if (
-            model in configuration.models
-            and copied.exists()
-            and copied.read_bytes() != Path(settings["solver"]).read_bytes()
-        ):
-            changed.append(f"models.{model}.solver: another text")
+    for name, solver in configuration.solvers().items():
+        copied = configuration.out / SOLVERS / f"{name}.prototxt"
+        if copied.exists() and copied.read_bytes() != solver.read_bytes():
+            changed.append(f"{'models' if name in configuration.models else 'variants'}.{name}.solver: another text")
     return changed
 
 
@@ -291,9 +220,9 @@ def write(configuration: Configuration, made_by: dict[str, Any]) -> None:
 
     with disk_errors(configuration.out):
         (configuration.out / SOLVERS).mkdir(exist_ok=True)
-        for model in configuration.models:
-            text = Path(configuration.preset.models[model]["solver"]).read_bytes()
-            copy = configuration.out / SOLVERS / f"{model}.prototxt"
+        for name, solver in configuration.solvers().items():
+            text = solver.read_bytes()
+            copy = configuration.out / SOLVERS / f"{name}.prototxt"
             if not copy.exists() or copy.read_bytes() != text:
                 with new_file(copy) as partial:
                     partial.write_bytes(text)

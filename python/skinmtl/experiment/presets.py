@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,18 @@ from caffe_files.inputs import is_there
 from skinmtl.common.yaml_file import read_yaml
 from skinmtl.experiment.places import PRESETS, SHARED
 
-NAMES = ("demo", "tiny", "resnet50", "mask-demo", "mask-resnet50")
+NAMES = ("demo", "tiny", "resnet50", "what-helps", "mask-demo", "mask-resnet50")
 NEEDS = ("weights", "gpu")
 # what a preset may not set, since it is about one data set or one machine
+NO_WEIGHTS = "none"  # of a variant that begins from scratch
+# what a model or a variant may name, and where such files usually are
+FILES = {
+    "solver": "solvers/",
+    "trunk_net": "a published net",
+    "phases": "workflow/presets/",
+    "weights": "pretrained weights",
+}
+OF_NETS = ("about", "usual_models", "needs", "models", "variants", "base")  # what is no setting as it stands
 NOT_OF_A_PRESET = {
     "out",
     "manifest",
@@ -35,7 +44,8 @@ class Preset:
     """What a preset says.
 
     `settings` are of the workflow's configuration, without the models, whose settings are `models`, by name. The
-    `usual_models` are trained where none are named. `needs` is of NEEDS.
+    `usual_models` are trained where none are named. `needs` is of NEEDS. `variants` are of the model `base`, by name,
+    with what differs.
     """
 
     name: str
@@ -44,6 +54,8 @@ class Preset:
     models: dict[str, dict[str, str]]
     usual_models: tuple[str, ...]
     needs: tuple[str, ...]
+    variants: dict[str, dict[str, str]] = field(default_factory=dict)
+    base: str = ""
 
 
 def read_preset(name: str) -> Preset:
@@ -55,25 +67,37 @@ def read_preset(name: str) -> Preset:
     wrong = sorted(NOT_OF_A_PRESET & set(said))
     if wrong:
         raise InputError(f"{path}: {wrong[0]} is no setting of a preset; take it out, skinmtl run has flags for such")
-    settings = {key: value for key, value in said.items() if key not in ("about", "usual_models", "needs", "models")}
-    wrong = sorted(str(model) for model, of_model in said["models"].items() if not isinstance(of_model or {}, dict))
-    if wrong:
-        raise InputError(f"{path}: {wrong[0]} has no settings; see {PRESETS / 'tiny.yaml'}")
-    models = {str(model): dict(of_model or {}) for model, of_model in said["models"].items()}
+    settings = {key: value for key, value in said.items() if key not in OF_NETS}
+    models = _nets(path, said["models"], "tiny.yaml")
     for model, of_model in models.items():
-        of_model["solver"] = str(_file(path, model, "solver", of_model.get("solver"), "solvers/"))
-        if "trunk_net" in of_model:
-            named = _file(path, model, "trunk_net", of_model["trunk_net"], "a published net")
-            of_model["trunk_net"] = str(named.resolve())
-        if "phases" in of_model:
-            of_model["phases"] = str(_file(path, model, "phases", of_model["phases"], "workflow/presets/").resolve())
+        if "solver" not in of_model:
+            raise InputError(f"{path}: {model}: no solver; name a file of solvers/, or one beside the preset")
+    variants = _nets(path, said.get("variants") or {}, "what-helps.yaml")
+    base = str(said.get("base") or next(iter(models)))
+    if variants and base not in models:
+        raise InputError(f"{path}: base: {base} is none of its models, {', '.join(models)}; correct it")
     usual, needs = said.get("usual_models") or list(models), said.get("needs") or []
     if not (isinstance(usual, list) and isinstance(needs, list)):
         raise InputError(f"{path}: usual_models and needs are lists, such as [{next(iter(models))}]; correct it")
     usual, needs = tuple(map(str, usual)), tuple(map(str, needs))
     if not set(usual) <= set(models) or not set(needs) <= set(NEEDS):
         raise InputError(f"{path}: usual_models are names of models, needs are of {', '.join(NEEDS)}; correct it")
-    return Preset(name, str(said.get("about", "")), settings, models, usual, needs)
+    return Preset(name, str(said.get("about", "")), settings, models, usual, needs, variants, base if variants else "")
+
+
+def _nets(path: Path, said: Any, see: str) -> dict[str, dict[str, str]]:
+    """The settings of each model or variant, with the files that it names."""
+    if not isinstance(said, dict):
+        raise InputError(f"{path}: variants has no settings; see {PRESETS / see}")
+    wrong = sorted(str(name) for name, of_net in said.items() if not isinstance(of_net or {}, dict))
+    if wrong:
+        raise InputError(f"{path}: {wrong[0]} has no settings; see {PRESETS / see}")
+    nets = {str(name): dict(of_net or {}) for name, of_net in said.items()}
+    for name, of_net in nets.items():
+        for what, usual in FILES.items():
+            if what in of_net and not (what == "weights" and of_net[what] == NO_WEIGHTS):
+                of_net[what] = str(_file(path, name, what, of_net[what], usual).resolve())
+    return nets
 
 
 def _file(preset: Path, model: str, what: str, named: Any, usual: str) -> Path:

@@ -18,6 +18,7 @@ STAGES = {
     "describe": "description of the data",
     "leakage": "leak check",
     "training_data": "training LMDBs",
+    "training_data_of_variant": "training LMDBs of its own",
     "validation_data": "validation LMDBs",
     "net": "net",
     "train": "training",

@@ -16,9 +16,10 @@ from skinmtl.common.counting import counted
 from skinmtl.common.provenance import made_by
 from skinmtl.experiment.beforehand import check_beforehand
 from skinmtl.experiment.child import Child, locked
-from skinmtl.experiment.configuration import Configuration, Request, configure, differences, write
+from skinmtl.experiment.configuration import Configuration, configure, differences, write
 from skinmtl.experiment.environment import check_snakemake, engine_and_python
 from skinmtl.experiment.progress import STAGES, TRAINS, Progress, seconds_text
+from skinmtl.experiment.request import Request
 from skinmtl.experiment.results import figures_table
 from skinmtl.experiment.workflow import EVENTS, LOG, LOGS, Job, command, last_line, planned, variables
 
@@ -72,6 +73,8 @@ def plan_lines(configuration: Configuration, python: Path, cores: int) -> list[s
     given = "" if isinstance(values["folds"], int) else f" of {values['folds']}"
     lines.append(f"folds     {configuration.n_folds}{given}{some}")
     lines.append(f"models    {', '.join(configuration.models)}")
+    if configuration.variants:
+        lines.append(f"variants  of {values['base']}: {', '.join(configuration.variants)}")
     if configuration.seeds > 1:
         lines.append(f"seeds     {configuration.seeds}: so often each model is trained, on the same data")
     lines.append(f"preset    {preset.name}: {preset.about}")
@@ -141,7 +144,9 @@ def result_lines(configuration: Configuration, python: Path) -> list[str]:
     ensemble = ("ensemble",) if {"resnet50_lesion", "resnet50_mtl"} <= set(models) else ()
     out = shlex.quote(str(configuration.shown_out))
     return [
-        *figures_table(configuration.out, configuration.folds, (*models, *ensemble), configuration.seeds),
+        *figures_table(
+            configuration.out, configuration.folds, (*models, *configuration.variants, *ensemble), configuration.seeds
+        ),
         "all of it with the last weights of each training run, final.caffemodel",
         f"report: {configuration.shown_out / 'report' / 'index.html'}",
         f"model of fold {configuration.folds[0]}: {_skinmtl(python)} predict {out} PHOTO",

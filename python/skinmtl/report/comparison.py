@@ -107,9 +107,9 @@ def compare_locations(experiment: Experiment, resamples: int, seed: int) -> Loca
     resnet, mtl, gain = {}, {}, {}
     for name in ("top1", "top3"):
         of_resnet, of_mtl = (getattr(each, name) for each in drawn)
-        resnet[name] = _measured(values[0][name], of_resnet, n_groups)
-        mtl[name] = _measured(values[1][name], of_mtl, n_groups)
-        gain[name] = _measured(values[1][name] - values[0][name], of_mtl - of_resnet, n_groups)
+        resnet[name] = measured(values[0][name], of_resnet, n_groups)
+        mtl[name] = measured(values[1][name], of_mtl, n_groups)
+        gain[name] = measured(values[1][name] - values[0][name], of_mtl - of_resnet, n_groups)
     return LocationComparison(folds, len(labels), n_groups, resnet, mtl, gain)
 
 
@@ -162,11 +162,12 @@ def _pair(experiment: Experiment, models: tuple[str, str], folds: tuple[int, ...
 
 
 def _gain(name: str, positives: int | None, resnet: float, mtl: float, drawn: np.ndarray, n_groups: int) -> Gain:
-    measured = _measured(mtl - resnet, drawn, n_groups)
-    return Gain(name, positives, float(resnet), float(mtl), measured, int(np.isnan(drawn).sum()))
+    gain = measured(mtl - resnet, drawn, n_groups)
+    return Gain(name, positives, float(resnet), float(mtl), gain, int(np.isnan(drawn).sum()))
 
 
-def _measured(value: float, drawn: np.ndarray, n_groups: int) -> Measured:
+def measured(value: float, drawn: np.ndarray, n_groups: int) -> Measured:
+    """A value with the interval of its resamples (B,)."""
     low, high = interval(drawn) if n_groups > 1 else (np.nan, np.nan)  # all resamples of one group are the same
     return Measured(float(value), float(low), float(high))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -29,6 +29,16 @@ LESION_MODELS = (ALEXNET, RESNET, MTL, ENSEMBLE)
 LOCATION_MODELS = (LOCATION, MTL)
 
 
+class Variants(NamedTuple):
+    """Nets that are each like the model `base` but for one thing: name -> what differs, in words."""
+
+    base: str
+    what: Mapping[str, str]
+
+
+NO_VARIANTS = Variants("", {})
+
+
 @dataclass(frozen=True)
 class Experiment:
     """The scores that are there, (model, fold) -> Scores, of the `folds` that there should be.
@@ -43,6 +53,12 @@ class Experiment:
     has_folds_csv: bool
     not_used: tuple[str, ...]  # score files of other models or folds, relative to `path`
     number: int = 1  # which training of each model, where there are several, each from its own seed
+    variants: Variants = NO_VARIANTS
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Of the paper's models and of the variants, for people."""
+        return {**TITLES, **{name: name.replace("_", " ") for name in self.variants.what}}
 
     def folds_of(self, *models: str) -> tuple[int, ...]:
         """The folds that all of these models have scores of."""
@@ -50,7 +66,7 @@ class Experiment:
 
     def missing(self) -> dict[str, tuple[int, ...]]:
         """The folds that a model has no scores of, for each model that lacks one."""
-        lacking = {model: tuple(f for f in self.folds if (model, f) not in self.scores) for model in TITLES}
+        lacking = {model: tuple(f for f in self.folds if (model, f) not in self.scores) for model in self.titles}
         return {model: folds for model, folds in lacking.items() if folds}
 
     def pooled(self, model: str, folds: Sequence[int]) -> Scores:
@@ -74,10 +90,11 @@ def _of_training(number: int) -> str:
     return "" if number == 1 else f"seed{number}"
 
 
-def read_experiment(path: Path, manifest: Manifest, number: int = 1) -> Experiment:
+def read_experiment(path: Path, manifest: Manifest, number: int = 1, variants: Variants = NO_VARIANTS) -> Experiment:
     """Reads EXP/fold*/MODEL/scores.npz, or of a training from the second on EXP/fold*/seedNUMBER/MODEL/scores.npz.
 
-    InputError where there is none, or where one is not of this manifest.
+    MODEL is one of the paper's, or one of the `variants`. InputError where there is none, or where one is not of this
+    manifest.
     """
     path = Path(path)
     if not path.is_dir():
@@ -87,7 +104,7 @@ def read_experiment(path: Path, manifest: Manifest, number: int = 1) -> Experime
     pattern = Path("fold*", _of_training(number))
     for file in sorted(path.glob(str(pattern / "*" / "scores.npz"))):
         found = re.fullmatch("fold(0|[1-9][0-9]{0,5})", file.relative_to(path).parts[0])
-        if found and file.parent.name in TITLES:
+        if found and file.parent.name in (*TITLES, *variants.what):
             there[file.parent.name, int(found.group(1))] = file
         else:
             not_used.append(str(file.relative_to(path)))
@@ -101,8 +118,9 @@ def read_experiment(path: Path, manifest: Manifest, number: int = 1) -> Experime
         raise InputError(f"{path / 'folds.csv'}: has no fold {strange[0]}, but {path}/fold{strange[0]} has scores")
     scores = {}
     for (model, fold), file in sorted(there.items()):
-        scores[model, fold] = _checked(file, model, read_scores(file), manifest, fold, fold_of)
-    return Experiment(path, manifest, tuple(folds), scores, fold_of is not None, tuple(not_used), number)
+        of = variants.base if model in variants.what else model
+        scores[model, fold] = _checked(file, of, read_scores(file), manifest, fold, fold_of)
+    return Experiment(path, manifest, tuple(folds), scores, fold_of is not None, tuple(not_used), number, variants)
 
 
 def _checked(

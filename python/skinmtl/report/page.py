@@ -17,6 +17,7 @@ from skinmtl.report.paper import PaperTable
 from skinmtl.report.runs import Run, flattened, without
 from skinmtl.report.seeds import SeedTables, shown_seeds
 from skinmtl.report.table1 import Table1, signed, three, with_deviation
+from skinmtl.report.what_helps import WhatHelps, shown_what_helps
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Parts:
     figures: dict[str, str]
     maps: dict[str, Any] | None
     seeds: SeedTables | None
+    helps: WhatHelps | None
     runs: list[Run]
     resamples: int
     seed: int
@@ -67,6 +69,7 @@ def page(parts: Parts, provenance: dict[str, Any]) -> str:
         curves=_curves(parts.runs),
         maps=None if parts.maps is None else shown_maps(parts.maps),
         seeds=None if parts.seeds is None else shown_seeds(parts.seeds),
+        helps=None if parts.helps is None else shown_what_helps(parts.helps),
         without_curves=without(parts.runs, "curves"),
         without_arguments=without(parts.runs, "arguments"),
         runs=[run_row(run) for run in parts.runs],

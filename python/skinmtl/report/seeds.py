@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from skinmtl.report.correlation import write_csv
-from skinmtl.report.experiment import TITLES, Experiment, read_experiment
+from skinmtl.report.experiment import Experiment, read_experiment
 from skinmtl.report.paper import MAP_CLASS, MAP_IMAGE
 from skinmtl.report.table1 import signed, three
 from skinmtl.scores.metrics import evaluate
@@ -65,6 +65,7 @@ class SeedTables:
     values       (model, figure) -> its spread
     differences  (model, against, figure) -> that of the differences, of the numbers that both models have
     left_out     what is there and not used, a phrase each
+    titles       the models' and the variants' names for people
     """
 
     folds: tuple[int, ...]
@@ -73,6 +74,7 @@ class SeedTables:
     values: dict[tuple[str, str], Spread]
     differences: dict[tuple[str, str, str], Spread]
     left_out: tuple[str, ...]
+    titles: dict[str, str]
 
 
 def seed_tables(first: Experiment, seeds: int) -> SeedTables | None:
@@ -81,8 +83,11 @@ def seed_tables(first: Experiment, seeds: int) -> SeedTables | None:
     InputError where one of the `seeds` trainings has no scores at all. Others that are there, as of an earlier run,
     are not read.
     """
-    others = {number: read_experiment(first.path, first.manifest, number) for number in range(2, seeds + 1)}
-    models = [model for model in TITLES if first.folds_of(model)]
+    others = {
+        number: read_experiment(first.path, first.manifest, number, first.variants) for number in range(2, seeds + 1)
+    }
+    titles, variants = first.titles, first.variants
+    models = [model for model in titles if first.folds_of(model)]
     folds = first.folds_of(*models)
     if not others or not folds:
         return None
@@ -92,7 +97,7 @@ def seed_tables(first: Experiment, seeds: int) -> SeedTables | None:
     for number, experiment in {1: first, **others}.items():
         for model in models:
             if not set(folds) <= set(experiment.folds_of(model)):
-                left_out.append(f"{TITLES[model]}, training {number}: has no scores of some of these folds")
+                left_out.append(f"{titles[model]}, training {number}: has no scores of some of these folds")
                 continue
             of_folds = [_figures(evaluate(experiment.scores[model, fold])) for fold in folds]
             for figure in figures:
@@ -100,15 +105,17 @@ def seed_tables(first: Experiment, seeds: int) -> SeedTables | None:
                 if there:
                     by_seed.setdefault((model, figure), {})[number] = float(np.mean(there))
     differences = {}
+    # the later column of Table 1 minus the earlier one, as MTL minus ResNet; each variant minus its base
+    pairs = list(itertools.combinations([model for model in models if model not in variants.what], 2))
+    pairs += [(variants.base, model) for model in models if model in variants.what]
     for figure in figures:
-        # the later column of Table 1 minus the earlier one, as MTL minus ResNet
-        for against, model in itertools.combinations(models, 2):
+        for against, model in pairs:
             ours, theirs = by_seed.get((model, figure), {}), by_seed.get((against, figure), {})
             both = {number: ours[number] - theirs[number] for number in ours if number in theirs}
             if both:
                 differences[model, against, figure] = Spread(both)
     values = {key: Spread(of_key) for key, of_key in by_seed.items()}
-    return SeedTables(folds, (1, *others), figures, values, differences, tuple(left_out))
+    return SeedTables(folds, (1, *others), figures, values, differences, tuple(left_out), titles)
 
 
 def _figures(figures: dict[str, Any]) -> dict[str, float | None]:
@@ -120,9 +127,9 @@ def _figures(figures: dict[str, Any]) -> dict[str, float | None]:
 def value_rows(tables: SeedTables) -> list[list[str]]:
     """For reading: figure, model, seeds, mean, deviation, lowest, highest; the three main figures first."""
     return [
-        [figure, TITLES[model], *_cells(tables.values[model, figure], three)]
+        [figure, tables.titles[model], *_cells(tables.values[model, figure], three)]
         for figure in tables.figures
-        for model in TITLES
+        for model in tables.titles
         if (model, figure) in tables.values
     ]
 
@@ -135,7 +142,7 @@ def difference_rows(tables: SeedTables) -> list[list[str]]:
         above = sum(value > 0 for value in spread.by_seed.values())
         rows.append(
             [
-                *(figure, f"{TITLES[model]} \N{MINUS SIGN} {TITLES[against]}", *_cells(spread, signed)),
+                *(figure, f"{tables.titles[model]} \N{MINUS SIGN} {tables.titles[against]}", *_cells(spread, signed)),
                 "-" if ends is None else f"[{signed(ends[0])}, {signed(ends[1])}]",
                 f"{above} of {len(spread.by_seed)}",
             ]

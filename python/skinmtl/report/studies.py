@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skinmtl.report.comparison import Measured
+from skinmtl.report.comparison import Measured, measured
 from skinmtl.report.mask_experiment import (
     CLASS_ALONE,
     CROSS_ENTROPY,
@@ -22,7 +22,6 @@ from skinmtl.report.mask_experiment import (
     MaskExperiment,
     title_of,
 )
-from skinmtl.scores.bootstrap import interval
 from skinmtl.scores.region_bootstrap import resampled_regions
 from skinmtl.scores.region_metrics import RegionFigures, usual_positive
 from skinmtl.scores.region_pairing import aligned_regions
@@ -106,7 +105,7 @@ def results(experiment: MaskExperiment, resamples: int, seed: int) -> Results:
         folds = experiment.folds_of(variant)
         scores = experiment.pooled(variant, folds)
         values, drawn, n_groups = measure(variant, folds, scores)
-        figures = {name: _measured(values[name], drawn[name], n_groups) for name in FIGURES if name in values}
+        figures = {name: measured(values[name], drawn[name], n_groups) for name in FIGURES if name in values}
         columns.append(Column(variant, folds, len(scores.image), figures))
     comparisons = tuple(
         comparison
@@ -129,7 +128,7 @@ def _compare(
         measure(each, folds, scores) for each, scores in zip((against, variant), pair)
     )
     differences = {
-        name: _measured(high[name] - low[name], of_high[name] - of_low[name], n_groups)
+        name: measured(high[name] - low[name], of_high[name] - of_low[name], n_groups)
         for name in FIGURES
         if name in high and name in low
     }
@@ -156,11 +155,6 @@ class _Measure:
             values = {name: float(value[0]) for name, value in found.items()}
             self._made[variant, folds] = values, drawn, len(set(groups))
         return self._made[variant, folds]
-
-
-def _measured(value: float, drawn: np.ndarray, n_groups: int) -> Measured:
-    low, high = interval(drawn) if n_groups > 1 else (np.nan, np.nan)
-    return Measured(float(value), float(low), float(high))
 
 
 def by_fold(experiment: MaskExperiment, positive: str | None) -> list[list[str]]:

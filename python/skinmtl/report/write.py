@@ -30,12 +30,13 @@ from skinmtl.report.draw import (
     write_runs,
     write_table1,
 )
-from skinmtl.report.experiment import LESION_MODELS, MTL, TITLES, Experiment, read_experiment
+from skinmtl.report.experiment import LESION_MODELS, MTL, NO_VARIANTS, TITLES, Experiment, Variants, read_experiment
 from skinmtl.report.page import Parts, page
 from skinmtl.report.paper import PaperTable, read_paper_table
 from skinmtl.report.runs import picture, resizing_text, runs, seen_text
 from skinmtl.report.seeds import seed_tables, seeds_text, write_seeds
 from skinmtl.report.table1 import Table1, as_text, table1, three
+from skinmtl.report.what_helps import what_helps, what_helps_text, write_what_helps
 
 FOLDS_LISTED = 10  # more of them are counted
 
@@ -43,13 +44,14 @@ FOLDS_LISTED = 10  # more of them are counted
 @dataclass(frozen=True)
 class Settings:
     """How the report is made: resamples and seed of all intervals, the paper's table, whether gaps are refused, and how
-    many trainings of each model it is of."""
+    many trainings of each model it is of, and which variants of one model are held against it."""
 
     resamples: int
     seed: int
     paper_table: Path
     require_complete: bool
     seeds: int = 1
+    variants: Variants = NO_VARIANTS
 
 
 def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, arguments: dict[str, Any]) -> str:
@@ -60,7 +62,7 @@ def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, 
     """
     check_free(out, folder=True)
     paper = read_paper_table(settings.paper_table)
-    experiment = read_experiment(path, manifest)
+    experiment = read_experiment(path, manifest, variants=settings.variants)
     missing = missing_text(experiment)
     if missing and settings.require_complete:
         raise InputError(f"{path}: not complete: {'; '.join(missing)}; run what is missing, or leave the flag out")
@@ -75,6 +77,7 @@ def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, 
         record = {"missing": missing, "seen": parts.seen, **provenance}
         write_json(folder / "report.json", record, allow_nan=False)
     lines = [] if parts.table is None else [as_text(parts.table), *parts.table_notes]
+    lines += [] if parts.helps is None else what_helps_text(parts.helps)
     lines += [] if parts.seeds is None else seeds_text(parts.seeds)
     notes = [*(f"missing: {line}" for line in missing), *(f"note: {line}" for line in parts.seen)]
     return "\n".join([*lines, *notes])
@@ -133,7 +136,10 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
     seeds = seed_tables(experiment, settings.seeds)
     if seeds is not None:
         write_seeds(seeds, folder)
-    found = runs(experiment)
+    helps = what_helps(experiment, settings.resamples, settings.seed)
+    if helps is not None:
+        write_what_helps(helps, folder)
+    found = runs(experiment, experiment.titles)
     write_runs(found, folder)
     return Parts(
         experiment=experiment,
@@ -152,6 +158,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
         figures=figures,
         maps=maps,
         seeds=seeds,
+        helps=helps,
         runs=found,
         resamples=settings.resamples,
         seed=settings.seed,

@@ -67,6 +67,14 @@ def one_lesion_intervals(
     and where there is too little to draw from."""
     if not one_lesion_each(labels):
         return dict.fromkeys(FIGURES)
+    drawn = resampled_one_lesion(labels, scores, groups, resamples, seed)
+    return {name: ends_of(values, level, len(set(groups)) >= FEWEST) for name, values in drawn.items()}
+
+
+def resampled_one_lesion(
+    labels: np.ndarray, scores: np.ndarray, groups: Sequence[str], resamples: int, seed: int
+) -> dict[str, np.ndarray]:
+    """FIGURES in each resample, (B,) float64; where each image has one lesion. See `bootstrap.resampled_lesions`."""
     index, sizes = indexed(groups, len(labels))
     true, answered = answers(labels, scores)
     per_group = np.zeros((2, labels.shape[1], len(sizes)))  # images, and those that are right, of each lesion
@@ -78,5 +86,4 @@ def one_lesion_intervals(
         recall = np.divide(right, images, out=np.full(images.shape, np.nan), where=images > 0)
         accuracy.append(right.sum(axis=0) / images.sum(axis=0))
         balanced.append(np.nanmean(recall, axis=0))
-    drawn = (np.concatenate(accuracy)[:resamples], np.concatenate(balanced)[:resamples])
-    return {name: ends_of(values, level, len(sizes) >= FEWEST) for name, values in zip(FIGURES, drawn)}
+    return dict(zip(FIGURES, (np.concatenate(accuracy)[:resamples], np.concatenate(balanced)[:resamples])))

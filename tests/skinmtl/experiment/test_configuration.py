@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from caffe_files.errors import InputError
-from skinmtl.experiment.configuration import Request, configure, differences, write
+from skinmtl.experiment.configuration import configure, differences, write
+from skinmtl.experiment.request import Request
 
 pytest.importorskip("yaml", reason="presets are YAML, which comes with Snakemake: make .venv/ready")
 
