@@ -141,7 +141,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--watch",
         choices=sorted(WATCHED),
         help="on the validation set (default: error, the mean over the heads of 1 - mAP-image and 1 - top-1; of a net "
-        "that finds boxes and masks loss, the sum of its losses, each times its weight)",
+        "that finds boxes and masks loss, the sum of its losses, each times its weight); balanced_accuracy where the "
+        "lesions are one choice",
     )
     watching.add_argument("--watch-test-fold", action="store_true", help="allow the test fold to be watched: the paper")
     watching.add_argument(

@@ -9,7 +9,7 @@ from typing import Any, Mapping, Sequence
 from matplotlib.ticker import MaxNLocator
 
 from caffe_files.caffe_log import CaffeLog
-from skinmtl.figures.style import BLACK, BLUE, CYCLE, GREEN, ORANGE, RED, SKY, new_figure, save_figure
+from skinmtl.figures.style import BLACK, BLUE, CYCLE, GREEN, ORANGE, PURPLE, RED, SKY, new_figure, save_figure
 
 MOST_MARKERS = 60  # beyond that they would cover the line
 MARKERS = "osD^vP*X"
@@ -57,6 +57,7 @@ LOG_FILE = (
             Curve("map_class", "mAP-class", GREEN, "-", "o"),
             Curve("map_image", "mAP-image", SKY, "--", "D"),
             Curve("location_top1", "location top-1", RED, ":", "s"),
+            Curve("balanced_accuracy", "balanced accuracy", PURPLE, "-.", "^"),
         ],
         "0 to 1",
     ),

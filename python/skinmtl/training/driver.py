@@ -24,7 +24,7 @@ from skinmtl.training.schedule import Schedule
 from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.stopping import StopRequest
 from skinmtl.training.telling import NOTE, closing_line, line_of_phase, line_of_rate, line_of_test
-from skinmtl.training.validation import METRICS, validate, watched_error
+from skinmtl.training.validation import metrics_of, validate, watched_error
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Training:
         self._plateau = self._plateau_of_phase()
         self._progress = Progress()
         self._guard = self._new_guard()
-        metrics = [name for head in inputs.names for name in METRICS[head]]
+        metrics = metrics_of(inputs.names, inputs.one_lesion)
         metrics += [DEAD_PROPOSALS] if inputs.proposals else []
         names = ([loss.name for loss in losses] for losses in (inputs.losses, inputs.test_losses))
         self._columns = columns_of(*names, metrics)
@@ -150,7 +150,8 @@ class Training:
     def _test(self, at: int, stop: StopRequest) -> bool:
         """Tests, logs, and lowers the rate at a plateau; a stop in between leaves the test to the resumed run. Returns
         whether the weights are the best so far."""
-        values = validate(self._test_batches(), self._inputs.names, lambda: stop.signal is not None)
+        names, one_lesion = self._inputs.names, self._inputs.one_lesion
+        values = validate(self._test_batches(), names, lambda: stop.signal is not None, one_lesion)
         if values is None:
             return False
         losses = {name[: -len("_loss")]: value for name, value in values.items() if name.endswith("_loss")}
@@ -291,8 +292,7 @@ class Training:
     def _new_guard(self) -> LossGuard:
         lesions, locations = (len(self._inputs.names.get(head, [])) for head in ("lesion", "location"))
         others = sum(loss.name not in self._inputs.names for loss in self._inputs.losses)
-        one_lesion = any(loss.kind == "WeightedSoftmaxLoss" for loss in self._inputs.losses)
-        return LossGuard(chance_loss(lesions, locations, others, one_lesion), self._progress.recent)
+        return LossGuard(chance_loss(lesions, locations, others, self._inputs.one_lesion), self._progress.recent)
 
     def _diverged(self, fault: str) -> InputError:
         last = f"the last good snapshot is {self._last.model}" if self._last else "there is no snapshot yet"

@@ -69,6 +69,11 @@ class TrainingInputs:
     mask_net: NetRecord | None = None
     proposals: ProposalScores | None = None
 
+    @property
+    def one_lesion(self) -> bool:
+        """Whether the lesions are one choice, by a softmax."""
+        return any(loss.kind == "WeightedSoftmaxLoss" for loss in self.losses)
+
 
 def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE) -> TrainingInputs:
     """Reads the nets of a folder of make_prototxt.py, and their data sets. InputError where they do not fit, or where

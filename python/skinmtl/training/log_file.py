@@ -28,16 +28,18 @@ COLUMNS = (
     "images_per_second",
 )
 FIRST, LAST = COLUMNS[:2], COLUMNS[-1:]
-METRICS = (*COLUMNS[6:-1], DEAD_PROPOSALS)  # the last of a net that proposes regions
+BALANCED = "balanced_accuracy"
+# balanced accuracy is of nets whose lesions are one choice, dead proposals of nets that propose regions
+METRICS = (*COLUMNS[6:-1], BALANCED, DEAD_PROPOSALS)
 REMEDY = "give a log.csv of train.py"
 Row = Mapping[str, "float | None"]
 
 
 def columns_of(losses: Sequence[str], watched: Sequence[str], metrics: Sequence[str]) -> tuple[str, ...]:
     """The columns of a net: its losses by name, in training and in validation, and what is measured. Those that have
-    no other losses than the heads of lesions and locations have COLUMNS."""
+    no other losses than the heads of lesions and locations have COLUMNS, with BALANCED where it is measured."""
     if not {*losses, *watched} - {"lesion", "location"}:
-        return COLUMNS
+        return (*COLUMNS[:-1], BALANCED, *LAST) if BALANCED in metrics else COLUMNS
     of_losses = [f"{name}_loss" for name in losses] + [f"validation_{name}_loss" for name in watched]
     return (*FIRST, *of_losses, *(name for name in METRICS if name in metrics), *LAST)
 

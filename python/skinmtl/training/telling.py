@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from skinmtl.training.schedule import Schedule
 
 TEST, AT, BEST, NOTE = "test at iteration", "at iteration", "best.caffemodel", "note:"
-FIGURES = {"map_class": "mAP-class", "map_image": "mAP-image", "location_top1": "top-1"}
+FIGURES = {
+    "map_class": "mAP-class",
+    "map_image": "mAP-image",
+    "location_top1": "top-1",
+    "balanced_accuracy": "balanced accuracy",
+}
 ERROR_OF = {"lesion": "map_image", "location": "location_top1"}  # a head's part in the error: validation.watched_error
 # what --watch names -> what its error is called
 WATCHED_WORDS = {

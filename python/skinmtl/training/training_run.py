@@ -83,7 +83,7 @@ def train(request: Request, arguments: dict[str, Any]) -> Outcome:
     solver = read_checked_solver(request.solver)
     inputs = check_inputs(request.net, request.watch_test_fold, request.engine)
     schedule = _schedule(request, solver, inputs)
-    check_watch(schedule.watch, inputs.names)
+    check_watch(schedule.watch, inputs.names, inputs.one_lesion)
     nets = [phase_net(inputs.train_net, schedule.phases, number) for number in range(len(schedule.phases))]
     prefix = snapshots.prefix_of(inputs.train_net, folder.snapshots)
     say(*inputs.notes)

@@ -9,6 +9,7 @@ import numpy as np
 from caffe_files.errors import InputError
 from skinmtl.nets.dead_proposals import DEAD_PROPOSALS
 from skinmtl.scores.metrics import evaluate
+from skinmtl.scores.one_lesion import one_lesion_figures
 from skinmtl.scores.scores_file import Scores
 
 # what can be watched -> the heads that it needs; "error" is there where there is any, "loss" for every net
@@ -20,14 +21,26 @@ WATCHED = {
     "map_class": ("lesion",),
     "map_image": ("lesion",),
     "location_top1": ("location",),
+    "balanced_accuracy": ("lesion",),
 }
 METRICS = {"lesion": ("map_class", "map_image"), "location": ("location_top1",)}
+OF_ONE_LESION = ("balanced_accuracy",)  # where the lesions are one choice, by a softmax
+
+
+def metrics_of(heads: Iterable[str], one_lesion: bool) -> list[str]:
+    """What is measured of a net with these heads, whose lesions are one choice or each by itself."""
+    measured = [name for head in heads for name in METRICS[head]]
+    return [*measured, *OF_ONE_LESION] if one_lesion else measured
 
 
 def validate(
-    batches: Iterable[dict[str, np.ndarray]], names: dict[str, list[str]], stop: Callable[[], bool]
+    batches: Iterable[dict[str, np.ndarray]],
+    names: dict[str, list[str]],
+    stop: Callable[[], bool],
+    one_lesion: bool = False,
 ) -> dict[str, float] | None:
     """The losses (`validation_NAME_loss`) and metrics of a model with the heads in `names`; None where `stop` says so.
+    With `one_lesion`, where the lesions are one choice, there is balanced accuracy too.
 
     batches  a dict each: fc_HEAD (N, outputs), HEAD_label (N, P or 1), NAME_loss (), DEAD_PROPOSALS (N,); all of one
              size. A loss is the mean of the batches': of a mask net's, whose regions differ in number, that is not
@@ -58,7 +71,9 @@ def validate(
         return values
     n_images = sum(len(labels) for labels in gathered[f"{next(iter(names))}_label"])
     figures = evaluate(Scores(image=[str(number) for number in range(n_images)], protocol={}, **fields))
-    values.update({name: figures[name] for head in names for name in METRICS[head]})
+    if one_lesion:
+        figures.update(one_lesion_figures(fields["lesion_labels"], fields["lesion_scores"], names["lesion"]))
+    values.update({name: figures[name] for name in metrics_of(names, one_lesion)})
     return values
 
 
@@ -80,11 +95,16 @@ def watched_error(values: dict[str, float], watch: str, weights: dict[str, float
     return sum(1 - values[name] for name in metrics) / len(metrics)
 
 
-def check_watch(watch: str, heads: Iterable[str]) -> None:
-    """InputError where a model with these heads has nothing of that name to watch."""
+def check_watch(watch: str, heads: Iterable[str], one_lesion: bool = False) -> None:
+    """InputError where a model with these heads, its lesions one choice or not, has nothing of that name to watch."""
     heads = list(heads)
     if watch == "error" and not heads:
         raise InputError("--watch error: the net has neither lesions' nor locations' scores; watch loss")
     for head in WATCHED[watch]:
         if head not in heads:
             raise InputError(f"--watch {watch}: the net has no {head} head; watch error or loss")
+    if watch in OF_ONE_LESION and not one_lesion:
+        raise InputError(
+            f"--watch {watch}: the net's lesions are no choice of one; make it with --lesion-loss softmax, or watch "
+            "map_class"
+        )

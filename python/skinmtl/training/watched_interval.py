@@ -30,7 +30,7 @@ def half_width(
     error, deviation = (sum(values) for values in zip(*parts))  # of parts that err together: the most
     if watch == "error":
         error, deviation = error / len(parts), deviation / len(parts)
-    if watch == "map_class":
+    if watch in ("map_class", "balanced_accuracy"):
         deviation = _of_classes(np.asarray(counts["lesion"], float)) * math.sqrt(n_images)
     return error, NORMAL * deviation / math.sqrt(independent)
 
@@ -60,8 +60,14 @@ def _map_class(shares: np.ndarray) -> tuple[float, float]:
     return 1 - float(shares[shares > 0].mean()) if (shares > 0).any() else 1.0, 0.0
 
 
+def _balanced(shares: np.ndarray) -> tuple[float, float]:
+    """Whatever is answered: of one label all images, of the others none."""
+    return 1 - 1 / max(1, int((shares > 0).sum())), 0.0
+
+
 def _of_classes(positives: np.ndarray) -> float:
-    """The standard error of mAP-class is at most this: of a share of the positives, in each class."""
+    """The standard error of mAP-class and of balanced accuracy is at most this: of a share of the positives, in each
+    class."""
     there = positives[positives > 0]
     return math.sqrt((0.25 / there).sum()) / len(there) if len(there) else 0.5
 
@@ -81,6 +87,7 @@ def _location_loss(shares: np.ndarray) -> tuple[float, float]:
 _PARTS = {
     "map_image": _map_image,
     "map_class": _map_class,
+    "balanced_accuracy": _balanced,
     "location_top1": _top1,
     "lesion_loss": _lesion_loss,
     "location_loss": _location_loss,

@@ -14,6 +14,7 @@ from skinmtl.data.label_counts import lesion_counts
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
 from skinmtl.nets.class_weights import positive_weights, softmax_weights
+from skinmtl.training.log_file import read_log
 
 TINY = ("--model", "resnet50_mtl", "--trunk", "tiny", "--crop", 64, "--batch-size", 8)
 
@@ -145,9 +146,20 @@ def test_caffe_trains_it_and_the_net_answers(make, tool, one_each, small_set, tm
     assert made.returncode == 0, made.stderr
     solver = tmp_path / "solver.prototxt"
     solver.write_text('base_lr: 0.001 lr_policy: "fixed" momentum: 0.9 random_seed: 1 type: "SGD"')
-    how = ("--max-iter", 6, "--test-interval", 3, "--out", tmp_path / "run")
+    how = ("--max-iter", 6, "--test-interval", 3, "--out", tmp_path / "run", "--watch", "balanced_accuracy")
     done = tool("train.py", "--solver", solver, "--net", tmp_path / "net", *how)
+    if loss != "softmax":
+        assert (done.returncode, "make it with --lesion-loss softmax" in done.stderr) == (1, True)
+        done = tool("train.py", "--solver", solver, "--net", tmp_path / "net", *how[:-2])
     assert done.returncode == 0, done.stderr
+    logged = [row.get("balanced_accuracy") for row in read_log(tmp_path / "run" / "log.csv")]
+    if loss == "softmax":
+        assert "watched: 1 - balanced accuracy of the validation images" in done.stdout
+        assert len(logged) == 2 and all(0 <= value <= 1 for value in logged)
+        best = json.loads((tmp_path / "run" / "args.json").read_text())["best"]
+        assert best["error"] == pytest.approx(1 - max(logged), abs=1e-6) and best["watched"] == "balanced_accuracy"
+    else:
+        assert logged == [None, None]
     flags = ("--manifest", one_each.manifest, "--images", small_set.images, "--allow-trained", "--workers", 1)
     scored = tool("score.py", "--run", tmp_path / "run", *flags, "--out", tmp_path / "s.npz")
     assert scored.returncode == 0, scored.stderr

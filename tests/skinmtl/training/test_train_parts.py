@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_solver
@@ -228,6 +229,28 @@ def test_validation_means_losses_and_measures_all_batches_at_once():
     only_location = {name: value for name, value in values.items() if "location" in name}
     assert watched_error(only_location, "error") == 0.25
     assert watched_error(only_location, "loss") == 1.5
+
+
+def test_of_lesions_that_are_one_choice_balanced_accuracy_is_measured_and_can_be_watched():
+    names = {"lesion": list("abc"), "location": list("xyz")}
+    labels, scores = (np.concatenate([batch[name] for batch in batches()]) for name in ("lesion_label", "fc_lesion"))
+    values = validate(batches(), names, lambda: False, one_lesion=True)
+    expected = balanced_accuracy_score(labels.argmax(axis=1), scores.argmax(axis=1))
+    assert values["balanced_accuracy"] == pytest.approx(expected)
+    assert watched_error(values, "balanced_accuracy") == pytest.approx(1 - expected)
+    assert "balanced_accuracy" not in validate(batches(), names, lambda: False)
+    check_watch("balanced_accuracy", ["lesion"], one_lesion=True)
+    for heads, words in ((["lesion"], "make it with --lesion-loss softmax"), (["location"], "has no lesion head")):
+        with pytest.raises(InputError, match=f"--watch balanced_accuracy: .*{words}"):
+            check_watch("balanced_accuracy", heads)
+
+
+def test_validation_images_of_several_lesions_have_no_balanced_accuracy_to_watch():
+    several = [{**batch, "lesion_label": np.ones((4, 3), np.float32)} for batch in batches()]
+    values = validate(several, {"lesion": list("abc")}, lambda: False, one_lesion=True)
+    assert values["balanced_accuracy"] is None
+    with pytest.raises(InputError, match="has no value for balanced_accuracy"):
+        watched_error(values, "balanced_accuracy")
 
 
 def test_validation_stops_where_it_is_told_to():
