@@ -26,7 +26,7 @@ STEPS = {
         *("fetch-weights", "convert-weights", "check-weights"),
     ),
     "train": ("train", "plot-log"),
-    "score": ("score", "ensemble", "evaluate", "report"),
+    "score": ("score", "ensemble", "calibrate", "evaluate", "report"),
     "look": ("attend", "evaluate-maps", "extract-features", "retrieve", "figure3"),
     "publish": ("export", "predict"),
     "for your shell": ("completion",),

@@ -44,8 +44,8 @@ from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.seen import is_known, marks, n_trained
 from skinmtl.scores.called import Rule
-from skinmtl.scores.chosen_thresholds import TEST, chosen_thresholds
-from skinmtl.scores.evaluating import Resampling, evaluated
+from skinmtl.scores.chosen_thresholds import own_images
+from skinmtl.scores.evaluating import Plan, Resampling, evaluated
 from skinmtl.scores.evaluation_table import evaluation_table
 from skinmtl.scores.figures_csv import write_figures_csv
 from skinmtl.scores.label_figures import MEANS, OF_HEAD
@@ -83,6 +83,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_output_argument(
         "--reliability",
         help="also draw the reliability diagram of each label, .png or .svg (example: --reliability reliability.svg)",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="of calibrate.py: take the calibrated probabilities, here and of --thresholds-from, and tell Brier score "
+        "and ECE without it too",
     )
     parser.add_argument(
         "--thresholds-from",
@@ -213,14 +220,18 @@ def positive_class(arguments: argparse.Namespace, scores: Scores) -> str | None:
     return arguments.positive
 
 
-def resampling_of(arguments: argparse.Namespace, scores: Scores) -> Resampling | None:
-    """What --bootstrap asks for."""
-    if not arguments.bootstrap:
-        return None
-    so = "where patients have several images, the intervals are too narrow"
-    manifest = manifest_of(arguments, so) if arguments.manifest else None
-    groups = groups_to_draw(arguments.scores, scores, manifest)
-    return Resampling(groups, arguments.bootstrap, arguments.seed, arguments.level)
+def plan_of(arguments: argparse.Namespace, scores: Scores) -> Plan:
+    """What is asked for beside the figures. InputError where the scores have no labels for it."""
+    rule, source, calibration = arguments.threshold_rule, arguments.thresholds_from, arguments.calibration
+    if (rule or calibration) and not heads_of(scores):
+        raise InputError(f"{arguments.scores}: has no labels for thresholds or a calibration; leave the flags out")
+    resampling = None
+    if arguments.bootstrap:
+        so = "where patients have several images, the intervals are too narrow"
+        manifest = manifest_of(arguments, so) if arguments.manifest else None
+        groups = groups_to_draw(arguments.scores, scores, manifest)
+        resampling = Resampling(groups, arguments.bootstrap, arguments.seed, arguments.level)
+    return Plan(resampling, Rule.of(rule) if rule else None, source, calibration)
 
 
 def write_files(arguments: argparse.Namespace, scores: Scores, figures: dict[str, Any], seen: list[str]) -> None:
@@ -255,22 +266,14 @@ def main() -> int:
     arguments = parse_args()
     scores = read_scores(arguments.scores)
     positive = positive_class(arguments, scores)
-    chosen = None
-    if arguments.threshold_rule is not None:
-        if not heads_of(scores):
-            raise InputError(f"{arguments.scores}: has no labels to choose thresholds for; leave the flags out")
-        how = Rule.of(arguments.threshold_rule)
-        chosen = chosen_thresholds(arguments.scores, scores, how, arguments.thresholds_from)
-    figures = evaluated(scores, positive, resampling_of(arguments, scores), chosen)
+    plan = plan_of(arguments, scores)
+    figures = evaluated(arguments.scores, scores, positive, plan)
     seen = marks(scores.protocol)
     write_files(arguments, scores, figures, seen)
     tables = [evaluation_table(figures)] if heads_of(scores) else []
     if scores.has_regions:
         tables.append(region_table(figures, resampled=not tables))
-    notes = [f"note: {mark}" for mark in seen]
-    if chosen and chosen[1]["chosen_on"] == TEST:
-        notes.append(f"note: the thresholds were chosen on {TEST}: the figures at them are too good")
-    print("\n".join(["\n\n".join(tables), *notes]))
+    print("\n".join(["\n\n".join(tables), *(f"note: {mark}" for mark in (*seen, *own_images(figures)))]))
     failures = too_low(figures, arguments.fail_if_below)
     if arguments.fail_if_below and n_trained(scores.protocol):
         failures.append("the figures are of images that were trained on")

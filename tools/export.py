@@ -59,6 +59,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="of evaluate.py --json; may be repeated",
     )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="of calibrate.py, for predict.py to tell calibrated probabilities",
+    )
     add_allow_trained_argument(parser)
     parser.add_argument("--licence", metavar="TEXT", help="under which others may use the model, for the model card")
     parser.add_argument("--onnx", action="store_true", help="also write model.onnx")
@@ -99,6 +105,7 @@ def main() -> None:
         manifest=args.manifest,
         group_column=args.group_column,
         metrics=args.metrics,
+        calibration=args.calibration,
         licence=args.licence,
         onnx=args.onnx,
         state_dict=args.state_dict,

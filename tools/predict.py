@@ -164,6 +164,10 @@ def told_of(args: argparse.Namespace, model: Model, items: Sequence[Item]) -> It
         raise InputError(f"--masks-out: {model.path} draws no lesions; leave the flag out")
     protocol = Protocol(model.short_side, model.mean, args.batch_size, engine_of(args), args.workers, args.crops)
     predictor = Predictor(model, protocol, attends=args.attention is not None)
+    if model.calibration is not None and args.crops != model.calibration.same.get("crops"):
+        fitted = model.calibration.same.get("crops")
+        told = f"its probabilities were calibrated for {fitted} crops, not for {args.crops}"
+        print(f"{program()}: {model.path}: {told}", file=sys.stderr)
     made = predictor.record()
     for prediction in predict(predictor, items, args.attention, vars(args)):
         text = "" if prediction.problem else as_text(prediction, model.labels, args.threshold)

@@ -26,6 +26,7 @@ NOT_RUN = {
     r"^docker |^export USER_ID": "needs Docker; tests/docker builds and runs the image by buildah",
     r"^pip install ": "changes this Python; tests/tools/test_wheel.py installs the package",
     r"fetch_weights\.py \w+ --out|resnet50_published": "downloads, or checks a file that cannot be had here",
+    r"tools/calibrate\.py|--calibration": "needs 100 validation images; of sixty photographs there are five",
     r"--gpu 0": "days on a GPU",
     r"-weights ResNet-50-model\.caffemodel|-weights bvlc_alexnet": "days on a GPU, from weights that are not here",
     r"snapshots/resnet50_mtl_iter_120000": "needs the snapshot of days on a GPU",

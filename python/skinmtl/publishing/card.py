@@ -15,11 +15,13 @@ from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.trained_on import TrainedOn
 from skinmtl.pretrained.resnet50 import caffe_shapes
+from skinmtl.publishing.label_rows import label_rows, with_interval
 from skinmtl.publishing.metrics_files import FIGURES, OF_REGIONS, Metrics
 from skinmtl.publishing.model_folder import LABELS, OUTPUTS
 from skinmtl.publishing.onnx_file import OPSET
 from skinmtl.publishing.onnx_regions import OPSET as OPSET_OF_REGIONS
 from skinmtl.publishing.state_dict import is_resnet
+from skinmtl.scores.calibration_file import Calibration
 
 TEMPLATE = Path(__file__).with_name("card.md")
 
@@ -40,6 +42,7 @@ class Facts:
     trained_on: TrainedOn | None = None
     class_names: list[str] = field(default_factory=list)
     started_from: Sequence[dict[str, Any]] = ()
+    calibration: Calibration | None = None
 
 
 def card(facts: Facts) -> str:
@@ -69,7 +72,8 @@ def card(facts: Facts) -> str:
         counts=_counts(facts, summary),
         settings=facts.settings,
         metrics=[_row(one, figures) for one in facts.metrics],
-        of_lesions=_of_lesions(facts.metrics),
+        of_labels=label_rows(facts.metrics),
+        calibration=facts.calibration,
         tested=any(one.of_these_weights for one in facts.metrics),
         others=any(not one.of_these_weights for one in facts.metrics),
         intervals=_intervals(facts.metrics),
@@ -123,27 +127,11 @@ def _counts(facts: Facts, summary: dict[str, Any] | None) -> dict[str, list[Any]
 def _row(one: Metrics, figures: Sequence[str]) -> dict[str, Any]:
     cells = []
     for figure in figures:
-        cells.append(_with_interval(one.figures.get(figure), one.interval(figure)))
-    subset = one.subset + "".join(f"; {mark}" for mark in one.marks)
+        cell = with_interval(one.figures.get(figure), one.interval(figure), one.says_too_few)
+        chance = one.figures.get(f"chance_{figure}")
+        cells.append(cell if cell == "-" or chance is None else f"{cell}; by chance {chance:.3f}")
+    subset = one.subset + "".join(f"; {mark}" for mark in (*one.marks, *one.calibrated))
     return {"subset": subset, "n_images": one.figures["n_images"], "cells": cells, "these": one.of_these_weights}
-
-
-def _with_interval(value: float | None, ends: Sequence[float] | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" + (f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "")
-
-
-def _of_lesions(metrics: Sequence[Metrics]) -> list[dict[str, Any]]:
-    """Of the first file that is of the published weights and has a lesion head."""
-    for one in metrics:
-        if one.of_these_weights and one.figures.get("average_precision"):
-            ends = one.interval("average_precision") or {}
-            return [
-                {"name": name, "positives": one.figures["support"][name], "ap": _with_interval(ap, ends.get(name))}
-                for name, ap in one.figures["average_precision"].items()
-            ]
-    return []
 
 
 def _intervals(metrics: Sequence[Metrics]) -> dict[str, Any] | None:

@@ -18,11 +18,12 @@ from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.data.trained_on import FILE as TRAINED_ON
 from skinmtl.data.trained_on import TrainedOn
 from skinmtl.engines.engine import Engine
-from skinmtl.engines.open_net import OpenNet
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot, mean_of, short_side_of
 from skinmtl.images.image_size import MAX_PIXELS
 from skinmtl.nets.net_record import read_net_record
+from skinmtl.publishing.calibrations import CALIBRATION, chosen_calibration
 from skinmtl.publishing.card import Facts, card
+from skinmtl.publishing.converting import converted, libraries_for
 from skinmtl.publishing.libraries import import_or_refuse
 from skinmtl.publishing.metrics_files import Metrics, read_metrics, setting_of
 from skinmtl.publishing.model_folder import (
@@ -39,17 +40,12 @@ from skinmtl.publishing.model_folder import (
     region_record,
     write_labels,
 )
-from skinmtl.publishing.onnx_check import check_onnx_regions
-from skinmtl.publishing.onnx_file import OPSET, check_onnx, onnx_graph, onnx_model, write_onnx
-from skinmtl.publishing.onnx_regions import OPSET as OPSET_OF_REGIONS
-from skinmtl.publishing.state_dict import is_resnet, state_dict, write_state_dict
 from skinmtl.publishing.trained_names import class_names_of, label_names
+from skinmtl.scores.calibration_file import Calibration
 from skinmtl.scores.crops import CROPS
-from skinmtl.scores.mask_net import DETECTIONS, MASKS, MaskNet, check_shapes, mask_net_of
+from skinmtl.scores.mask_net import MaskNet, check_shapes, mask_net_of
 from skinmtl.training.trained_images import of_net
 from skinmtl.training.trained_net import TrainedNet
-
-ONNX_FILE = "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -71,13 +67,14 @@ class Request:
     engine: Engine
     group_column: str | None = None
     allow_trained: bool = False
+    calibration: Path | None = None
 
 
 def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
     """Writes the new folder `out`; returns what to tell, a line each: what is in it, and what was checked."""
     source = request.source
     with new_folder(out) as folder:  # what takes no time is refused before the net is built
-        for library in _libraries(request):
+        for library in libraries_for(request.onnx, request.state_dict):
             import_or_refuse(library)
         manifest = None if request.manifest is None else read_manifest(request.manifest, request.group_column)
         metrics = read_metrics(request.metrics, source.weights, request.allow_trained)
@@ -93,6 +90,9 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         shutil.copyfile(str(source.weights), str(folder / WEIGHTS))
         for head, names in labels.items():
             write_labels(folder / LABELS[head], names)
+        calibration = chosen_calibration(request.calibration, source, labels, record)
+        if calibration is not None:
+            write_json(folder / CALIBRATION, calibration.record(), allow_nan=False)
         if class_names:
             write_labels(folder / CLASSES, class_names)
         trained_on = of_net(source)
@@ -100,13 +100,13 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         if listed is not None:
             (folder / TRAINED_ON).write_text(listed.text(), encoding="utf-8")
         told = (
-            _converted(request, snapshot, labels, class_names, record, folder)
+            converted(request.onnx, request.state_dict, snapshot, labels, class_names, record, folder)
             if request.onnx or request.state_dict
             else []
         )
         sums = {path.name: sha256(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
         (folder / f"{WEIGHTS}.sha256").write_text(f"{sums[WEIGHTS]}  {WEIGHTS}\n", encoding="utf-8")
-        facts = _facts(request, snapshot, manifest, metrics, record, labels, sums, listed, class_names)
+        facts = _facts(request, snapshot, manifest, metrics, record, labels, sums, listed, class_names, calibration)
         (folder / CARD).write_text(card(facts), encoding="utf-8")
         record.update(sha256=sums, inputs_sha256=_inputs(request), **made_by(_without_folders(arguments)))
         write_json(folder / RECORD, record, allow_nan=False)
@@ -115,12 +115,6 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         classes = [f"{len(class_names)} classes"] if class_names else []
         counts = [" and ".join(drawn.heads), *classes, *counts]
     return [f"{out}: {record['name']}, {', '.join(counts)}", *told, *_lacking(request, metrics, listed)]
-
-
-def _libraries(request: Request) -> list[str]:
-    """What the files that are wanted are written with."""
-    of_state_dict = {"pth": "torch", "safetensors": "safetensors", None: None}[request.state_dict]
-    return [name for name in ("onnx" if request.onnx else None, of_state_dict) if name]
 
 
 def _record_of_regions(
@@ -193,50 +187,6 @@ def _of_net(
     }
 
 
-def _converted(
-    request: Request,
-    snapshot: Snapshot,
-    labels: dict[str, list[str]],
-    class_names: list[str],
-    record: dict[str, Any],
-    folder: Path,
-) -> list[str]:
-    """Writes the ONNX file and the state dict; returns what to tell of them."""
-    net, opened = read_net(snapshot.deploy), snapshot.open()
-    weights_sha256 = sha256(snapshot.weights)
-    told = []
-
-    def parameters(layer: str) -> list[np.ndarray]:
-        return opened.parameters(layer) if layer in snapshot.shapes.params else []
-
-    if request.onnx:
-        properties = {
-            **{name: record[name] for name in ("name", "net", "input", "mean", "short_side", "crop")},
-            **{f"{head}_names": names for head, names in labels.items()},
-            "weights_sha256": weights_sha256,
-        }
-        path, drawn = folder / ONNX_FILE, "regions" in record
-        outputs = {output: [width] for output, width in record["outputs"].items()}
-        if drawn:
-            properties["class_names"] = class_names
-            of_regions = [name for name in (DETECTIONS, MASKS) if name in snapshot.shapes.tops]
-            outputs = {name: snapshot.shapes.tops[name] for name in (*of_regions, *outputs)}
-        graph = onnx_graph(net, snapshot.shapes.tops, parameters, list(outputs), drawn)
-        write_onnx(onnx_model(graph, snapshot.side, outputs, record["name"], properties, drawn), path)
-        check = check_onnx_regions(path, opened, snapshot) if drawn else _check_onnx(path, opened, snapshot)
-        told.append(f"{path.name}: opset {OPSET_OF_REGIONS if drawn else OPSET}, checked by onnx.checker; {check}")
-    if request.state_dict:
-        tensors = state_dict(net, parameters)
-        path = folder / f"weights.{request.state_dict}"
-        write_state_dict(tensors, path, {"weights_sha256": weights_sha256, "net": net.name, "input": record["input"]})
-        told.append(f"{path.name}: {len(tensors)} tensors, {'torchvision' if is_resnet(net) else 'Caffe'}'s names")
-    return told
-
-
-def _check_onnx(path: Path, opened: OpenNet, snapshot: Snapshot) -> str:
-    return check_onnx(path, opened.forward, snapshot.side, snapshot.engine.record()["engine"])
-
-
 def _facts(
     request: Request,
     snapshot: Snapshot,
@@ -247,6 +197,7 @@ def _facts(
     sums: dict[str, str],
     listed: TrainedOn | None,
     class_names: list[str],
+    calibration: Calibration | None,
 ) -> Facts:
     return Facts(
         record=record,
@@ -261,12 +212,13 @@ def _facts(
         trained_on=listed,
         class_names=class_names,
         started_from=request.source.started_from,
+        calibration=calibration,
     )
 
 
 def _inputs(request: Request) -> list[dict[str, str]]:
     """The name and sha256 of what went in beside net and weights."""
-    paths = [*request.metrics, *([request.manifest] if request.manifest else [])]
+    paths = [*request.metrics, *(each for each in (request.manifest, request.calibration) if each)]
     if request.source.train_data:
         paths.append(request.source.train_data / "dataset.json")
     return [{"file": path.name, "sha256": sha256(path)} for path in paths]

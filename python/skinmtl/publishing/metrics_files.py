@@ -10,6 +10,9 @@ from caffe_files.errors import InputError
 from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
 from skinmtl.data.seen import marks, n_trained
+from skinmtl.scores.called import CALLED
+from skinmtl.scores.chosen_thresholds import own_images
+from skinmtl.scores.label_figures import OF_HEAD, PROBABILITY, RANKING
 
 REMEDY = "give a file of evaluate.py --json"
 FIGURES = {
@@ -29,6 +32,7 @@ OF_REGIONS = {
     "box_ap50": "box AP at IoU 0.5",
     "detected": "detected",
 }  # of nets that draw lesions
+OF_LABEL = (*RANKING, *PROBABILITY, *CALLED)
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,24 @@ class Metrics:
         """What a reader must know of the images that were tested; see `data.seen.marks`."""
         return marks(self.protocol)
 
-    def interval(self, figure: str) -> Sequence[float] | None:
-        """[low, high], where there are intervals."""
+    @property
+    def says_too_few(self) -> bool:
+        """Whether a figure without an interval had too little to draw from; older files have one whatever there is."""
+        return "fewest" in (self.figures.get("bootstrap") or {})
+
+    @property
+    def calibrated(self) -> list[str]:
+        """Whether the figures are of calibrated probabilities."""
+        return ["calibrated probabilities"] if self.figures.get("calibration") else []
+
+    def interval(self, figure: str) -> Any:
+        """[low, high], where there are intervals; of `average_precision` and of labels by name."""
         return (self.figures.get("intervals") or {}).get(figure)
 
 
 def read_metrics(paths: Sequence[Path], weights: Path, allow_trained: bool = False) -> list[Metrics]:
-    """InputError where a file is not one of `evaluate.py --json`, and, unless that is allowed, where its figures are of
-    images that were trained on."""
+    """InputError where a file is not one of `evaluate.py --json`, where its thresholds or its calibration were chosen
+    on the images that they are tested on, and, unless that is allowed, where these were trained on."""
     of_weights = sha256(weights) if paths else ""
     found = []
     for path in paths:
@@ -78,6 +92,11 @@ def read_metrics(paths: Sequence[Path], weights: Path, allow_trained: bool = Fal
             raise InputError(
                 f"{path}: {'; '.join(marks(protocol))}: give the metrics of images that were left out of the "
                 "training, or --allow-trained, which the card then notes beside them"
+            )
+        own = own_images(figures)
+        if own:
+            raise InputError(
+                f"{path}: {'; '.join(own)}: choose them on scores of validation images, or do without them"
             )
         found.append(Metrics(path, figures, protocol.get("weights_sha256") == of_weights))
     return found
@@ -122,4 +141,30 @@ def _is_whole(figures: dict[str, Any]) -> bool:
             if ends is not None and not (isinstance(ends, list) and len(ends) == 2):
                 return False
             values += ends or []
-    return all(value is None or type(value) in (int, float) for value in values)
+    of_labels = _of_labels(figures)
+    return of_labels is not None and all(value is None or type(value) in (int, float) for value in values + of_labels)
+
+
+def _of_labels(figures: dict[str, Any]) -> list[Any] | None:
+    """The numbers of each label that a card shows; None where they, or what is said of thresholds and calibration, are
+    not of the right kind."""
+    thresholds, calibration = (figures.get(name) or {} for name in ("thresholds", "calibration"))
+    if not (isinstance(thresholds, dict) and isinstance(calibration, dict)):
+        return None
+    if thresholds and not all(isinstance(thresholds.get(name), str) for name in ("rule", "chosen_on")):
+        return None
+    values = [thresholds.get("n_images", 0), *(figures.get(f"chance_{name}") for name in FIGURES)]
+    for key in OF_HEAD.values():
+        by_label, ends = figures.get(key) or {}, (figures.get("intervals") or {}).get(key) or {}
+        for each in (by_label, ends):
+            if not (isinstance(each, dict) and all(isinstance(of_label, dict) for of_label in each.values())):
+                return None
+        for name, of_label in by_label.items():
+            if not {"n_positive", "prevalence"} <= {each for each, value in of_label.items() if value is not None}:
+                return None
+            values += [of_label.get(each) for each in ("n_positive", "prevalence", "threshold", *OF_LABEL)]
+            for pair in (ends.get(name, {}).get(each) for each in OF_LABEL):
+                if pair is not None and not (isinstance(pair, list) and len(pair) == 2 and None not in pair):
+                    return None
+                values += pair or []
+    return values

@@ -6,6 +6,7 @@ weights.caffemodel.sha256  for `sha256sum -c`
 lesions.txt                a name a line, in the order of lesion_prob; not there where the net has no such head
 locations.txt              the same for location_prob
 classes.txt                the same for the classes of a net that draws lesions, where it has some
+calibration.json           how its probabilities are calibrated, where they are
 model.json                 how images are prepared, the sha256 of each file, what made the folder
 trained_on.json            digests of the images that it was trained on, where they are recorded
 README.md                  the model card
@@ -27,6 +28,8 @@ from skinmtl.data.names import spelled
 from skinmtl.data.trained_on import FILE as TRAINED_ON
 from skinmtl.engines.snapshot import Snapshot
 from skinmtl.images.image_size import MAX_PIXELS
+from skinmtl.publishing.calibrations import CALIBRATION, REMEDY, folder_calibration
+from skinmtl.scores.calibration_file import Calibration
 from skinmtl.scores.crops import CUTS
 from skinmtl.scores.mask_net import MaskNet, mask_net_of
 
@@ -37,7 +40,6 @@ OUTPUTS = {"lesion": "lesion_prob", "location": "location_prob"}
 LABELS = {"lesion": "lesions.txt", "location": "locations.txt"}
 CLASSES = "classes.txt"
 LARGEST_MEAN = 255  # pixels have no more
-REMEDY = "fetch the folder again, or make it anew with export.py"
 NUMBERS = {"short_side": int, "crop": int, "crops": int, "mean": list, "outputs": dict, "sha256": dict, "name": str}
 
 
@@ -50,7 +52,8 @@ class Model:
     cut into `crops` squares of `crop` pixels, less `mean` (B, G, R). `files` are the sha256 of the files by name.
 
     `net` is there where the net draws lesions: then the whole image goes into one square, whose side is `crop` and
-    `short_side` too, and `class_names` are the names of its classes, if it has some.
+    `short_side` too, and `class_names` are the names of its classes, if it has some. `calibration` is what is done
+    to the probabilities, if anything is.
     """
 
     path: Path
@@ -66,6 +69,7 @@ class Model:
     files: dict[str, str]
     net: MaskNet | None = None
     class_names: list[str] = field(default_factory=list)
+    calibration: Calibration | None = None
 
 
 def read_model_folder(path: Path) -> Model:
@@ -85,7 +89,7 @@ def read_model_folder(path: Path) -> Model:
                     f"{output}; {REMEDY}"
                 )
     net, class_names = _regions(path, record)
-    listed = [TRAINED_ON] if TRAINED_ON in record["sha256"] else []  # older folders have none
+    listed = [name for name in (TRAINED_ON, CALIBRATION) if name in record["sha256"]]  # not every folder has them
     of_classes = [CLASSES] if class_names else []
     for name in (DEPLOY, WEIGHTS, *(LABELS[head] for head in labels), *of_classes, *listed):
         if not (path / name).is_file():
@@ -106,6 +110,7 @@ def read_model_folder(path: Path) -> Model:
         files=record["sha256"],
         net=net,
         class_names=class_names,
+        calibration=folder_calibration(path, record["sha256"][WEIGHTS], labels) if CALIBRATION in listed else None,
     )
 
 

@@ -65,11 +65,13 @@ class Predictor:
             "weights_sha256": self.model.files[WEIGHTS],
             "crops": self.protocol.crops,
             "resizing": RESIZING,
+            **({"calibration": self.model.calibration.words()} if self.model.calibration else {}),
             **self.protocol.engine.record(),
         }
 
     def probabilities(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Of an (H, W, 3) BGR image, resized: each head's (P,) float32, averaged over the crops as score.py does."""
+        """Of an (H, W, 3) BGR image, resized: each head's (P,) float32, averaged over the crops as score.py does, and
+        calibrated where the model says how."""
         assert self._net is not None
         crops = CUTS[self.protocol.crops](pixels, self.snapshot.side, np.array(self.protocol.mean))
         blobs = [OUTPUTS[head] for head in self.model.labels]
@@ -81,7 +83,13 @@ class Predictor:
         found = {head: np.concatenate(tops).mean(axis=0) for head, tops in zip(self.model.labels, zip(*parts))}
         if not all(np.isfinite(values).all() for values in found.values()):
             raise InputError(f"{self.model.weights}: its outputs are NaN or infinite; training diverged, use another")
-        return found
+        return self.calibrated(found)
+
+    def calibrated(self, probabilities: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the model's calibration makes of each head's (P,); without one, the same."""
+        if self.model.calibration is None:
+            return probabilities
+        return {head: self.model.calibration.heads[head].apply(values) for head, values in probabilities.items()}
 
 
 def said_of_seen(model: Model, items: Sequence[Item]) -> list[str]:
@@ -146,7 +154,7 @@ def _attend(
     likeliest = {}
 
     def choose(head: str, of_head: np.ndarray) -> list[int]:
-        likeliest[head] = int(of_head.argmax())
+        likeliest[head] = int(predictor.calibrated({head: of_head})[head].argmax())
         return [likeliest[head]]
 
     probabilities, drawn = {}, {}
@@ -155,6 +163,6 @@ def _attend(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png_bytes(overlay(drawable(large.pixels), found.maps[0])))
-        probabilities[head] = found.probabilities
+        probabilities.update(predictor.calibrated({head: found.probabilities}))
         drawn[head] = {"label": predictor.model.labels[head][likeliest[head]], "overlay": name}
     return probabilities, drawn

@@ -7,7 +7,7 @@ must be of the same weights and of none of the images; without such a file the r
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 from caffe_files.errors import InputError
 from skinmtl.common.provenance import sha256
@@ -15,26 +15,25 @@ from skinmtl.data.seen import n_trained
 from skinmtl.scores.called import Rule, threshold_by
 from skinmtl.scores.label_figures import Thresholds, head_of
 from skinmtl.scores.pairing import check_names, heads_of
-from skinmtl.scores.scores_file import Scores, read_scores
+from skinmtl.scores.scores_file import Scores
 
 VALIDATION, TEST = "validation images", "the test images"
-SAME = ("short_side", "crop", "crops", "mean")  # of a protocol: how the images were shown to the net
+SAME = ("short_side", "resizing", "crop", "crops", "mean")  # of a protocol: how the images were shown to the net
 
 
 def chosen_thresholds(
-    path: Path, scores: Scores, rule: Rule, source: Path | None
+    path: Path, scores: Scores, rule: Rule, source: Path | None, other: Scores | None
 ) -> tuple[dict[str, Thresholds], dict[str, Any]]:
     """The thresholds by head and label, and the record of how they were chosen.
 
-    `source` is the file of the validation images' scores; None: they are chosen on the scores themselves, which the
-    record says. InputError where the file is of another net, of one of the same images, or of images trained on.
+    `other` are the validation images' scores, of the file `source`; None: they are chosen on the scores themselves,
+    which the record says. InputError where they are of another net, of one of the same images, or of images trained on.
     """
     record: dict[str, Any] = {"rule": str(rule), "chosen_on": TEST if source is None else VALIDATION}
-    chosen_on = scores
-    if source is not None:
-        chosen_on = read_scores(source)
-        check_other_part(path, scores, source, chosen_on)
-        record.update(scores_sha256=sha256(source), protocol=chosen_on.protocol)
+    chosen_on = scores if other is None else other
+    if source is not None and other is not None:
+        check_other_part(path, scores, source, other)
+        record.update(scores_sha256=sha256(source), protocol=other.protocol)
     record["n_images"] = len(chosen_on.image)
     thresholds: dict[str, Thresholds] = {}
     for name in heads_of(scores):
@@ -43,6 +42,16 @@ def chosen_thresholds(
         thresholds[name] = {label: threshold_by(rule, *column) for label, *column in columns}
         record[f"{name}_positives"] = dict(zip(head.names, head.labels.sum(axis=0).tolist()))
     return thresholds, record
+
+
+def own_images(figures: Mapping[str, Any]) -> list[str]:
+    """What of the figures was chosen or fitted on the very images that they are of, a line each."""
+    lines = []
+    if (figures.get("thresholds") or {}).get("chosen_on") == TEST:
+        lines.append(f"the thresholds were chosen on {TEST}: the figures at them are too good")
+    if (figures.get("calibration") or {}).get("fitted_on") == TEST:
+        lines.append(f"the calibration was fitted on {TEST}: Brier score and ECE are too good")
+    return lines
 
 
 def check_other_part(path: Path, scores: Scores, source: Path, other: Scores) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
+from skinmtl.common.provenance import sha256
+from skinmtl.scores.calibration_file import calibrated, fitted_on, read_calibration
+from skinmtl.scores.called import Rule
+from skinmtl.scores.chosen_thresholds import chosen_thresholds
 from skinmtl.scores.intervals import intervals
-from skinmtl.scores.label_figures import MEANS, OF_HEAD, Thresholds, head_of, label_figures, mean_auroc
+from skinmtl.scores.label_figures import MEANS, OF_HEAD, PROBABILITY, head_of, label_figures, mean_auroc
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.one_lesion import one_lesion_figures, one_lesion_intervals
 from skinmtl.scores.pairing import heads_of
 from skinmtl.scores.region_bootstrap import region_intervals
 from skinmtl.scores.region_metrics import evaluate_regions
-from skinmtl.scores.scores_file import Scores
+from skinmtl.scores.scores_file import Scores, read_scores
 
 
 class Resampling(NamedTuple):
@@ -23,26 +28,50 @@ class Resampling(NamedTuple):
     level: float
 
 
-def evaluated(
-    scores: Scores,
-    positive: str | None,
-    resampling: Resampling | None,
-    chosen: tuple[dict[str, Thresholds], dict[str, Any]] | None,
-) -> dict[str, Any]:
-    """The figures, ready for JSON, by the names of `metrics`, `one_lesion`, `label_figures` and `region_metrics`.
+class Plan(NamedTuple):
+    """What is wanted beside the figures: intervals, thresholds by a rule that is read on the images of a file (None: on
+    the tested ones), and the calibration in a file. None: not that."""
 
-    positive    the class that those of regions are of, as `evaluate_regions` has it
-    resampling  None: no intervals
-    chosen      of `chosen_thresholds`; its record is `thresholds`. None: no figures of calls
+    resampling: Resampling | None = None
+    rule: Rule | None = None
+    thresholds_from: Path | None = None
+    calibration: Path | None = None
+
+
+def evaluated(path: Path, scores: Scores, positive: str | None, plan: Plan) -> dict[str, Any]:
+    """The figures of the scores in `path`, ready for JSON, by the names of `metrics`, `one_lesion`, `label_figures` and
+    `region_metrics`.
+
+    `positive` is the class that those of regions are of, as `evaluate_regions` has it. `thresholds` and `calibration`
+    say where they are from; `calibration` also has `before`, Brier score and ECE of each label without it.
     """
+    used, before, calibration, resampling = None, scores, None, plan.resampling
+    if plan.calibration is not None:
+        calibration = read_calibration(plan.calibration)
+        used = {
+            **calibration.record(),
+            "fitted_on": fitted_on(scores, calibration),
+            "sha256": sha256(plan.calibration),
+            "words": calibration.words(),
+        }
+        scores = calibrated(path, scores, plan.calibration, calibration)
+    thresholds, record = {}, None
+    if plan.rule is not None:
+        other = None if plan.thresholds_from is None else read_scores(plan.thresholds_from)
+        if other is not None and calibration is not None:
+            other = calibrated(plan.thresholds_from, other, plan.calibration, calibration)
+        thresholds, record = chosen_thresholds(path, scores, plan.rule, plan.thresholds_from, other)
     figures = evaluate(scores)
-    figures.update(dict.fromkeys((*OF_HEAD.values(), *MEANS.values(), "thresholds")))
-    thresholds, figures["thresholds"] = ({}, None) if chosen is None else chosen
+    figures.update(dict.fromkeys((*OF_HEAD.values(), *MEANS.values())), thresholds=record, calibration=used)
     if scores.lesion_scores is not None:
         figures.update(one_lesion_figures(scores.lesion_labels, scores.lesion_scores, scores.lesion_names))
     for head in heads_of(scores):
         by_label = label_figures(head_of(scores, head), thresholds.get(head))
         figures[OF_HEAD[head]], figures[MEANS[head]] = by_label, mean_auroc(by_label)
+        if used is not None:
+            uncalibrated = label_figures(head_of(before, head))
+            of_head = {name: {each: uncalibrated[name][each] for each in PROBABILITY} for name in by_label}
+            used.setdefault("before", {})[OF_HEAD[head]] = of_head
     if scores.has_regions:
         figures.update(evaluate_regions(scores, positive))
     if resampling is None:

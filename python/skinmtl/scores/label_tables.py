@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from skinmtl.scores.called import CALLED
-from skinmtl.scores.label_figures import MEANS, OF_HEAD
+from skinmtl.scores.label_figures import MEANS, OF_HEAD, PROBABILITY
 from skinmtl.scores.tables import as_number, columns, with_range
 
 WORDS = {
@@ -19,6 +19,7 @@ WORDS = {
     "ppv": "PPV",
     "npv": "NPV",
 }
+UNCALIBRATED = ["uncalibrated: Brier", "ECE"]
 ON_AREAS = "by chance AUROC is 0.500; partial AUC is the area above a sensitivity of 0.8, at best 0.200"
 
 
@@ -49,12 +50,27 @@ def label_tables(figures: dict[str, Any], head: str) -> list[str]:
         rows.append([name, str(of_label["n_positive"]), as_number(of_label["prevalence"]), *of_ranking])
     lines = [*columns(rows), ON_AREAS, ""]
     if any(of_label["brier"] is not None for of_label in by_label.values()):
-        rows = [[head, "Brier", *title, "without looking", "ECE", *title, "if calibrated"]]
+        before = (figures.get("calibration") or {}).get("before", {}).get(OF_HEAD[head])
+        rows = [
+            [
+                head,
+                "Brier",
+                *title,
+                "without looking",
+                "ECE",
+                *title,
+                "if calibrated",
+                *(UNCALIBRATED if before else []),
+            ]
+        ]
         for name, of_label in by_label.items():
             brier, ece = (_cells(of_label, ends and ends[name], each) for each in ("brier", "ece"))
             without, least = as_number(of_label["chance"]["brier"]), as_number(of_label["ece_if_calibrated"])
-            rows.append([name, *brier, without, *ece, least])
-        lines += [*columns(rows), ""]
+            raw = [as_number(before[name][each]) for each in PROBABILITY] if before else []
+            rows.append([name, *brier, without, *ece, least, *raw])
+        used = figures.get("calibration") or {}
+        told = [f"calibrated ({used['words']}), fitted on {used['fitted_on']}"] if before else []
+        lines += [*columns(rows), *told, ""]
     if figures.get("thresholds") is not None:
         rows = [[head, "prevalence", "threshold", "called", *(WORDS[each] for each in CALLED)]]
         for name, of_label in by_label.items():
