@@ -27,8 +27,12 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse_args() -> argparse.Namespace:
+    return make_parser().parse_args()
+
+
 def main() -> None:
-    args = make_parser().parse_args()
+    args = parse_args()
     print(calibrate(args.scores, args.scaling, args.out, vars(args)))
 
 

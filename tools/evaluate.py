@@ -43,6 +43,7 @@ from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.seen import is_known, marks, n_trained
+from skinmtl.data.subgroups import subgroups_of
 from skinmtl.scores.called import Rule
 from skinmtl.scores.chosen_thresholds import own_images
 from skinmtl.scores.evaluating import Plan, Resampling, evaluated
@@ -57,8 +58,6 @@ from skinmtl.scores.scores_file import Scores, read_scores
 
 OF_BOOTSTRAP = {
     "seed": 1,
-    "manifest": None,
-    "group_column": None,
     "level": 0.95,
 }  # flags that go with --bootstrap, and their defaults
 NOT_SHOWN = 3  # the exit status where no figure is too low, and nothing shows that the images are new; as leakage.py's
@@ -133,9 +132,16 @@ def make_parser() -> argparse.ArgumentParser:
         "--manifest",
         type=Path,
         metavar="CSV",
-        help="the manifest whose group column says which images are drawn together (default: each image by itself)",
+        help="the manifest whose group column says which images are drawn together (default: each image by itself), "
+        "and that has --subgroup-column",
     )
     add_group_column_argument(parser)
+    parser.add_argument(
+        "--subgroup-column",
+        metavar="NAME",
+        help="a column of --manifest, such as skin type, sex, age or device: also give the figures of each label for "
+        "each of its values, and how far they are from those of all other images",
+    )
     parser.add_argument(
         "--level", type=level, metavar="SHARE", help="of the resamples, inside the interval (default: 0.95)"
     )
@@ -150,8 +156,11 @@ def parse_args() -> argparse.Namespace:
             setattr(arguments, name, default if arguments.bootstrap else None)
         elif not arguments.bootstrap:
             parser.error(f"--{name.replace('_', '-')} goes with --bootstrap N")
-    if arguments.group_column is not None and arguments.manifest is None:
-        parser.error("--group-column goes with --manifest")
+    for name in ("group_column", "subgroup_column"):
+        if getattr(arguments, name) is not None and arguments.manifest is None:
+            parser.error(f"--{name.replace('_', '-')} goes with --manifest")
+    if arguments.manifest is not None and not (arguments.bootstrap or arguments.subgroup_column):
+        parser.error("--manifest goes with --bootstrap N or --subgroup-column NAME")
     if arguments.thresholds_from is not None and arguments.threshold_rule is None:
         arguments.threshold_rule = USUAL_RULE
     if arguments.reliability is not None and arguments.reliability.suffix not in (".png", ".svg"):
@@ -223,15 +232,19 @@ def positive_class(arguments: argparse.Namespace, scores: Scores) -> str | None:
 def plan_of(arguments: argparse.Namespace, scores: Scores) -> Plan:
     """What is asked for beside the figures. InputError where the scores have no labels for it."""
     rule, source, calibration = arguments.threshold_rule, arguments.thresholds_from, arguments.calibration
-    if (rule or calibration) and not heads_of(scores):
-        raise InputError(f"{arguments.scores}: has no labels for thresholds or a calibration; leave the flags out")
-    resampling = None
+    if (rule or calibration or arguments.subgroup_column) and not heads_of(scores):
+        of = "thresholds, a calibration or subgroups"
+        raise InputError(f"{arguments.scores}: has no labels, which {of} are of; leave the flags out")
+    so = "where patients have several images, the intervals are too narrow" if arguments.bootstrap else ""
+    manifest = manifest_of(arguments, so) if arguments.manifest else None
+    resampling = subgroups = None
     if arguments.bootstrap:
-        so = "where patients have several images, the intervals are too narrow"
-        manifest = manifest_of(arguments, so) if arguments.manifest else None
         groups = groups_to_draw(arguments.scores, scores, manifest)
         resampling = Resampling(groups, arguments.bootstrap, arguments.seed, arguments.level)
-    return Plan(resampling, Rule.of(rule) if rule else None, source, calibration)
+    if arguments.subgroup_column is not None and manifest is not None:
+        groups_of(str(arguments.scores), scores, manifest)  # all images must be in it
+        subgroups = subgroups_of(manifest, arguments.subgroup_column, scores.image)
+    return Plan(resampling, Rule.of(rule) if rule else None, source, calibration, subgroups)
 
 
 def write_files(arguments: argparse.Namespace, scores: Scores, figures: dict[str, Any], seen: list[str]) -> None:

@@ -220,6 +220,7 @@ FLAGS: Dict[str, Flag] = {
     "--thresholds-from": Flag("FILE", "scores of validation images, to choose thresholds on"),
     "--threshold-rule": Flag("RULE", "how the threshold of a label is chosen"),
     "--reliability": Flag("FILE", "also draw how probabilities and shares of positives agree"),
+    "--subgroup-column": Flag("NAME", "the column whose values the images are told apart by"),
     "--scaling": Flag(CHOICE, "what is fitted to calibrate probabilities"),
     "--calibration": Flag("FILE", "a calibration of calibrate, to be used"),
     "--positive": Flag("NAME", "the class that a net's classes are measured by, against the rest"),

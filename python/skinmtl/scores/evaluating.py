@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
 from skinmtl.common.provenance import sha256
+from skinmtl.data.subgroups import Subgroups
 from skinmtl.scores.calibration_file import calibrated, fitted_on, read_calibration
 from skinmtl.scores.called import Rule
 from skinmtl.scores.chosen_thresholds import chosen_thresholds
@@ -17,6 +18,7 @@ from skinmtl.scores.pairing import heads_of
 from skinmtl.scores.region_bootstrap import region_intervals
 from skinmtl.scores.region_metrics import evaluate_regions
 from skinmtl.scores.scores_file import Scores, read_scores
+from skinmtl.scores.subgroup_figures import subgroup_figures
 
 
 class Resampling(NamedTuple):
@@ -30,12 +32,13 @@ class Resampling(NamedTuple):
 
 class Plan(NamedTuple):
     """What is wanted beside the figures: intervals, thresholds by a rule that is read on the images of a file (None: on
-    the tested ones), and the calibration in a file. None: not that."""
+    the tested ones), the calibration in a file, and the figures of subgroups. None: not that."""
 
     resampling: Resampling | None = None
     rule: Rule | None = None
     thresholds_from: Path | None = None
     calibration: Path | None = None
+    subgroups: Subgroups | None = None
 
 
 def evaluated(path: Path, scores: Scores, positive: str | None, plan: Plan) -> dict[str, Any]:
@@ -74,6 +77,9 @@ def evaluated(path: Path, scores: Scores, positive: str | None, plan: Plan) -> d
             used.setdefault("before", {})[OF_HEAD[head]] = of_head
     if scores.has_regions:
         figures.update(evaluate_regions(scores, positive))
+    figures["subgroups"] = None
+    if plan.subgroups is not None:
+        figures["subgroups"] = subgroup_figures(scores, plan.subgroups, thresholds, resampling)
     if resampling is None:
         return figures
     figures.update(intervals(scores, *resampling, thresholds))

@@ -6,6 +6,7 @@ from typing import Any
 
 from skinmtl.scores.label_figures import MEANS, OF_HEAD
 from skinmtl.scores.label_tables import label_tables, mean_rows
+from skinmtl.scores.subgroup_tables import subgroup_tables
 from skinmtl.scores.tables import as_number, columns, resampling, with_range
 
 CONFUSION_LABELS = 12  # a table of more is too wide for a screen; the JSON has it
@@ -32,6 +33,8 @@ def evaluation_table(figures: dict[str, Any]) -> str:
         more = [with_range(figures[name], ends[name])] if ends else []
         rows.append([words, as_number(figures[name]), *more, as_number(_chance(figures, name))])
     lines += [*columns(rows), ""]
+    if figures.get("subgroups") is not None:
+        lines += [*subgroup_tables(figures), ""]
     if figures.get("lesion_confusion") is not None and len(figures["support"]) <= CONFUSION_LABELS:
         lines += [*_confusion(figures), ""]
     return "\n".join(lines + _counts(figures) + (resampling(figures) if ends else []))

@@ -11,7 +11,8 @@ from skinmtl.scores.label_figures import FIGURES, MEANS, OF_HEAD
 OF_SET = ("map_class", "map_image", "lesion_accuracy", "balanced_accuracy", MEANS["lesion"], "location_top1",
           "location_top3", MEANS["location"])  # fmt: skip
 HEADER = (
-    *("head", "label", "figure", "value", "low", "high", "without_looking", "positives", "images", "groups"),
+    *("subgroup", "head", "label", "figure", "value", "low", "high", "without_looking", "gap", "gap_low", "gap_high"),
+    *("positives", "images", "groups"),
     *("threshold", "thresholds", "net", "weights_sha256", "trained_on", "fold", "subset", "short_side", "crops"),
     "scores_sha256",
 )
@@ -22,7 +23,7 @@ def write_figures_csv(path: Path, report: dict[str, Any]) -> None:
     with open(str(path), "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, HEADER, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({**row, **_protocol(report)} for row in _rows(report))
+        writer.writerows({**_protocol(report), **row} for row in _rows(report))
 
 
 def _rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -31,19 +32,38 @@ def _rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if report.get(figure) is not None:
             chance = 0.5 if figure in MEANS.values() else report.get(f"chance_{figure}")
             yield {"figure": figure, **_value(report[figure], ends.get(figure)), "without_looking": chance}
+    yield from _of_labels(report, ends)
+    found = report.get("subgroups")
+    for record in found["values"] if found else ():
+        of_images = {"subgroup": f"{found['column']}: {record['value']}", "images": record["n_images"]}
+        for row in _of_labels(record, record.get("intervals") or {}):
+            yield {**row, **of_images, "groups": record.get("n_groups")}
+
+
+def _of_labels(report: dict[str, Any], ends: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for head, key in OF_HEAD.items():
         for label, of_label in (report.get(key) or {}).items():
             for figure in FIGURES:
                 if figure in of_label:
+                    of_gap = [_of(report.get(name), key, label, figure) for name in ("gaps", "gap_intervals")]
+                    low, high = of_gap[1] or (None, None)
                     yield {
                         "head": head,
                         "label": label,
                         "figure": figure,
-                        **_value(of_label[figure], ((ends.get(key) or {}).get(label) or {}).get(figure)),
+                        **_value(of_label[figure], _of(ends, key, label, figure)),
                         "without_looking": of_label["chance"].get(figure),
+                        **{"gap": of_gap[0], "gap_low": low, "gap_high": high},
                         "positives": of_label["n_positive"],
                         "threshold": of_label.get("threshold"),
                     }
+
+
+def _of(nested: Any, *names: str) -> Any:
+    """What lies below the names; None where there is nothing."""
+    for name in names:
+        nested = (nested or {}).get(name)
+    return nested
 
 
 def _value(value: Any, ends: Any) -> dict[str, Any]:

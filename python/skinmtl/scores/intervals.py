@@ -41,6 +41,7 @@ def intervals(
     without: dict[str, int] = {}
     chosen = thresholds or {}
     how = (groups, resamples, seed)
+    index, _ = indexed(groups, len(scores.image))
     enough = len(set(groups)) >= FEWEST
     if scores.lesion_scores is not None:
         head = head_of(scores, "lesion")
@@ -48,7 +49,7 @@ def intervals(
         there = head.labels.any(axis=1)
         also = (np.where(there, of_images, 0), there)
         figures, sums = resampled_head(head, *how, "lesions", chosen.get("lesion"), also)
-        by_label = _by_label(head, figures, groups, level, chosen.get("lesion"))
+        by_label = intervals_by_label(head, figures, index, level, chosen.get("lesion"))
         precision = figures["average_precision"]
         ends["map_class"] = ends_of(mean_over_labels(precision), level, enough)
         ends["map_image"] = ends_of(ratio(*sums), level, enough)
@@ -64,28 +65,38 @@ def intervals(
         ends["location_top1"] = ends_of(top1 / drawn, level, enough)
         ends["location_top3"] = ends_of(top3 / drawn, level, enough)
         ends[MEANS["location"]] = ends_of(mean_over_labels(figures["auroc"]), level, enough)
-        ends[OF_HEAD["location"]] = _by_label(head, figures, groups, level, chosen.get("location"))
+        ends[OF_HEAD["location"]] = intervals_by_label(head, figures, index, level, chosen.get("location"))
     made = {"resamples": resamples, "seed": seed, "level": level, "n_groups": len(set(groups)), "fewest": FEWEST}
     return {"intervals": ends, "bootstrap": {**made, "resamples_without_positive": without}}
 
 
-def _by_label(
-    head: Head, figures: dict[str, np.ndarray], groups: Sequence[str], level: float, thresholds: Thresholds | None
-) -> dict[str, dict[str, Any]]:
-    """The intervals of the figures that there are, by label and figure."""
-    index, _ = indexed(groups, len(head.labels))
-    found: dict[str, dict[str, Any]] = {}
+def enough_by_figure(head: Head, index: np.ndarray, thresholds: Thresholds | None) -> dict[str, dict[str, bool]]:
+    """By label and figure, whether enough groups have what it divides by; `index` (N,) is the group of each image."""
+    found = {}
     for p, name in enumerate(head.names):
         labels = head.labels[:, p]
-        both = [labels, ~labels]
-        needed = {figure: both for figure in FIGURES}
+        with_it, without = enough_with(index, labels), enough_with(index, ~labels)
+        enough = dict.fromkeys(FIGURES, with_it and without)
         if thresholds is not None and thresholds[name] is not None:
             called = head.scores[:, p] >= thresholds[name]
-            needed.update(sensitivity=[labels], specificity=[~labels], ppv=[called], npv=[~called])
+            enough.update(sensitivity=with_it, specificity=without)
+            enough.update(ppv=enough_with(index, called), npv=enough_with(index, ~called))
+        found[name] = enough
+    return found
+
+
+def intervals_by_label(
+    head: Head, figures: dict[str, np.ndarray], index: np.ndarray, level: float, thresholds: Thresholds | None
+) -> dict[str, dict[str, Any]]:
+    """The intervals of the figures (B, P) that there are, by label and figure; `index` is the group of each image."""
+    enough = enough_by_figure(head, index, thresholds)
+    found: dict[str, dict[str, Any]] = {}
+    for p, name in enumerate(head.names):
         found[name] = {}
         for figure, values in figures.items():
             of_label = values[:, p]
             if figure == "ece":
-                of_label = np.clip(of_label - of_label.mean() + calibration_error(labels, head.scores[:, p]), 0, 1)
-            found[name][figure] = ends_of(of_label, level, enough_with(index, *needed[figure]))
+                moved = calibration_error(head.labels[:, p], head.scores[:, p]) - np.nanmean(of_label)
+                of_label = np.clip(of_label + moved, 0, 1)
+            found[name][figure] = ends_of(of_label, level, enough[name][figure])
     return found

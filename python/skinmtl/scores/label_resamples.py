@@ -44,8 +44,8 @@ class LabelResampler:
         found = {name: np.stack(values) for name, values in zip(RANKING, zip(*read))}
         if self._excess is not None:
             sums = self._excess @ counts.astype(np.float64)
-            found["brier"] = sums[: self.n] / drawn
-            found["ece"] = np.abs(sums[self.n :]).reshape(self.n, BINS, -1).sum(axis=1) / drawn
+            found["brier"] = ratio(sums[: self.n], drawn)
+            found["ece"] = ratio(np.abs(sums[self.n :]).reshape(self.n, BINS, -1).sum(axis=1), drawn)
         if self._calls is not None:
             of_calls = (self._calls @ counts.view(np.uint64)).view(counts.dtype).astype(np.float64)
             right, called, positives = of_calls.reshape(3, self.n, -1)
@@ -78,8 +78,12 @@ def resampled_head(
     for counts in blocks(sizes, resamples, seed, what):
         parts.append(resampler.under(counts))
         of_also.append(weighted(sums, counts))
-    figures = {name: np.concatenate([part[name] for part in parts], axis=1)[:, :resamples].T for name in parts[0]}
-    return figures, np.concatenate(of_also, axis=1)[:, :resamples]
+    return joined(parts, resamples), np.concatenate(of_also, axis=1)[:, :resamples]
+
+
+def joined(parts: Sequence[dict[str, np.ndarray]], resamples: int) -> dict[str, np.ndarray]:
+    """The figures (P, B) of all blocks as (resamples, P)."""
+    return {name: np.concatenate([part[name] for part in parts], axis=1)[:, :resamples].T for name in parts[0]}
 
 
 def mean_over_labels(values: np.ndarray) -> np.ndarray:
