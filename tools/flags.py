@@ -127,6 +127,8 @@ FLAGS: Dict[str, Flag] = {
     "--lesion-loss": Flag(CHOICE, "which loss the lesions of an image have"),
     "--class-weights": Flag(CHOICE, "how much more rare lesions weigh in that loss"),
     "--class-weights-beta": Flag("BETA", "of the effective number of images that weights go by"),
+    "--location-weights": Flag(CHOICE, "how much more rare locations weigh in the locations' loss"),
+    "--location-counts": Flag("N ...", "training images of each location"),
     "--class-counts": Flag("N ...", "training images, and how many have each lesion"),
     "--focal-gamma": Flag("GAMMA", "the exponent of the lesions' focal loss"),
     "--side": Flag("PIXELS", "the side of the square that an image is put into, whole, for boxes and masks"),

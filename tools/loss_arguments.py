@@ -1,10 +1,11 @@
-"""The flags of make_prototxt.py for the loss of the lesions, and what they mean for nets.lesion_loss."""
+"""The flags of make_prototxt.py for the losses of the heads, and what they mean for nets.lesion_loss and its like."""
 
 import argparse
 
 from cli import finite, from_zero, not_negative
 from skinmtl.nets.class_weights import BETA, WEIGHTINGS
 from skinmtl.nets.lesion_loss import GAMMA, LESION_LOSSES, LesionLoss
+from skinmtl.nets.location_loss import LocationLoss
 from skinmtl.nets.multi_task import MODELS
 
 
@@ -33,7 +34,8 @@ def add_loss_arguments(parser: argparse.ArgumentParser) -> None:
         type=_beta,
         metavar="BETA",
         default=BETA,
-        help="of --class-weights effective, between 0 and 1; near 1 it is inverse (default: %(default)s)",
+        help="of effective weights of lesions and locations, between 0 and 1; near 1 they are inverse (default: "
+        "%(default)s)",
     )
     add(
         "--class-counts",
@@ -51,6 +53,40 @@ def add_loss_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_location_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of the locations."""
+    group = parser.add_argument_group("the loss of the locations", "Of models with a location head.")
+    group.add_argument(
+        "--location-weights",
+        choices=WEIGHTINGS,
+        default="none",
+        help="more for locations that few training images are of, as --class-weights for lesions (default: none)",
+    )
+    group.add_argument(
+        "--location-counts",
+        type=not_negative,
+        nargs="+",
+        metavar="N",
+        help="of --location-weights: training images of each location (default: as the data has)",
+    )
+
+
+def check_location_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """A usage error where flags do not go together."""
+    if args.location_counts is not None and args.location_weights == "none":
+        parser.error("--location-counts goes with --location-weights")
+    if args.location_weights != "none" and "location" not in getattr(MODELS.get(args.model), "heads", ()):
+        parser.error(f"--location-weights: of models with a location head and without masks; {args.model} is none")
+    if args.location_counts is not None and len(args.location_counts) != args.locations:
+        parser.error("--location-counts: the number of images of each of --locations Q locations")
+
+
+def location_loss_of(args: argparse.Namespace) -> LocationLoss:
+    """What the flags say."""
+    counts = None if args.location_counts is None else tuple(args.location_counts)
+    return LocationLoss(args.location_weights, counts, args.class_weights_beta)
+
+
 def check_loss_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """A usage error where flags do not go together."""
     asked = [
@@ -59,9 +95,11 @@ def check_loss_arguments(parser: argparse.ArgumentParser, args: argparse.Namespa
         if getattr(args, name) != parser.get_default(name)
     ]
     flag = f"--{asked[0].replace('_', '-')}" if asked else ""
+    if asked == ["class_weights_beta"] and args.location_weights == "effective":
+        return
     if asked and "lesion" not in getattr(MODELS.get(args.model), "heads", ()):
         parser.error(f"{flag}: of models with a lesion head and without masks; {args.model} is none")
-    if args.class_weights != "effective" and "class_weights_beta" in asked:
+    if "effective" not in (args.class_weights, args.location_weights) and "class_weights_beta" in asked:
         parser.error("--class-weights-beta goes with --class-weights effective")
     if args.lesion_loss != "focal" and "focal_gamma" in asked:
         parser.error("--focal-gamma goes with --lesion-loss focal")

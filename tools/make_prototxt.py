@@ -8,7 +8,14 @@ from typing import Any, Dict, Tuple
 
 from augment_arguments import add_augment_arguments, augmentation_of, check_augment_arguments
 from cli import above_zero, finite, new_parser, not_negative, positive, run
-from loss_arguments import add_loss_arguments, check_loss_arguments, lesion_loss_of
+from loss_arguments import (
+    add_location_arguments,
+    add_loss_arguments,
+    check_location_arguments,
+    check_loss_arguments,
+    lesion_loss_of,
+    location_loss_of,
+)
 from mask_net_arguments import (
     add_mask_net_arguments,
     has_masks,
@@ -89,6 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_augment_arguments(parser)
     add_loss_arguments(parser)
+    add_location_arguments(parser)
     add_mask_net_arguments(parser)
     parser.add_argument("--lesions", type=positive, metavar="P", help="number of lesions (default: as the data has)")
     parser.add_argument("--locations", type=positive, metavar="Q", help="number of locations (default: the same)")
@@ -187,6 +195,7 @@ def set_defaults(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     if args.online_jitter:
         parser.set_defaults(scales=SCALES, seed=SEED)
     check_loss_arguments(parser, args)
+    check_location_arguments(parser, args)
     check_augment_arguments(parser, args)
     set_mask_net_defaults(parser, args)
     parser.set_defaults(
@@ -248,6 +257,7 @@ def settings_of(args: argparse.Namespace) -> Dict[str, Any]:
         "given": args.given,
         "freeze_to": args.freeze_to,
         "lesion_loss": lesion_loss_of(args),
+        "location_loss": location_loss_of(args),
         "augmentation": augmentation_of(args),
     }
 
@@ -260,6 +270,8 @@ def main() -> None:
         counted = {name: getattr(options, name) for name in ("lesions", "locations", "test_batch_size")}
         if not has_masks(args) and options.lesion_loss.counts:
             counted["class_counts"] = list(options.lesion_loss.counts)
+        if not has_masks(args) and options.location_loss.counts:
+            counted["location_counts"] = list(options.location_loss.counts)
         return command_of(parser, argparse.Namespace(**{**vars(args), **counted}))
 
     request = Request(settings_of(args), has_masks(args), command, args.out, args.solver or (), args.check)

@@ -1,4 +1,4 @@
-"""How many images have each lesion, by the labels that a training will read."""
+"""How many images have each lesion or are of each location, by the labels that a training will read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from caffe_files.errors import InputError
 from caffe_files.lmdb_open import open_lmdb
 from caffe_files.schema import caffe_messages
-from skinmtl.data.dataset import LESIONS, REMEDY, read_summary
+from skinmtl.data.dataset import LESIONS, LOCATIONS, REMEDY, read_summary
 
 
 def lesion_counts(folder: Path) -> tuple[int, ...]:
@@ -26,6 +26,19 @@ def lesion_counts(folder: Path) -> tuple[int, ...]:
     for _, values in _lesions(folder):
         total, n_records = total + values, n_records + 1
     return (n_records // copies, *(int(count) // copies for count in total))
+
+
+def location_counts(folder: Path) -> tuple[int, ...]:
+    """How many images of a folder of make_lmdb.py are of each location; records are counted as for lesions."""
+    summary = read_summary(folder)
+    total = np.zeros(len(summary["location_names"]), int)
+    if not len(total):
+        raise InputError(f"{folder}: has no locations to weigh; leave --location-weights out")
+    for key, values in _records(folder, LOCATIONS):
+        if values.shape != (1,) or values[0] not in range(len(total)):
+            raise InputError(f"{folder / LOCATIONS}: record {key} holds no location; {REMEDY}")
+        total[int(values[0])] += 1
+    return tuple(int(count) // summary["copies"] for count in total)
 
 
 def check_one_lesion(folder: Path) -> None:
@@ -43,13 +56,18 @@ def check_one_lesion(folder: Path) -> None:
 def _lesions(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Yields each record's key and its lesions, 0 or 1, (P,)."""
     n_lesions = len(read_summary(folder)["lesion_names"])
-    with open_lmdb(folder / LESIONS) as environment:
+    for key, values in _records(folder, LESIONS):
+        if values.shape != (n_lesions,) or not np.isin(values, (0, 1)).all():
+            raise InputError(f"{folder / LESIONS}: record {key} holds no lesions; {REMEDY}")
+        yield key, values
+
+
+def _records(folder: Path, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields each record's key and its numbers."""
+    with open_lmdb(folder / name) as environment:
         try:
             with environment.begin() as transaction:
                 for key, value in transaction.cursor():
-                    values = np.array(caffe_messages().Datum.FromString(value).float_data)
-                    if values.shape != (n_lesions,) or not np.isin(values, (0, 1)).all():
-                        raise InputError(f"{folder / LESIONS}: record {key.decode()} holds no lesions; {REMEDY}")
-                    yield key.decode(), values
+                    yield key.decode(), np.array(caffe_messages().Datum.FromString(value).float_data)
         except (lmdb.Error, DecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{folder / LESIONS}: damaged ({error}); {REMEDY}") from None
+            raise InputError(f"{folder / name}: damaged ({error}); {REMEDY}") from None

@@ -50,5 +50,16 @@ def of_labels(shapes: Sequence[Sequence[int]], weights: Sequence[float]) -> Sequ
     return ("N", labels), ("N", labels, *[1] * (len(shapes[1]) - 2))
 
 
+def of_one_label(shapes: Sequence[Sequence[int]], weights: Sequence[float]) -> Sequence[Sequence[Axis]]:
+    """The same, where a label may be one number an image, (N, 1).
+
+    >>> of_one_label([(20, 3), (20, 1, 1, 1)], [1.0, 2.5, 4.0])
+    (('N', 3), ('N', 1, 1, 1))
+    """
+    scores, labels = of_labels(shapes, weights)
+    is_number = len(shapes[1]) > 1 and shapes[1][1] == 1
+    return scores, (labels[0], 1, *labels[2:]) if is_number else labels
+
+
 def _joined(shape: Sequence[int]) -> str:
     return ", ".join(map(str, shape))

@@ -36,10 +36,11 @@ def sigmoid_loss(
 def softmax_loss(scores: np.ndarray, labels: np.ndarray, weights: Sequence[float] = ()) -> tuple[float, np.ndarray]:
     """(1/N) sum over images of -w log p of the one label that each has, and its gradient with respect to the scores.
 
-    Scores and labels (N, P), 0 or 1; p is the softmax's share, w the label's weight (none given: 1). It is divided by
-    the images, not by their weights. InputError where an image has not just one label.
+    Scores and labels (N, P), 0 or 1, or labels (N, 1), the number of each image's; p is the softmax's share, w the
+    label's weight (none given: 1). It is divided by the images, not by their weights. InputError where an image has not
+    just one label.
     """
-    is_one = _truth(scores, labels)
+    is_one = _numbered(scores, labels) if labels.size < scores.size else _truth(scores, labels)
     counts = is_one.sum(axis=1)
     if (counts != 1).any():
         raise InputError(
@@ -52,6 +53,13 @@ def softmax_loss(scores: np.ndarray, labels: np.ndarray, weights: Sequence[float
     weight = (np.asarray(weights)[is_one.argmax(axis=1)] if len(weights) else np.ones(len(scores))) / len(scores)
     gradient = weight[:, np.newaxis] * (np.exp(logs) - is_one)
     return float(-(weight * logs[is_one]).sum()), gradient.astype(scores.dtype)
+
+
+def _numbered(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    numbers = np.arange(scores.shape[1]) == labels.reshape(len(scores), 1)
+    if not numbers.any(axis=1).all():
+        raise InputError(f"a label is none of the numbers from 0 to {scores.shape[1] - 1}; build the LMDBs again")
+    return numbers
 
 
 def _truth(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

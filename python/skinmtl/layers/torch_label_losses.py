@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_torch.layers.layer import Shape
-from skinmtl.layers.blob_shapes import of_labels
+from skinmtl.layers.blob_shapes import of_labels, of_one_label
 from skinmtl.layers.torch_checked import CheckedLayer
 
 
@@ -71,14 +71,25 @@ class _OfMargin(torch.autograd.Function):
 
 
 class WeightedSoftmaxLoss(_LabelLoss):
-    """Bottoms: scores (N, P) before the softmax, labels (N, P) or (N, P, 1, 1), one of them 1. Top: (1/N) sum of
-    -w log p of each image's label."""
+    """Bottoms: scores (N, P) before the softmax, labels (N, P) or (N, P, 1, 1), one of them 1, or (N, 1) or (N, 1, 1,
+    1), the label's number. Top: (1/N) sum of -w log p of each image's label."""
 
     def given(self) -> Sequence[float]:
         return self.settings.weights
 
+    def wanted_shapes(self, shapes: Sequence[Shape]) -> Any:
+        return of_one_label(shapes, self.given())
+
+    def numbered(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Where a label is an image's own number, in the shape of the scores. NetError where it is that of none."""
+        n_labels = scores.shape[1]
+        numbers = torch.arange(n_labels, device=labels.device) == labels.detach().reshape(len(scores), 1)
+        if labels.device.type == "cpu" and not numbers.any(1).all():
+            raise self.refuse(f"a label is none of the numbers from 0 to {n_labels - 1}; build the LMDBs again")
+        return numbers
+
     def forward(self, scores: Tensor, labels: Tensor) -> tuple[Tensor]:
-        is_one = self.truth(scores, labels)
+        is_one = self.numbered(scores, labels) if labels.numel() < scores.numel() else self.truth(scores, labels)
         if is_one.device.type == "cpu" and (is_one.sum(1) != 1).any():
             counts = is_one.sum(1)
             raise self.refuse(

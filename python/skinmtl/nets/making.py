@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Callable, Sequence, Union
 
 from caffe_files.errors import InputError
-from skinmtl.data.label_counts import lesion_counts
+from skinmtl.data.label_counts import lesion_counts, location_counts
 from skinmtl.nets.alexnet import AlexNet
 from skinmtl.nets.given_trunk import GivenTrunk
 from skinmtl.nets.known_data import NOTHING_KNOWN, Known, known_of
 from skinmtl.nets.label_names import KINDS
 from skinmtl.nets.lesion_loss import LesionLoss
+from skinmtl.nets.location_loss import LocationLoss
 from skinmtl.nets.mask_data import anchors_told
 from skinmtl.nets.mask_options import MASK_MODELS, MaskNetOptions
 from skinmtl.nets.multi_task import MODELS, NetOptions
@@ -86,7 +87,7 @@ def _options(request: Request, known: Known) -> Options:
         settings.update(lesions=lesions, locations=locations if settings["locations"] is None else 0)
     options = (MaskNetOptions if request.with_masks else NetOptions)(**settings)
     if isinstance(options, NetOptions):
-        options = replace(options, lesion_loss=_counted(options))
+        options = replace(options, lesion_loss=_counted(options), location_loss=_counted_locations(options))
     if options.test_batch_size is None:
         largest = {"largest": options.batch_size} if request.with_masks else {}
         return replace(options, test_batch_size=test_batch_size(Path(options.test_data), **largest))
@@ -101,6 +102,18 @@ def _counted(options: NetOptions) -> LesionLoss:
     if not data.exists():
         raise InputError(f"{data}: not there to count the images with each lesion; give --class-counts")
     return replace(loss, counts=lesion_counts(data))
+
+
+def _counted_locations(options: NetOptions) -> LocationLoss:
+    """The same of the locations."""
+    loss, data = options.location_loss, Path(options.train_data)
+    if loss.weighting != "none" and options.locations < 2:
+        raise InputError("--location-weights: of one location there is nothing to weigh; leave it out")
+    if loss.weighting == "none" or loss.counts is not None:
+        return loss
+    if not data.exists():
+        raise InputError(f"{data}: not there to count the images of each location; give --location-counts")
+    return replace(loss, counts=location_counts(data))
 
 
 def _outputs(options: Options) -> str:

@@ -16,6 +16,7 @@ from skinmtl.nets.data_layers import JITTERED
 from skinmtl.nets.given_trunk import GivenTrunk
 from skinmtl.nets.learning import check_shared, freeze
 from skinmtl.nets.lesion_loss import PAPERS, LesionLoss
+from skinmtl.nets.location_loss import PAPERS_LOCATIONS, LocationLoss
 from skinmtl.nets.resnet import ResNet
 from skinmtl.nets.trunks import TRUNKS, OnTrunk, Trunk
 
@@ -53,7 +54,7 @@ class NetOptions(OnTrunk):
     make_lmdb.py made, as Caffe will see them. `scales`, where given, are drawn from for every training image at every
     visit, by `seed`; else training images keep the scale that they are stored at. `stride_on` and `pool1` are a
     ResNet's. `given` is a trunk that the user gives, of the name `trunk`. Layers of the trunk up to `freeze_to` learn
-    nothing. `lesion_loss` is that of the lesion head. `augmentation` is of images with `scales`.
+    nothing. `lesion_loss` and `location_loss` are those of the heads. `augmentation` is of images with `scales`.
     """
 
     model: str
@@ -74,6 +75,7 @@ class NetOptions(OnTrunk):
     given: GivenTrunk | None = None
     freeze_to: str | None = None
     lesion_loss: LesionLoss = PAPERS
+    location_loss: LocationLoss = PAPERS_LOCATIONS
     augmentation: Augmentation = NONE
 
     @property
@@ -132,7 +134,7 @@ def make_net(options: NetOptions, split: str) -> Message:
         if split == "deploy":
             append_probability(net, head, options.lesion_loss)
         else:
-            append_loss(net, head, options.lesion_loss)
+            append_loss(net, head, options.lesion_loss, options.location_loss)
     if split == "test" and "location" in options.heads:
         _accuracies(net, options.locations)
     return net
@@ -221,14 +223,17 @@ def append_probability(net: Message, head: str, lesion_loss: LesionLoss = PAPERS
     net.layer.add(name=f"{head}_prob", type=kind, bottom=[f"fc_{head}"], top=[f"{head}_prob"])
 
 
-def append_loss(net: Message, head: str, lesion_loss: LesionLoss = PAPERS) -> None:
+def append_loss(
+    net: Message, head: str, lesion_loss: LesionLoss = PAPERS, location_loss: LocationLoss = PAPERS_LOCATIONS
+) -> None:
     """The paper's equations 3 to 7: (1/N) sum over images of the sum over lesions, and (1/N) sum over images.
 
     SigmoidCrossEntropyLoss divides by N alone where its normalisation is BATCH_SIZE; SoftmaxWithLoss does by itself.
-    Another loss of the lesions is a layer of our own.
+    Another loss of the lesions, or weights of the locations, is a layer of our own.
     """
-    if head == "lesion" and not lesion_loss.is_papers:
-        lesion_loss.append(net)
+    own = {"lesion": lesion_loss, "location": location_loss}[head]
+    if not own.is_papers:
+        own.append(net)
         return
     kind = {"lesion": "SigmoidCrossEntropyLoss", "location": "SoftmaxWithLoss"}[head]
     layer = net.layer.add(name=f"{head}_loss", type=kind, top=[f"{head}_loss"])

@@ -92,7 +92,7 @@ def net_files(options: NetOptions | MaskNetOptions, command: str, known: Known =
     for each of its phases too, in which only some layers learn."""
     header = f"# made by: {command}\n# Change the command, not this file.\n"
     if isinstance(options, NetOptions):
-        header += options.lesion_loss.comment()
+        header += options.lesion_loss.comment() + options.location_loss.comment()
     nets = {split: _net(options, split) for split in SPLITS}
     phases = default_phases(options.trunk) if isinstance(options, MaskNetOptions) else []
     if len(phases) > 1:

@@ -72,7 +72,7 @@ class TrainingInputs:
     @property
     def one_lesion(self) -> bool:
         """Whether the lesions are one choice, by a softmax."""
-        return any(loss.kind == "WeightedSoftmaxLoss" for loss in self.losses)
+        return any(loss.kind == "WeightedSoftmaxLoss" and loss.name == "lesion" for loss in self.losses)
 
 
 def check_inputs(net_folder: Path, watch_test_fold: bool, engine: Engine = CAFFE) -> TrainingInputs:

@@ -68,6 +68,19 @@ def test_the_softmax_loss_is_the_formula_and_its_gradient_the_numeric_one(weight
     )
 
 
+@pytest.mark.parametrize("weights", [(), WEIGHTS])
+def test_a_label_that_is_a_number_is_the_one_that_stands_there(weights):
+    scores, labels = scores_and_labels(one_each=True)
+    value, gradient = softmax_loss(scores, labels, weights)
+    for numbers in (labels.argmax(axis=1)[:, np.newaxis], labels.argmax(axis=1).reshape(-1, 1, 1, 1).astype(float)):
+        by_number = softmax_loss(scores, numbers, weights)
+        assert by_number[0] == value
+        np.testing.assert_array_equal(by_number[1], gradient)
+    for wrong in (4, -1, 0.5):
+        with pytest.raises(InputError, match="none of the numbers from 0 to 3"):
+            softmax_loss(scores, np.full((len(scores), 1), wrong))
+
+
 def test_what_is_quite_sure_or_quite_wrong_has_finite_numbers():
     scores = np.array([[1e4, -1e4, 1e4, -1e4]])
     labels = np.array([[1, 0, 0, 1]])
@@ -112,6 +125,18 @@ def test_in_caffe_they_are_the_functions_times_the_loss_weight(tmp_path, kind, s
     value, gradient = function(scores.astype(np.float32), labels, *settings.values())
     assert net.blobs["loss"].data == pytest.approx(value, rel=1e-6)
     np.testing.assert_allclose(net.blobs["scores"].diff, 10 * gradient, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.caffe
+def test_without_weights_the_softmax_loss_of_numbers_is_caffes_own(tmp_path):
+    scores, labels = scores_and_labels(one_each=True)
+    text = input_layer("scores", (7, 4)) + input_layer("labels", (7, 1, 1, 1))
+    text += python_layer("WeightedSoftmaxLoss", "scores labels", "ours", 1)
+    text += 'layer { name: "theirs" type: "SoftmaxWithLoss" bottom: "scores" bottom: "labels" top: "theirs" }'
+    net = net_of(tmp_path, text)
+    fill(net, scores=scores, labels=labels.argmax(axis=1).reshape(7, 1, 1, 1))
+    net.forward()
+    assert net.blobs["ours"].data == pytest.approx(float(net.blobs["theirs"].data), rel=1e-6)
 
 
 @pytest.mark.caffe

@@ -82,13 +82,18 @@ def test_the_softmax_loss_is_pytorchs_with_weights_over_the_images():
     given = torch.from_numpy(scores).requires_grad_()
     truth = torch.from_numpy(labels).reshape(6, 4).argmax(1)
     theirs = torch.nn.CrossEntropyLoss(weight=torch.tensor(WEIGHTS), reduction="sum")(given, truth) / 6
-    close(value_and_gradient(python("WeightedSoftmaxLoss", ["loss"], weights=WEIGHTS), scores, labels), theirs, given)
+    layer = python("WeightedSoftmaxLoss", ["loss"], weights=WEIGHTS)
+    for each in (labels, truth.numpy().astype(np.float32).reshape(6, 1, 1, 1)):
+        close(value_and_gradient(layer, scores, each), theirs, given)
+        given = torch.from_numpy(scores).requires_grad_()
+        theirs = torch.nn.CrossEntropyLoss(weight=torch.tensor(WEIGHTS), reduction="sum")(given, truth) / 6
 
 
 def test_labels_that_are_none_are_refused():
     for kind, labels, words in (
         ("WeightedSigmoidLoss", np.full((2, 4), 0.5, np.float32), "neither 0 nor 1"),
         ("WeightedSoftmaxLoss", np.ones((2, 4), np.float32), "an image has 4 labels"),
+        ("WeightedSoftmaxLoss", np.full((2, 1), 4, np.float32), "none of the numbers from 0 to 3"),
     ):
         with pytest.raises(NetError, match=words):
             value_and_gradient(python(kind, ["loss"]), normal(1, 2, 4), labels)
