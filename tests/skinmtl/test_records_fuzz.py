@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,11 +26,15 @@ from skinmtl.layers.region_settings import REGION_SETTINGS
 from skinmtl.layers.settings import read_settings
 from skinmtl.nets.label_names import read_label_names
 from skinmtl.nets.net_record import FORMAT, differs, read_net_record
+from skinmtl.publishing.label_rows import label_rows
 from skinmtl.publishing.metrics_files import FIGURES, read_metrics
 from skinmtl.publishing.model_folder import FORMAT as MODEL_FORMAT
 from skinmtl.publishing.model_folder import LABELS, read_labels, read_model_folder
 from skinmtl.report.runs import _json, flattened
+from skinmtl.scores.calibration_file import FORMAT as CALIBRATION_FORMAT
+from skinmtl.scores.calibration_file import calibrated, fitted_on, read_calibration
 from skinmtl.scores.resumable import resumable_rows
+from skinmtl.scores.scores_file import Scores
 from skinmtl.training import snapshots, trained_net
 from skinmtl.training.run_folder import RunFolder
 from skinmtl.training.trained_images import of_run
@@ -60,6 +65,16 @@ METRICS = {
     **{"average_precision": {"a": 0.5, "b": None}, "support": {"a": 2, "b": 0}, **dict.fromkeys(FIGURES, 0.5)},
     **{"intervals": {"map_class": [0.1, 0.9]}, "bootstrap": {"level": 0.95, "resamples": 99, "n_groups": 3}},
     **{"chance_map_class": 0.2},
+    "of_lesions": {"a": {"n_positive": 2, "prevalence": 0.7, "auroc": 0.9, "threshold": 0.1, "ppv": None}},
+    "thresholds": {"rule": "f1", "chosen_on": "validation images", "n_images": 9},
+    "calibration": {"fitted_on": "validation images"},
+}
+CALIBRATION = {
+    **{"format": CALIBRATION_FORMAT, "fitted_on": "validation images", "n_images": 100, "weights": "a"},
+    **{"same": {"crops": 10, "mean": [1, 2, 3]}, "scores_sha256": "b", "images": ["0.jpg"]},
+    "heads": {
+        "lesion": {"kind": "sigmoid", "method": "platt", "names": ["a", "b"], "slopes": [1, 0.5], "offsets": [0, 0.1]}
+    },
 }
 MODEL = {
     **{"format": MODEL_FORMAT, "name": "m", "short_side": 72, "crop": 64, "crops": 10, "mean": [1, 2, 3]},
@@ -169,8 +184,23 @@ def test_metrics(fuzzer):
     def read(path):
         for metrics in read_metrics([path], path):
             metrics.subset, [metrics.interval(name) for name in FIGURES]
+            label_rows([replace(metrics, of_these_weights=True)])
 
     fuzzer.run("metrics.json", read, encoded(METRICS), mutated_json)
+
+
+def test_a_calibration(fuzzer):
+    probabilities = np.array([[0.25, 1], [0, 0.5]], np.float32)
+    arrays = {"lesion_scores": probabilities, "lesion_labels": np.eye(2), "lesion_names": ["a", "b"]}
+    scores = Scores(["0.jpg", "1.jpg"], {"weights_sha256": "a", "crops": 10, "mean": [1, 2, 3]}, **arrays)
+
+    def read(path):
+        found = read_calibration(path)
+        found.words(), found.record(), fitted_on(scores, found)
+        after = calibrated(path, scores, path, found).lesion_scores
+        assert ((after >= 0) & (after <= 1)).all()
+
+    fuzzer.run("calibration.json", read, encoded(CALIBRATION), mutated_json)
 
 
 def test_metrics_at_the_end_of_a_run(fuzzer):

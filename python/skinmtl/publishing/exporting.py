@@ -237,6 +237,10 @@ def _without_folders(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _lacking(request: Request, metrics: Sequence[Metrics], listed: TrainedOn | None) -> list[str]:
     lines = [f"{CARD}: says of {one.path}: {mark}" for one in metrics for mark in one.marks]
+    for one in metrics:
+        if one.of_these_weights and bool(one.calibrated) != (request.calibration is not None):
+            of, remedy = ("calibrated", "export.py") if one.calibrated else ("uncalibrated", "evaluate.py")
+            lines.append(f"{CARD}: has figures of {of} probabilities, of {one.path}; give {remedy} --calibration too")
     if not any(one.of_these_weights for one in metrics):
         lines.append(f"{CARD}: has no metrics of these weights; give evaluate.py's --json file as --metrics")
     if request.source.train_data is None and request.manifest is None:

@@ -151,9 +151,10 @@ def _of_labels(figures: dict[str, Any]) -> list[Any] | None:
     thresholds, calibration = (figures.get(name) or {} for name in ("thresholds", "calibration"))
     if not (isinstance(thresholds, dict) and isinstance(calibration, dict)):
         return None
-    if thresholds and not all(isinstance(thresholds.get(name), str) for name in ("rule", "chosen_on")):
+    kinds = {"rule": str, "chosen_on": str, "n_images": int}
+    if thresholds and not all(type(thresholds.get(name)) is kind for name, kind in kinds.items()):
         return None
-    values = [thresholds.get("n_images", 0), *(figures.get(f"chance_{name}") for name in FIGURES)]
+    values = [*(figures.get(f"chance_{name}") for name in FIGURES)]
     for key in OF_HEAD.values():
         by_label, ends = figures.get(key) or {}, (figures.get("intervals") or {}).get(key) or {}
         for each in (by_label, ends):

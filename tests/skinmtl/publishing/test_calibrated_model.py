@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -125,6 +126,24 @@ def test_a_calibration_of_other_labels_is_refused(net, tmp_path):
     calibrate(tmp_path / "v.npz", "temperature", tmp_path / "c.json", {})
     with pytest.raises(InputError, match="its labels are not those of the net"):
         export(replace(request(net), calibration=tmp_path / "c.json"), tmp_path / "out", {})
+
+
+@pytest.mark.caffe
+def test_metrics_of_other_probabilities_than_the_folders_are_told(net, calibration, tmp_path):
+    for name, used, given, words in (
+        ("raw", None, calibration, "has figures of uncalibrated probabilities, of .*; give evaluate.py --calibration"),
+        (
+            "calibrated",
+            calibration,
+            None,
+            "has figures of calibrated probabilities, of .*; give export.py --calibration",
+        ),
+        ("both", calibration, calibration, None),
+    ):
+        TestCard().metrics(net, tmp_path / f"{name}.json", lambda scores, used=used: Plan(calibration=used))
+        asked = request(net, metrics=[tmp_path / f"{name}.json"], calibration=given)
+        told = "\n".join(export(asked, tmp_path / name, {}))
+        assert bool(re.search(words, told)) if words else "has figures of" not in told
 
 
 class TestCard:
