@@ -26,8 +26,8 @@ def evaluation_table(figures: dict[str, Any]) -> str:
     names = {"map_class": "mAP-class", "map_image": "mAP-image"}
     if figures.get("balanced_accuracy") is not None:
         names.update(lesion_accuracy="accuracy", balanced_accuracy="balanced accuracy")
-    names.update(mean_rows(figures))
     names.update(location_top1="location top-1", location_top3="location top-3")
+    names.update(mean_rows(figures))
     rows = [["figure", "value", *title, "without looking"]]
     for name, words in names.items():
         more = [with_range(figures[name], ends[name])] if ends else []

@@ -82,8 +82,8 @@ def label_tables(figures: dict[str, Any], head: str) -> list[str]:
 
 
 def mean_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """(figure, words) of the mean AUROC of each head that has one."""
-    return [(name, f"{head} AUROC, mean") for head, name in MEANS.items() if figures.get(name) is not None]
+    """(figure, words) of the AUROC of each head that has one: the mean over its labels."""
+    return [(name, f"{head} AUROC") for head, name in MEANS.items() if figures.get(name) is not None]
 
 
 def _cells(of_label: dict[str, Any], ends: dict[str, Any] | None, figure: str) -> list[str]:

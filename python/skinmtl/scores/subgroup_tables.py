@@ -23,6 +23,12 @@ def subgroup_tables(figures: dict[str, Any]) -> list[str]:
         if figures[key] is None:
             continue
         for figure in shown:
+            if not any(of.get(figure) is not None for record in found["values"] for of in record[key].values()):
+                lines += [
+                    f"{head}, by {found['column']}: no subgroup has a label and lacks it too: no {WORDS[figure]}",
+                    "",
+                ]
+                continue
             rows = [[f"{head}, by {found['column']}", "images", "positives", WORDS[figure], *title, "gap", *title]]
             for label in figures[key]:
                 for record in found["values"]:

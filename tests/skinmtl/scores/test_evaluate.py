@@ -42,13 +42,13 @@ leg               1       0.250  0.250      0.521  0.500        0.020      0.100
 trunk             1       0.250  0.250      0.521  0.500        0.020      0.100
 by chance AUROC is 0.500; partial AUC is the area above a sensitivity of 0.8, at best 0.200
 
-figure                value  without looking
-mAP-class             0.917            0.681
-mAP-image             0.833            0.667
-lesion AUROC, mean    0.938            0.500
-location AUROC, mean  0.500            0.500
-location top-1        0.250            0.500
-location top-3        0.750            1.000
+figure          value  without looking
+mAP-class       0.917            0.681
+mAP-image       0.833            0.667
+location top-1  0.250            0.500
+location top-3  0.750            1.000
+lesion AUROC    0.938            0.500
+location AUROC  0.500            0.500
 
 4 images
 mAP-class over 2 of 3 classes; 1 without a positive, left out

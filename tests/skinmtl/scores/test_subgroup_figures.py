@@ -139,6 +139,15 @@ class TestTool:
         assert "age: numbers, in 4 bands by quantile" in done.stdout and "nevus: 0 to 29" in done.stdout
         assert "interval" not in done.stdout
 
+    def test_locations_by_location_have_no_figure_and_take_no_table(self, tool, files):
+        scores = drawn_scores(120, 1)
+        rows = [f"{image},nevus,{('arm', 'face', 'leg')[q]}" for image, q in zip(scores.image, scores.location_labels)]
+        (files / "m.csv").write_text("\n".join(["image,lesions,location", *rows]) + "\n")
+        done = tool("evaluate.py", files / "s.npz", "--manifest", files / "m.csv", "--subgroup-column", "location")
+        assert done.returncode == 0, done.stderr
+        assert "nevus: arm" in done.stdout and "face: arm" not in done.stdout
+        assert "location, by location: no subgroup has a label and lacks it too: no AUROC\n" in done.stdout
+
     def test_wrong_asking(self, tool, refused, files):
         done = tool("evaluate.py", files / "s.npz", "--subgroup-column", "sex")
         assert done.returncode == 2 and "--subgroup-column goes with --manifest" in done.stderr
