@@ -1,11 +1,14 @@
 """A trained net run forward alone: BatchNorm and Scale folded into the weights before them, no blob kept unasked.
 
 Each blob that is asked for is the one that Caffe has under that name after a forward pass: where layers work in place,
-the last one's. A layer is folded only where nothing else reads what it would have given (caffe_torch.plan).
+the last one's. A layer is folded only where nothing else reads what it would have given (caffe_torch.plan). On a CPU
+sums and ReLUs are computed with the convolutions before them (caffe_torch.fused), and where each image is computed by
+itself, threads share a batch and not each layer (caffe_torch.pieces).
 """
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Mapping, Sequence
 
@@ -17,6 +20,7 @@ from torch import Tensor
 from caffe_files.prototxt import read_net
 from caffe_torch import PRECISIONS
 from caffe_torch.errors import NetError
+from caffe_torch.fused import FusedPass, NotFiniteError, Packed, can_fuse, with_sums
 from caffe_torch.layers.activations import ReLU
 from caffe_torch.layers.convolution import Convolution
 from caffe_torch.layers.pooling import Pooling
@@ -24,6 +28,7 @@ from caffe_torch.layers.shapes import Concat, Crop, Eltwise, Flatten, Reshape, S
 from caffe_torch.layers.sources import Input
 from caffe_torch.model_files import copy_weights
 from caffe_torch.net import Net
+from caffe_torch.pieces import Workers, is_by_image, sizes_of_pieces
 from caffe_torch.plan import Step, folded
 from caffe_torch.precision import numerics
 
@@ -56,6 +61,11 @@ class Inference:
         }
         self._weights: dict[tuple[int, ...], tuple[Tensor, Tensor | None]] = {}
         self._plans: dict[frozenset[str], list[Step]] = {}
+        self._fuses = self._net.device.type == "cpu" and can_fuse(precision == "bf16")
+        self._packed: dict[tuple[int, ...], Packed] = {}
+        self._packing = threading.Lock()
+        self._forward_plans: dict[frozenset[str], tuple[list[Step], list[Step], bool]] = {}
+        self._workers: Workers | None = None
 
     def forward(
         self, inputs: Mapping[str, np.ndarray], blobs: Sequence[str], any_size: bool = False
@@ -64,10 +74,48 @@ class Inference:
 
         `any_size`: inputs of other heights and widths, where no layer that leads to the blobs knows the net's own.
         """
-        plan = self._plan(inputs, blobs)
-        with torch.inference_mode(), numerics(self.precision):
-            values = self._net.run(plan, self._inputs(plan, inputs, any_size), self._compute)
-            return [_numpy(values[self._net.values[name]]) for name in blobs]
+        plan, fused, by_image = self._forward_plans_of(inputs, blobs)
+        tensors = self._inputs(plan, inputs, any_size)
+
+        def compute(piece: dict[str, Tensor]) -> list[np.ndarray]:
+            with torch.inference_mode():
+                values = self._fused(fused, piece) if fused else None
+                values = self._net.run(plan, piece, self._compute) if values is None else values
+                return [_numpy(values[self._net.values[name]]) for name in blobs]
+
+        with numerics(self.precision):
+            pieces = self._pieces(tensors) if by_image else [tensors]
+            if len(pieces) == 1:
+                return compute(pieces[0])
+            if self._workers is None or not self._workers.are_of_now():
+                self._workers = Workers()
+            return [np.concatenate(parts) for parts in zip(*self._workers.map(compute, pieces))]
+
+    def _pieces(self, tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        """The inputs, in pieces where there are at least two images for each thread: with fewer, some would wait."""
+        counts, threads = {len(tensor) for tensor in tensors.values()}, torch.get_num_threads()
+        if len(counts) != 1 or threads == 1 or min(counts) < 2 * threads:
+            return [tensors]
+        sizes = sizes_of_pieces(min(counts), threads)
+        parts = {name: tensor.split(sizes) for name, tensor in tensors.items()}
+        return [{name: part[number] for name, part in parts.items()} for number in range(len(sizes))]
+
+    def _fused(self, plan: list[Step], piece: dict[str, Tensor]) -> dict[int, Tensor] | None:
+        """The values; None where one may be no number."""
+        try:
+            return self._net.run(plan, piece, FusedPass(self._low, self._packed_of, self._compute).compute)
+        except NotFiniteError:
+            return None
+
+    def _forward_plans_of(
+        self, inputs: Mapping[str, np.ndarray], blobs: Sequence[str]
+    ) -> tuple[list[Step], list[Step], bool]:
+        """The plan, the fused one (empty: none), and whether they may be run in pieces."""
+        plan, asked = self._plan(inputs, blobs), frozenset(blobs)
+        if asked not in self._forward_plans:
+            by_image = self._net.device.type == "cpu" and is_by_image(plan)
+            self._forward_plans[asked] = (plan, with_sums(plan) if self._fuses else [], by_image)
+        return self._forward_plans[asked]
 
     def gradients(
         self, inputs: Mapping[str, np.ndarray], blob: str, output: str, directions: np.ndarray
@@ -128,15 +176,28 @@ class Inference:
         bottoms = [bottom.to(self._low if low else torch.float32) for bottom in bottoms]
         return step.compute(bottoms, self._folded(step) if step.multiplies else None)
 
+    def _packed_of(self, step: Step, bottom: Tensor) -> Packed:
+        """Weights and bias of a fused step, made once."""
+        places = tuple(layer.index for layer in step.linear)
+        with self._packing:
+            if places not in self._packed:
+                self._packed[places] = Packed(step.first, *folded_to(step, self._low), bottom)
+        return self._packed[places]
+
     def _folded(self, step: Step) -> tuple[Tensor, Tensor | None]:
         """Weights and bias of a step that multiplies, made once."""
         places = tuple(layer.index for layer in step.linear)
         if places not in self._weights:
             kind = self._low if isinstance(step.first, Convolution) else torch.float32
             with torch.inference_mode(False), torch.no_grad():  # what is made inside of it has no part in gradients
-                weight, bias = folded(step.linear, torch.float64)
-                self._weights[places] = (weight.to(kind), None if bias is None else bias.to(kind))
+                self._weights[places] = folded_to(step, kind)
         return self._weights[places]
+
+
+def folded_to(step: Step, kind: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """Weights and bias of a step that multiplies."""
+    weight, bias = folded(step.linear, torch.float64)
+    return weight.to(kind), None if bias is None else bias.to(kind)
 
 
 def _numpy(values: Tensor) -> np.ndarray:
