@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
 
 SIZE = 7.5  # points
 NEAR = 8.0  # pixels from a point to its name
@@ -18,20 +19,39 @@ RINGS = 40  # how far out a free place is looked for
 def place_labels(
     figure: Figure, axes: matplotlib.axes.Axes, names: Sequence[str], x: np.ndarray, y: np.ndarray
 ) -> None:
-    """Writes each name at the nearest place that covers no point and no name that stands already.
+    """Writes each name at the nearest place that covers no point, no name that stands already and no line of one.
 
-    No name stands as near to another point as to its own, unless a thin line leads to its own and past no other.
-    Where no such place is free one that only covers nothing is taken, and where there is none the nearest.
+    No name stands as near to another point as to its own, unless a thin line leads to its own, past no other point,
+    across no name and no other such line. Where no such place is free one is taken whose line at least crosses nothing,
+    then one that only covers nothing, and where there is none the nearest.
     """
     figure.canvas.draw()  # the data's places on the canvas are known from here on
     points = axes.transData.transform(np.column_stack([x, y]))
     space = axes.get_window_extent()
-    taken = [(px - 4, py - 4, px + 4, py + 4) for px, py in points]
+    sizes = [_size(figure, axes, name) for name in names]
     middle = points.mean(axis=0) if len(points) else (0, 0)
-    outside_first = np.argsort([-abs(px - middle[0]) - abs(py - middle[1]) for px, py in points], kind="stable")
-    for number in outside_first.tolist():
-        width, height = _size(figure, axes, names[number])
-        point = points[number]
+    away = [-abs(px - middle[0]) - abs(py - middle[1]) for px, py in points]
+    found = []
+    # one name after the other may leave the last none: another order then leaves it one (outside first is best mostly)
+    for key in (away, points[:, 1], -points[:, 1], -points[:, 0], [-each for each in away], points[:, 0]):
+        found.append(_placed(points, sizes, space, np.argsort(key, kind="stable").tolist()))
+        if not found[-1][0]:
+            break
+    _, places = min(found, key=lambda each: each[0])
+    for number, place in places.items():
+        _write(axes, names[number], points[number], place)
+
+
+def _placed(
+    points: np.ndarray, sizes: Sequence[tuple[float, float]], space: Bbox, order: Sequence[int]
+) -> tuple[int, dict[int, Sequence[float]]]:
+    """How many names have no place such as they should have, and the place of each, taken in this order."""
+    taken = [(px - 4, py - 4, px + 4, py + 4) for px, py in points]
+    found: dict[int, Sequence[float]] = {}
+    lines: list[tuple[list[float], list[float]]] = []
+    poor = 0
+    for number in order:
+        (width, height), point = sizes[number], points[number]
         places = [(left, low, left + width, low + height) for left, low in _places(point, width, height)]
         free = [
             place
@@ -43,9 +63,16 @@ def place_labels(
             and not any(_overlap(place, other) for other in taken)
         ]
         others = np.delete(points, number, axis=0)
-        place = next((place for place in free if _is_of(place, point, others)), (free or places)[0])
+        clear = [place for place in free if _is_clear(place, point, list(found.values()), lines)]
+        place = next((place for place in clear if _is_of(place, point, others)), None)
+        if place is None:
+            poor += 1 if clear else len(points)
+            place = (clear or free or places)[0]
         taken.append(place)
-        _write(axes, names[number], point, place)
+        found[number] = place
+        if _is_led(place, point):
+            lines.append(_line(place, point))
+    return poor, found
 
 
 def _places(point: np.ndarray, width: float, height: float) -> Iterator[tuple[float, float]]:
@@ -77,6 +104,50 @@ def _is_of(place: Sequence[float], point: np.ndarray, others: np.ndarray) -> boo
     return nearest > 1.5 * NEAR and not any(_from_line(other, point, end) < NEAR for other in others)
 
 
+def _is_led(place: Sequence[float], point: np.ndarray) -> bool:
+    """Whether a line leads from the point to its name."""
+    return _distance(place, point) > LED
+
+
+def _is_clear(
+    place: Sequence[float],
+    point: np.ndarray,
+    names: Sequence[Sequence[float]],
+    lines: Sequence[tuple[list[float], list[float]]],
+) -> bool:
+    """Whether the name covers no line that leads to another, and its own line neither another nor another's name."""
+    if any(_passes(start, end, place) for start, end in lines):
+        return False
+    if not _is_led(place, point):
+        return True
+    own = _line(place, point)
+    return not any(_cross(*own, *line) for line in lines) and not any(_passes(*own, name) for name in names)
+
+
+def _line(place: Sequence[float], point: np.ndarray) -> tuple[list[float], list[float]]:
+    """From the point to its name."""
+    return point.tolist(), _nearest(place, point).tolist()
+
+
+def _cross(a: Sequence[float], b: Sequence[float], c: Sequence[float], d: Sequence[float]) -> bool:
+    """Whether the line from a to b meets that from c to d: the ends of each lie on both sides of the other."""
+    return _left(a, b, c) != _left(a, b, d) and _left(c, d, a) != _left(c, d, b)
+
+
+def _left(start: Sequence[float], end: Sequence[float], point: Sequence[float]) -> bool:
+    return (end[0] - start[0]) * (point[1] - start[1]) > (end[1] - start[1]) * (point[0] - start[0])
+
+
+def _passes(start: Sequence[float], end: Sequence[float], place: Sequence[float]) -> bool:
+    """Whether the line passes over the place."""
+    x0, y0, x1, y1 = place
+    if max(start[0], end[0]) < x0 or min(start[0], end[0]) > x1 or max(start[1], end[1]) < y0:
+        return False
+    if any(x0 <= x <= x1 and y0 <= y <= y1 for x, y in (start, end)):
+        return True
+    return _cross(start, end, (x0, y0), (x1, y1)) or _cross(start, end, (x0, y1), (x1, y0))
+
+
 def _nearest(place: Sequence[float], point: np.ndarray) -> np.ndarray:
     """The part of the place that is nearest to the point."""
     return np.clip(point, (place[0], place[1]), (place[2], place[3]))
@@ -101,6 +172,6 @@ def _write(axes: matplotlib.axes.Axes, name: str, point: np.ndarray, place: Sequ
     at = to_data.transform((place[0] + 1, place[1] + 1))
     halo = [withStroke(linewidth=2, foreground="white")]  # so that lines that pass behind leave it legible
     axes.text(at[0], at[1], name, fontsize=SIZE, va="bottom", ha="left", zorder=4, path_effects=halo)
-    if _distance(place, point) > LED:
+    if _is_led(place, point):
         ends = to_data.transform([point, _nearest(place, point)])
         axes.plot(ends[:, 0], ends[:, 1], color="0.45", linewidth=0.7, zorder=2)

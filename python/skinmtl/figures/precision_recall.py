@@ -13,29 +13,40 @@ from skinmtl.figures.style import BLACK, BLUE, GREEN, ORANGE, new_figure
 
 # a colour and a dash for each model, so that neither has to be told apart alone
 LINES = ((GREEN, (0, (1, 1.2))), (ORANGE, (0, (5, 1.5))), (BLUE, "solid"), (BLACK, (0, (6, 1.5, 1, 1.5))))
+LEGEND_ENTRY = 2.6  # inches
+WITHOUT_LOOKING = {"color": "0.45", "linestyle": "solid", "linewidth": 0.8}
 
 
 def precision_recall_figure(
     lesions: Sequence[str],
     positives: Sequence[int],
+    prevalence: Sequence[float],
     models: Sequence[tuple[int, str]],
     curves: Sequence[Sequence],
     note: str = "",
 ) -> Figure:
-    """`curves[p][m]` is (recall, precision) of lesion p and model m; `models` are (which line, title)."""
+    """`curves[p][m]` is (recall, precision) of lesion p and model m; `models` are (which line, title).
+
+    A thin line at the `prevalence` of each lesion, its share of the images: the precision without looking at an image.
+    """
     across = min(5, len(lesions)) if len(lesions) != 6 else 3
     down = -(-len(lesions) // across)
-    figure = new_figure(2.15 * across + 0.5, 1.95 * down + 1.1)
+    width = 2.15 * across + 0.5
+    per_line = max(1, int(width // LEGEND_ENTRY))
+    legend = 0.2 * -(-(len(models) + 1) // per_line)  # inches
+    figure = new_figure(width, 1.95 * down + 0.95 + legend)
     grid = figure.subplots(down, across, squeeze=False)
     figure.subplots_adjust(
         left=0.5 / figure.get_figwidth(), right=0.995, hspace=0.2, wspace=0.12,
-        bottom=0.45 / figure.get_figheight(), top=1 - 0.85 / figure.get_figheight(),
+        bottom=0.45 / figure.get_figheight(), top=1 - (0.65 + legend) / figure.get_figheight(),
     )  # fmt: skip
     for number, axes in enumerate(grid.flat):
         if number >= len(lesions):
             axes.set_visible(False)
             continue
         axes.set_title(f"{label(lesions[number], 25)} ({positives[number]})", fontsize=8, loc="left", pad=3)
+        if positives[number]:
+            axes.axhline(prevalence[number], **WITHOUT_LOOKING)
         for (line, _), (recall, precision) in zip(models, curves[number]):
             colour, dash = LINES[line]
             if len(recall):
@@ -57,8 +68,9 @@ def precision_recall_figure(
         if number % across == 0:
             axes.set_ylabel("precision", fontsize=8)
     handles = [Line2D([], [], color=LINES[line][0], linestyle=LINES[line][1], label=title) for line, title in models]
+    handles.append(Line2D([], [], **WITHOUT_LOOKING, label="without looking: the lesion's share of the images"))
     figure.legend(
-        handles=handles, loc="upper left", ncol=len(handles), frameon=False, handlelength=3.2,
+        handles=handles, loc="upper left", ncol=per_line, frameon=False, handlelength=3.2, fontsize=9,
         bbox_to_anchor=(0.4 / figure.get_figwidth(), 1 - 0.28 / figure.get_figheight()),
     )  # fmt: skip
     figure.suptitle(

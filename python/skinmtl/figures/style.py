@@ -1,7 +1,7 @@
 """What every figure shares: a canvas without global state, colours, and how it is written.
 
-The colours are Okabe and Ito's, which colour-blind readers can tell apart; maps are drawn with `cividis`, made for the
-same readers.
+The colours are Okabe and Ito's, which colour-blind readers can tell apart; maps over photographs are drawn with
+`cividis`, made for the same readers.
 """
 
 from __future__ import annotations

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from skinmtl.report.experiment import LOCATION, MTL, RESNET, Experiment
+from skinmtl.report.paper import MAP_CLASS, MAP_IMAGE
+from skinmtl.report.table1 import chance_of
 from skinmtl.scores.bootstrap import interval, resampled_lesions, resampled_locations
-from skinmtl.scores.metrics import average_precision, in_top_k
+from skinmtl.scores.metrics import average_precision, evaluate, in_top_k
 from skinmtl.scores.pairing import aligned
 from skinmtl.scores.scores_file import Scores
 
@@ -30,7 +32,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class Gain:
-    """What MTL has more than ResNet; `undefined` counts the resamples without a positive, left out of the interval."""
+    """What MTL has more than ResNet, and what either would have without looking at an image (nan without a positive);
+    `undefined` counts the resamples without a positive, left out of the interval."""
 
     name: str
     positives: int | None
@@ -38,6 +41,7 @@ class Gain:
     mtl: float
     gain: Measured
     undefined: int
+    chance: float
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class RankCorrelation:
 
 @dataclass(frozen=True)
 class LocationComparison:
-    """Top-1 and top-3 of the model trained on location only, of MTL, and the difference, on the folds of both."""
+    """Top-1 and top-3 of the model trained on location only, of MTL, and the difference, on the folds of both; and what
+    the most frequent locations as the answer to every image have."""
 
     folds: tuple[int, ...]
     n_images: int
@@ -71,6 +76,7 @@ class LocationComparison:
     resnet: dict[str, Measured]
     mtl: dict[str, Measured]
     gain: dict[str, Measured]
+    chance: dict[str, float]
 
 
 def compare_lesions(experiment: Experiment, resamples: int, seed: int) -> LesionComparison | None:
@@ -84,13 +90,16 @@ def compare_lesions(experiment: Experiment, resamples: int, seed: int) -> Lesion
     drawn = [resampled_lesions(labels, each.lesion_scores, groups, resamples, seed) for each in (resnet, mtl)]
     by_class = drawn[1].average_precision - drawn[0].average_precision
     support, n_groups = labels.sum(axis=0, dtype=np.int64), len(set(groups))
+    figures = evaluate(resnet)
+    chance = {name: chance_of(figures, name) for name in (*resnet.lesion_names, MAP_CLASS, MAP_IMAGE)}
     lesions = tuple(
-        _gain(name, int(support[p]), of_class[0][p], of_class[1][p], by_class[:, p], n_groups)
+        _gain(name, int(support[p]), of_class[0][p], of_class[1][p], by_class[:, p], n_groups, chance[name])
         for p, name in enumerate(resnet.lesion_names)
     )
     of_image = [average_precision(labels, each.lesion_scores) for each in (resnet, mtl)]
-    map_class = _gain("mAP-class", None, *map(_mean, of_class), drawn[1].map_class - drawn[0].map_class, n_groups)
-    map_image = _gain("mAP-image", None, *map(_mean, of_image), drawn[1].map_image - drawn[0].map_image, n_groups)
+    by_mean = [drawn[1].map_class - drawn[0].map_class, drawn[1].map_image - drawn[0].map_image]
+    map_class = _gain(MAP_CLASS, None, *map(_mean, of_class), by_mean[0], n_groups, chance[MAP_CLASS])
+    map_image = _gain(MAP_IMAGE, None, *map(_mean, of_image), by_mean[1], n_groups, chance[MAP_IMAGE])
     return LesionComparison(folds, len(labels), n_groups, lesions, map_class, map_image)
 
 
@@ -110,7 +119,9 @@ def compare_locations(experiment: Experiment, resamples: int, seed: int) -> Loca
         resnet[name] = measured(values[0][name], of_resnet, n_groups)
         mtl[name] = measured(values[1][name], of_mtl, n_groups)
         gain[name] = measured(values[1][name] - values[0][name], of_mtl - of_resnet, n_groups)
-    return LocationComparison(folds, len(labels), n_groups, resnet, mtl, gain)
+    figures = evaluate(pair[0])
+    chance = {name: figures[f"chance_location_{name}"] for name in gain}
+    return LocationComparison(folds, len(labels), n_groups, resnet, mtl, gain, chance)
 
 
 def confusion(scores: Scores) -> np.ndarray:
@@ -161,9 +172,17 @@ def _pair(experiment: Experiment, models: tuple[str, str], folds: tuple[int, ...
     return aligned([(model, experiment.pooled(model, folds)) for model in models], [head])
 
 
-def _gain(name: str, positives: int | None, resnet: float, mtl: float, drawn: np.ndarray, n_groups: int) -> Gain:
-    gain = measured(mtl - resnet, drawn, n_groups)
-    return Gain(name, positives, float(resnet), float(mtl), gain, int(np.isnan(drawn).sum()))
+def _gain(
+    name: str,
+    positives: int | None,
+    resnet: float,
+    mtl: float,
+    drawn: np.ndarray,
+    n_groups: int,
+    chance: float | None,
+) -> Gain:
+    gain, without = measured(mtl - resnet, drawn, n_groups), np.nan if chance is None else chance
+    return Gain(name, positives, float(resnet), float(mtl), gain, int(np.isnan(drawn).sum()), without)
 
 
 def measured(value: float, drawn: np.ndarray, n_groups: int) -> Measured:

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 import matplotlib
 import numpy as np
@@ -20,7 +20,7 @@ from skinmtl.figures.locations import location_figure
 from skinmtl.figures.precision_recall import precision_recall_figure
 from skinmtl.figures.shown import MOST_PANELS, said, shown
 from skinmtl.figures.style import SETTINGS, save_figure
-from skinmtl.report.comparison import FEW, LesionComparison, LocationComparison, RankCorrelation, confusion
+from skinmtl.report.comparison import FEW, Gain, LesionComparison, LocationComparison, RankCorrelation, confusion
 from skinmtl.report.correlation import correlation_figure, number, write_correlation_csv, write_csv, write_strength_csv
 from skinmtl.report.experiment import LESION_MODELS, LOCATION, MTL, TITLES, Experiment
 from skinmtl.report.runs import Run
@@ -30,12 +30,12 @@ POINTS = 300  # of a precision-recall curve at most: a small panel shows no more
 
 
 def draw_correlation(manifest: Manifest, shares: np.ndarray, strengths: Strength, folder: Path) -> dict[str, str]:
-    """Figure 1, as listed and clustered, and its CSVs; returns the pictures by name."""
+    """The paper's Figure 1, as listed and clustered, and its CSVs; returns the pictures by name."""
     listed = np.arange(len(shares))
     write_correlation_csv(folder / "correlation.csv", manifest, shares, listed)
     write_strength_csv(folder / "strength.csv", manifest, shares, strengths, listed)
-    figures = {}
-    for name, order, clustered in (("figure1", listed, False), ("figure1_clustered", clustered_order(shares), True)):
+    figures, by_likeness = {}, clustered_order(shares)
+    for name, order, clustered in (("correlation", listed, False), ("correlation_clustered", by_likeness, True)):
         drawn = correlation_figure(manifest, shares, strengths, order, clustered)
         figures[name] = save_and_inline(drawn, folder, name)
     return figures
@@ -49,7 +49,8 @@ def write_table1(table: Table1, folder: Path) -> None:
 def draw_precision_recall(experiment: Experiment, table: Table1, folder: Path) -> str:
     pooled = {model: experiment.pooled(model, table.folds[model]) for model in table.models}
     names = experiment.manifest.lesion_names
-    positives = [max(int(scores.lesion_labels[:, p].sum()) for scores in pooled.values()) for p in range(len(names))]
+    most = max(pooled.values(), key=lambda scores: len(scores.image))  # where the models' folds differ
+    positives, prevalence = most.lesion_labels.sum(axis=0, dtype=np.int64).tolist(), most.lesion_labels.mean(axis=0)
     curves, panels = [], shown(positives, MOST_PANELS)
     for p in panels:
         curves.append(
@@ -59,8 +60,9 @@ def draw_precision_recall(experiment: Experiment, table: Table1, folder: Path) -
             ]
         )
     models = [(LESION_MODELS.index(model), TITLES[model]) for model in table.models]
+    cut = said(len(panels), len(names))
     figure = precision_recall_figure(
-        [names[p] for p in panels], [positives[p] for p in panels], models, curves, said(len(panels), len(names))
+        [names[p] for p in panels], [positives[p] for p in panels], prevalence[panels].tolist(), models, curves, cut
     )
     return save_and_inline(figure, folder, "precision_recall")
 
@@ -90,10 +92,11 @@ def thinned(recall: np.ndarray, precision: np.ndarray, points: int = POINTS) -> 
 
 
 def write_gains(lesions: LesionComparison, strengths: np.ndarray, folder: Path) -> None:
-    header = ["figure", "positives", "resnet", "mtl", "gain", "low", "high", "undefined_resamples", "strength_bits"]
+    header = ["figure", "positives", "chance", "resnet", "mtl", "gain", "low", "high"]
+    header += ["undefined_resamples", "strength_bits"]
     lines = []
     for gain, bits in zip((*lesions.lesions, lesions.map_class, lesions.map_image), [*strengths, None, None]):
-        values = (gain.resnet, gain.mtl, gain.gain.value, gain.gain.low, gain.gain.high)
+        values = (gain.chance, gain.resnet, gain.mtl, gain.gain.value, gain.gain.low, gain.gain.high)
         lines.append([gain.name, gain.positives, *map(number, values), gain.undefined, number(bits)])
     write_csv(folder / "mtl_against_resnet.csv", header, lines)
 
@@ -101,16 +104,25 @@ def write_gains(lesions: LesionComparison, strengths: np.ndarray, folder: Path) 
 def draw_gains(lesions: LesionComparison, strengths: np.ndarray, rank: RankCorrelation, folder: Path) -> dict[str, str]:
     rows = shown([gain.positives for gain in lesions.lesions])
     cut, strengths = said(len(rows), len(lesions.lesions)), np.asarray(strengths)[rows]
-    every = (*(lesions.lesions[p] for p in rows), lesions.map_class, lesions.map_image)
-    values, low, high = (np.array([getattr(gain.gain, part) for gain in every]) for part in ("value", "low", "high"))
-    names = [gain.name for gain in every]
-    p = len(rows)
+    of_lesions = [lesions.lesions[p] for p in rows]
     note = f"{rank_text(rank)}{cut}"
-    against = gain_against_strength_figure(names[:p], strengths, values[:p], low[:p], high[:p], note)
+    against = gain_against_strength_figure(*_ends(of_lesions, strengths), note)
+    by_gain = [*most_gain_first(of_lesions), lesions.map_class, lesions.map_image]
     return {
-        "gains": save_and_inline(gains_figure(names, values, low, high, 2, cut), folder, "gains"),
+        "gains": save_and_inline(gains_figure(*_ends(by_gain), 2, cut), folder, "gains"),
         "gain_against_strength": save_and_inline(against, folder, "gain_against_strength"),
     }
+
+
+def most_gain_first(gains: Sequence[Gain]) -> list[Gain]:
+    """Those without a gain last; equal ones in the order that they have."""
+    return sorted(gains, key=lambda each: np.inf if np.isnan(each.gain.value) else -each.gain.value)
+
+
+def _ends(gains: Sequence[Gain], *more: np.ndarray) -> tuple[Any, ...]:
+    """Names, `more`, and (R,) each of the gains and of the ends of their intervals."""
+    parts = (np.array([getattr(each.gain, part) for each in gains]) for part in ("value", "low", "high"))
+    return ([each.name for each in gains], *more, *parts)
 
 
 def rank_text(rank: RankCorrelation) -> str:
@@ -128,6 +140,7 @@ def write_locations(locations: LocationComparison, folder: Path) -> None:
         for model, measured in ((LOCATION, locations.resnet), (MTL, locations.mtl), ("difference", locations.gain)):
             each = measured[name]
             lines.append([title, model, number(each.value), number(each.low), number(each.high)])
+        lines.append([title, "chance", number(locations.chance[name]), "", ""])
     write_csv(folder / "locations.csv", ["figure", "model", "value", "low", "high"], lines)
 
 
@@ -136,7 +149,8 @@ def draw_locations(locations: LocationComparison, folder: Path) -> str:
         [(each[name].value, each[name].low, each[name].high) for name in ("top1", "top3")]
         for each in (locations.resnet, locations.mtl)
     ]
-    return save_and_inline(location_figure(["ResNet (location only)", "MTL"], values), folder, "figure4")
+    chance = [locations.chance[name] for name in ("top1", "top3")]
+    return save_and_inline(location_figure([TITLES[LOCATION], TITLES[MTL]], values, chance), folder, "locations")
 
 
 def draw_confusion(experiment: Experiment, folds: tuple[int, ...], folder: Path) -> str:
@@ -152,9 +166,8 @@ def draw_confusion(experiment: Experiment, folds: tuple[int, ...], folder: Path)
     rows = shown(images)
     title = f"What MTL takes each location for, in % of its images{said(len(rows), len(names))}"
     names = [names[q] for q in rows]
-    figure = heat_map(
-        shares[np.ix_(rows, rows)], images[rows], names, names, title, "true location (images)", "MTL's answer"
-    )
+    axes = "true location (images)", "MTL's answer"
+    figure = heat_map(shares[np.ix_(rows, rows)], images[rows], names, names, title, *axes, whole_scale=True)
     return save_and_inline(figure, folder, "confusion")
 
 

@@ -17,13 +17,13 @@ from skinmtl.scores.scores_file import Scores, read_scores
 
 ALEXNET, RESNET, LOCATION, MTL = "alexnet_lesion", "resnet50_lesion", "resnet50_location", "resnet50_mtl"
 ENSEMBLE = "ensemble"
-# in the order of the paper's Table 1; the ensemble is of RESNET and MTL
+# in the order of the paper's Table 1; the ensemble is of RESNET and MTL. Behind the comma stands what differs
 TITLES = {
-    ALEXNET: "AlexNet",
-    RESNET: "ResNet",
-    MTL: "MTL",
-    ENSEMBLE: "Ensemble",
-    LOCATION: "ResNet, location",
+    ALEXNET: "AlexNet, lesions only",
+    RESNET: "ResNet, lesions only",
+    MTL: "MTL, lesions and location",
+    ENSEMBLE: "Ensemble, ResNet and MTL",
+    LOCATION: "ResNet, location only",
 }
 LESION_MODELS = (ALEXNET, RESNET, MTL, ENSEMBLE)
 LOCATION_MODELS = (LOCATION, MTL)

@@ -12,6 +12,7 @@ from skinmtl.common.pages import rendered
 from skinmtl.data.correlation import Strength
 from skinmtl.report.attention_maps import shown_maps
 from skinmtl.report.comparison import Gain, LesionComparison, LocationComparison, Measured
+from skinmtl.report.draw import most_gain_first
 from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment
 from skinmtl.report.paper import PaperTable
 from skinmtl.report.runs import Run, flattened, without
@@ -60,6 +61,7 @@ def page(parts: Parts, provenance: dict[str, Any]) -> str:
         n_locations=len(manifest.location_names),
         n_folds=len(parts.experiment.folds),
         table=_table(parts.table) if parts.table else None,
+        namesakes=_namesakes(parts.table) if parts.table else [],
         gains=_gains(parts),
         one_group=any(each is not None and each.n_groups < 2 for each in (parts.lesions, parts.locations)),
         locations=_locations(parts.locations) if parts.locations else None,
@@ -99,14 +101,27 @@ def _table(table: Table1) -> list[dict[str, Any]]:
             cells.append((three(cell.pooled), model in row.best_pooled))
             if table.has_paper:
                 cells.append((three(cell.paper), None))
-        rows.append({"name": row.name, "positives": row.positives, "cells": cells})
+        chance = [three(value) for value in table.chance.get(row.name, ())]
+        rows.append({"name": row.name, "positives": row.positives, "chance": chance, "cells": cells})
     return rows
+
+
+def _namesakes(table: Table1) -> list[list[str]]:
+    """Of the lesions that the paper has too, though not all are its: each model's pooled figure, and the paper's."""
+    if table.has_paper:
+        return []
+    return [
+        [row.name, *(three(value) for cell in row.cells.values() for value in (cell.pooled, cell.paper))]
+        for row in table.rows
+        if row.name in table.namesakes
+    ]
 
 
 def _gains(parts: Parts) -> list[dict[str, Any]]:
     if parts.lesions is None:
         return []
-    rows = [_gain(gain, bits) for gain, bits in zip(parts.lesions.lesions, parts.strengths.corrected)]
+    bits_of = dict(zip(parts.experiment.manifest.lesion_names, parts.strengths.corrected))
+    rows = [_gain(gain, bits_of[gain.name]) for gain in most_gain_first(parts.lesions.lesions)]
     return [*rows, *(_gain(gain, np.nan) for gain in (parts.lesions.map_class, parts.lesions.map_image))]
 
 
@@ -117,6 +132,7 @@ def _gain(gain: Gain, bits: float) -> dict[str, Any]:
     return {
         "name": gain.name,
         "positives": gain.positives,
+        "chance": three(gain.chance),
         "resnet": three(gain.resnet),
         "mtl": three(gain.mtl),
         "gain": signed(gain.gain.value),
@@ -131,6 +147,7 @@ def _locations(locations: LocationComparison) -> list[dict[str, Any]]:
     return [
         {
             "title": title,
+            "chance": three(locations.chance[name]),
             "resnet_value": three(locations.resnet[name].value),
             "mtl_value": three(locations.mtl[name].value),
             "resnet": with_interval(locations.resnet[name]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Sequence
 
 from caffe_files.errors import InputError
 from skinmtl.data.table import read_csv
@@ -27,6 +28,11 @@ class PaperTable:
         """The paper's number for a lesion of another data set: None where the paper has none of that name."""
         by_name = {_key(name): value for name, value in self.average_precision.get(model, {}).items()}
         return by_name.get(_key(lesion))
+
+    def is_of(self, lesions: Sequence[str]) -> bool:
+        """Whether these are the paper's lesions, all of them and no other: how hard a lesion is to find, and the mAPs,
+        depend on which others there are and on how frequent it is."""
+        return {_key(name) for name in lesions} == {_key(name) for name in self.lesions}
 
     def averages(self) -> dict[str, float]:
         """The mean of each model's column over the lesions: what the paper's mAP-class row must agree with."""

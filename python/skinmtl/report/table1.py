@@ -1,4 +1,5 @@
-"""Table 1: the average precision of every lesion, both mAPs; over the folds, pooled, and the paper's beside them."""
+"""Table 1: the average precision of every lesion, both mAPs; over the folds, pooled, and beside them chance
+and, of the paper's lesions, the paper's."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from skinmtl.report.experiment import LESION_MODELS, TITLES, Experiment
 from skinmtl.report.paper import MAP_CLASS, MAP_IMAGE, PaperTable
-from skinmtl.scores.metrics import evaluate
+from skinmtl.scores.metrics import evaluate, random_average_precision
 from skinmtl.scores.tables import columns
 
 
@@ -48,8 +49,10 @@ class Table1:
     """`models` are those that have scores at all; `folds` those that each model's numbers are of.
 
     Where all models have some folds in common, all numbers are of those; otherwise each model's are of its own folds,
-    `comparable` is False and no best is named. `chance` has, of the images of the folds in common, what both mAPs are
-    without looking at an image, by name: the mean over the folds, and pooled.
+    `comparable` is False and no best is named. `chance` has, of the images of the folds in common, what each row's
+    figure is without looking at an image, by name: the mean over the folds, and pooled; it is empty where there is no
+    fold in common. `has_paper`: the lesions are the paper's, so that its figures stand beside one's own; `namesakes`
+    are the lesions that the paper has too.
     """
 
     models: tuple[str, ...]
@@ -58,6 +61,7 @@ class Table1:
     n_images: int
     rows: tuple[TableRow, ...]
     has_paper: bool
+    namesakes: tuple[str, ...]
     chance: dict[str, tuple[float | None, float | None]]
 
 
@@ -90,14 +94,31 @@ def table1(experiment: Experiment, paper: PaperTable) -> Table1 | None:
         best_mean = _best({model: cell.mean for model, cell in cells.items()}, bool(common))
         best_pooled = _best({model: cell.pooled for model, cell in cells.items()}, bool(common))
         rows.append(TableRow(name, positives[name] if is_lesion else None, cells, best_mean, best_pooled))
-    has_paper = any(cell.paper is not None for row in rows[: len(names)] for cell in row.cells.values())
-    chance = {}
-    if common:
-        for name, key in ((MAP_CLASS, "chance_map_class"), (MAP_IMAGE, "chance_map_image")):
-            of_folds = {fold: figures[key] for fold, figures in by_fold[models[0]].items()}
-            cell = _cell(of_folds, pooled[models[0]][key], None)
-            chance[name] = cell.mean, cell.pooled
-    return Table1(models, folds, bool(common), n_images, tuple(rows), has_paper, chance)
+    of_lesions = rows[: len(names)]
+    namesakes = tuple(row.name for row in of_lesions if any(cell.paper is not None for cell in row.cells.values()))
+    chance = _chance([row.name for row in rows], by_fold[models[0]], pooled[models[0]]) if common else {}
+    return Table1(models, folds, bool(common), n_images, tuple(rows), paper.is_of(names), namesakes, chance)
+
+
+def _chance(
+    rows: Sequence[str], by_fold: dict[int, dict[str, Any]], pooled: dict[str, Any]
+) -> dict[str, tuple[float | None, float | None]]:
+    """Of what `evaluate` tells of one model, which is the same of all: row -> mean over folds, and pooled."""
+    found = {}
+    for name in rows:
+        of_folds = {fold: chance_of(figures, name) for fold, figures in by_fold.items()}
+        cell = _cell(of_folds, chance_of(pooled, name), None)
+        found[name] = cell.mean, cell.pooled
+    return found
+
+
+def chance_of(figures: dict[str, Any], name: str) -> float | None:
+    """What `evaluate`'s figure of a lesion or mAP is without looking at an image; None where there is no positive."""
+    key = {MAP_CLASS: "chance_map_class", MAP_IMAGE: "chance_map_image"}.get(name)
+    if key:
+        return figures[key]
+    positives = figures["support"][name]
+    return float(random_average_precision(positives, figures["n_images"])) if positives else None
 
 
 def _figure(figures: dict[str, Any], name: str, is_lesion: bool) -> float | None:
@@ -123,14 +144,17 @@ def _best(values: dict[str, float | None], comparable: bool) -> frozenset[str]:
 
 def as_text(table: Table1) -> str:
     """For the screen; "*" marks the best of the row, "-" is where there is no figure."""
-    head = ["", ""]
-    second = ["lesion", "positives"]
+    lines: list[list[str]] = [["", ""], ["", ""], ["lesion", "positives"]]
+    if table.chance:
+        _add(lines, ["without", ""], ["looking", ""], ["over folds", "pooled"])
+    paper = ["paper"] if table.has_paper else []
+    under = [""] * (1 + len(paper))
     for model in table.models:
-        head += [TITLES[model], *[""] * (2 if table.has_paper else 1)]
-        second += ["over folds ", "pooled ", *(["paper"] if table.has_paper else [])]
-    lines = [head, second]
+        name, _, what = TITLES[model].partition(", ")
+        _add(lines, [f"{name} ", *under], [f"{what} ", *under], ["over folds ", "pooled ", *paper])
     for row in table.rows:
         cells = [row.name, "" if row.positives is None else str(row.positives)]
+        cells += [three(value) for value in table.chance.get(row.name, ())]
         for model in table.models:
             cell = row.cells[model]
             cells += [
@@ -141,6 +165,11 @@ def as_text(table: Table1) -> str:
                 cells.append(three(cell.paper))
         lines.append(cells)
     return "\n".join(line.rstrip() for line in columns(lines))
+
+
+def _add(lines: list[list[str]], *more: list[str]) -> None:
+    for line, cells in zip(lines, more):
+        line += cells
 
 
 def with_deviation(cell: Cell) -> str:
@@ -161,14 +190,15 @@ def signed(value: float, decimals: int = 3) -> str:
 def records(table: Table1) -> tuple[list[str], list[Sequence[Any]]]:
     """Header and lines of table1.csv: all digits, empty where there is no figure."""
     header = ["lesion", "positives"]
+    header += ["chance_mean", "chance_pooled"] if table.chance else []
     for model in table.models:
         header += [f"{model}_{part}" for part in ("mean", "deviation", "folds", "pooled", "paper")]
     lines = []
     for row in table.rows:
-        line: list[Any] = [row.name, row.positives]
+        line: list[Any] = [row.name, row.positives, *table.chance.get(row.name, ())]
         for model in table.models:
             cell = row.cells[model]
-            line += [cell.mean, cell.deviation, cell.n_folds, cell.pooled, cell.paper]
+            line += [cell.mean, cell.deviation, cell.n_folds, cell.pooled, cell.paper if table.has_paper else None]
         lines.append(line)
     return header, lines
 

@@ -35,7 +35,7 @@ from skinmtl.report.page import Parts, page
 from skinmtl.report.paper import PaperTable, read_paper_table
 from skinmtl.report.runs import picture, resizing_text, runs, seen_text
 from skinmtl.report.seeds import seed_tables, seeds_text, write_seeds
-from skinmtl.report.table1 import Table1, as_text, table1, three
+from skinmtl.report.table1 import Table1, as_text, table1
 from skinmtl.report.what_helps import what_helps, what_helps_text, write_what_helps
 
 FOLDS_LISTED = 10  # more of them are counted
@@ -123,7 +123,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
     locations = compare_locations(experiment, settings.resamples, settings.seed)
     if locations is not None:
         write_locations(locations, folder)
-        figures["figure4"] = draw_locations(locations, folder)
+        figures["locations"] = draw_locations(locations, folder)
     of_mtl = experiment.folds_of(MTL)
     if of_mtl:
         figures["confusion"] = draw_confusion(experiment, of_mtl, folder)
@@ -147,7 +147,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
         missing=missing,
         seen=[*seen_text(found), *resizing_text(found)],
         table=table,
-        table_notes=[] if table is None else _table_notes(experiment, table),
+        table_notes=[] if table is None else _table_notes(experiment, table, paper),
         paper=paper,
         strengths=strengths,
         shares=shares,
@@ -165,7 +165,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
     )
 
 
-def _table_notes(experiment: Experiment, table: Table1) -> list[str]:
+def _table_notes(experiment: Experiment, table: Table1, paper: PaperTable) -> list[str]:
     """What a reader must know to read Table 1 rightly."""
     notes = []
     if not table.comparable:
@@ -174,10 +174,10 @@ def _table_notes(experiment: Experiment, table: Table1) -> list[str]:
     else:
         folds = table.folds[table.models[0]]
         notes.append(f"{table.n_images} images of {_folds_text(folds, experiment.folds)}.")
-        chance = [
-            f"{name} {three(mean)} over folds, {three(whole)} pooled" for name, (mean, whole) in table.chance.items()
-        ]
-        notes.append(f"Without looking at an image, by chance: {'; '.join(chance)}.")
+        notes.append(
+            "Without looking: the AP to expect of images in random order, about the lesion's share of the images; for "
+            "mAP-image, of each image's lesions in the order of how frequent they are."
+        )
         left_out = [
             f"{TITLES[m]}: {', '.join(str(f) for f in experiment.folds_of(m) if f not in folds)}"
             for m in table.models
@@ -185,6 +185,12 @@ def _table_notes(experiment: Experiment, table: Table1) -> list[str]:
         ]
         if left_out:
             notes.append(f"Only folds that all models here have; scored too, but left out: {'; '.join(left_out)}.")
+    if not table.has_paper:
+        notes.append(
+            f"The paper's figures do not stand beside these: its table is of {len(paper.lesions)} lesions, of which "
+            f"{len(table.namesakes)} are among the {len(experiment.manifest.lesion_names)} here, and how hard a lesion "
+            "is to find depends on which others there are and on how frequent it is."
+        )
     absent = [TITLES[model] for model in LESION_MODELS if model not in table.models]
     if absent:
         notes.append(f"No scores at all: {', '.join(absent)}.")

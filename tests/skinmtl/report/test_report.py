@@ -28,7 +28,15 @@ from skinmtl.scores.scores_file import read_scores, write_scores
 LESIONS = ["Nodule", "<script>alert(1)</script>", 'quoted "x" & co', "it's $x_1$ {{ 7*7 }}"]
 LOCATIONS = ["<i>arm</i>", "leg & foot", "trunk"]
 TABLES = {"table1.csv", "table1_folds.csv", "mtl_against_resnet.csv", "locations.csv", "confusion.csv", "runs.csv"}
-FIGURES = {"figure1", "figure1_clustered", "figure4", "confusion", "gains", "gain_against_strength", "precision_recall"}
+FIGURES = {
+    "correlation",
+    "correlation_clustered",
+    "locations",
+    "confusion",
+    "gains",
+    "gain_against_strength",
+    "precision_recall",
+}
 QUICK = Settings(resamples=20, seed=1, paper_table=BUNDLED, require_complete=False)
 
 
@@ -122,18 +130,48 @@ class TestWholeReport:
     def test_table_1_and_the_place_are_printed(self, page, whole):
         done, _ = page
         lines = done.stdout.splitlines()
-        assert lines[0].split() == ["AlexNet", "ResNet", "MTL", "Ensemble"]
-        assert lines[2].startswith("Nodule") and "0.793" in lines[2]
-        assert lines[6].startswith("mAP-class") and lines[7].startswith("mAP-image")
+        assert lines[0].split() == ["without", "AlexNet", "ResNet", "MTL", "Ensemble"]
+        assert re.split("  +", lines[1].strip()) == [
+            "looking",
+            "lesions only",
+            "lesions only",
+            "lesions and location",
+            "ResNet and MTL",
+        ]
+        assert lines[3].startswith("Nodule")
+        assert lines[7].startswith("mAP-class") and lines[8].startswith("mAP-image")
         assert lines[-1] == f"report: {whole.folder / 'the report' / 'index.html'}"
         assert "missing" not in done.stdout
 
-    def test_both_maps_are_beside_what_chance_would_reach(self, page, whole):
+    def test_each_figure_stands_beside_what_chance_would_reach(self, page, whole):
         done, html = page
         scores = [read_scores(whole.path / f"fold{fold}" / "resnet50_mtl" / "scores.npz") for fold in range(3)]
-        of_folds = [evaluate(each)["chance_map_class"] for each in scores]
-        expected = f"by chance: mAP-class {np.mean(of_folds):.3f} over folds, 0."
-        assert expected in done.stdout and expected in html
+        figures = [evaluate(each) for each in scores]
+        top1 = np.bincount(np.concatenate([each.location_labels for each in scores])).max() / 60
+        by_row = {line.split("  ")[0]: line.split() for line in done.stdout.splitlines()}
+        for name in ("map_class", "map_image"):
+            expected = f"{np.mean([each[f'chance_{name}'] for each in figures]):.3f}"
+            assert by_row[name.replace("map_", "mAP-")][1] == expected
+            assert f'<td class="chance first">{expected}</td>' in html
+        assert f"without looking {top1:.3f}.</p>" in html
+
+    def test_figures_are_numbered_in_the_order_of_the_page(self, page):
+        numbers = re.findall(r"<strong>Figure (\d+)\.</strong>", page[1])
+        assert numbers == [str(n) for n in range(1, 8)]
+        assert re.findall(r'id="figure-(\d+)"', page[1]) == numbers
+        assert page[1].count("<strong>Figure 5, clustered.</strong>") == 1
+
+    def test_the_papers_figures_are_behind_a_switch_where_the_lesions_are_not_its(self, page):
+        done, html = page
+        reason = (
+            "The paper's figures do not stand beside these: its table is of 25 lesions, of which 1 are among the 4 here"
+        )
+        assert reason in done.stdout and "paper" not in done.stdout.split(reason)[0]
+        assert reason in html.replace("&#39;", "'")
+        table = html[html.index('id="table1"') : html.index("The paper's own figures</summary>")]
+        assert "0.793" not in table
+        behind = html[html.index("The paper's own figures</summary>") : html.index('id="gain"')]
+        assert behind.count('<td class="paper">') == 4 and '<td class="paper">0.793</td>' in behind
 
     def test_the_folder_has_the_tables_and_each_figure_twice(self, page, whole):
         there = {path.name for path in (whole.folder / "the report").iterdir()} - {".made.json"}
@@ -163,8 +201,8 @@ class TestWholeReport:
 
     def test_the_papers_averages(self, page):
         text = " ".join("".join(Page(page[1]).text).split())
-        for words in ("AlexNet 0.598", "ResNet 0.726", "MTL 0.757", "Ensemble 0.761"):
-            assert f"{words} (published {words.split()[1]})" in text
+        for words in ("AlexNet, lesions only: 0.598", "ResNet, lesions only: 0.726", "ResNet and MTL: 0.761"):
+            assert f"{words} (published {words.split()[-1]})" in text
 
     def test_what_made_it(self, page, whole):
         html = page[1]
@@ -220,8 +258,8 @@ class TestIncomplete:
             assert f"missing: {words}" in printed
         table = text[text.index("Table 1. Average") : text.index("All digits")]
         assert "40 images of folds 0, 1 (of folds 0, 1, 2)" in table
-        assert "left out: ResNet: 2; Ensemble: 2" in table
-        assert "No scores at all: AlexNet" in table
+        assert "left out: ResNet, lesions only: 2; Ensemble, ResNet and MTL: 2" in table
+        assert "No scores at all: AlexNet, lesions only" in table
         assert "same 40 images of 20 groups, folds 0, 1 (of folds 0, 1, 2), pooled" in text  # MTL against ResNet
         assert "same 20 images of 10 groups, fold 1 (of folds 0, 1, 2), pooled" in text  # locations
         assert "No curves that can be read: resnet50_lesion, fold 1." in text

@@ -1,7 +1,8 @@
-"""The report's numbers: the paper's table, Table 1, MTL against ResNet, locations, curves, labels of points."""
+"""The report's numbers: the paper's table, Table 1, MTL against ResNet, locations, curves."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -12,12 +13,11 @@ from made_experiment import made_experiment
 from scipy.stats import spearmanr
 
 from caffe_files.errors import InputError
-from skinmtl.figures.gains import gain_against_strength_figure
 from skinmtl.report.comparison import compare_lesions, compare_locations, confusion, rank_correlation
 from skinmtl.report.draw import precision_recall, thinned
 from skinmtl.report.experiment import ALEXNET, ENSEMBLE, LOCATION, MTL, RESNET, read_experiment
 from skinmtl.report.paper import BUNDLED, read_paper_table
-from skinmtl.report.table1 import as_text, table1
+from skinmtl.report.table1 import as_text, chance_of, records, table1
 from skinmtl.scores.metrics import average_precision, evaluate
 from skinmtl.scores.scores_file import Scores
 
@@ -109,6 +109,33 @@ class TestTable1:
             "Nodule": 0.793, "erythematous Papule": 0.846, "seldom": None, "wart": None,
             "mAP-class": 0.726, "mAP-image": 0.778,
         }  # fmt: skip
+        assert table.namesakes == ("Nodule", "erythematous Papule")
+
+    @pytest.mark.parametrize(
+        ("names", "is_of"), [(list, True), (lambda n: [x.upper() for x in n], True), (lambda n: n[1:], False),
+                             (lambda n: [*n, "wart"], False)],
+    )  # fmt: skip
+    def test_the_papers_lesions_are_all_of_them_and_no_other(self, paper, names, is_of):
+        assert paper.is_of(names(list(paper.lesions))) is is_of
+
+    def test_only_figures_of_the_papers_lesions_stand_beside_its_own(self, experiment, paper):
+        for has_paper, of in ((False, paper), (True, replace(paper, lesions=tuple(LESIONS)))):
+            table = table1(experiment, of)
+            header, lines = records(table)
+            cells = [line[n] for line in lines for n, name in enumerate(header) if name.endswith("_paper")]
+            assert table.has_paper is has_paper
+            assert any(cell is not None for cell in cells) is has_paper
+            assert as_text(table).count("paper") == (4 if has_paper else 0)
+
+    def test_chance_is_what_random_orders_have(self, experiment, paper):
+        table, random = table1(experiment, paper), np.random.RandomState(0)
+        labels = experiment.pooled(MTL, (0, 1, 2)).lesion_labels
+        for p, name in enumerate(LESIONS):
+            column = labels[:, p][None].repeat(4000, axis=0)
+            drawn = average_precision(column, random.uniform(size=column.shape)).mean()
+            assert table.chance[name][1] == pytest.approx(drawn, abs=0.01)
+        assert table.chance["seldom"][0] == chance_of(evaluate(experiment.scores[MTL, 0]), "seldom")
+        assert table.chance["mAP-class"][1] == pytest.approx(np.mean([table.chance[name][1] for name in LESIONS]))
 
     def test_the_best_are_the_highest(self, experiment, paper):
         for row in table1(experiment, paper).rows:
@@ -128,6 +155,7 @@ class TestTable1:
         gone = [(ALEXNET, 0), (ALEXNET, 1), (MTL, 2)]
         table = table1(without(experiment, *gone), paper)
         assert not table.comparable
+        assert table.chance == {} and "without" not in as_text(table)
         assert (table.folds[ALEXNET], table.folds[MTL], table.folds[RESNET]) == ((2,), (0, 1), (0, 1, 2))
         assert not any(row.best_mean or row.best_pooled for row in table.rows)
         assert "*" not in as_text(table)
@@ -148,6 +176,7 @@ class TestLesionComparison:
         resnet, mtl = (evaluate(experiment.pooled(model, (0, 1, 2))) for model in (RESNET, MTL))
         for gain in found.lesions:
             assert gain.resnet == resnet["average_precision"][gain.name]
+            assert gain.chance == chance_of(resnet, gain.name)
             assert gain.gain.value == mtl["average_precision"][gain.name] - gain.resnet
             assert gain.gain.low <= gain.gain.value <= gain.gain.high
         assert found.map_class.gain.value == pytest.approx(mtl["map_class"] - resnet["map_class"])
@@ -171,7 +200,7 @@ class TestLesionComparison:
         found = compare_lesions(without(experiment, (MTL, 0)), 20, 1)
         seldom = found.lesions[2]
         assert (seldom.positives, seldom.undefined) == (0, 20)
-        assert np.isnan([seldom.resnet, seldom.gain.value, seldom.gain.low]).all()
+        assert np.isnan([seldom.chance, seldom.resnet, seldom.gain.value, seldom.gain.low]).all()
         assert not seldom.gain.excludes_zero
         assert np.isfinite([found.map_class.gain.value, found.map_class.gain.low]).all()
 
@@ -186,6 +215,7 @@ class TestLocations:
         resnet, mtl = (evaluate(experiment.pooled(model, (0, 1, 2))) for model in (LOCATION, MTL))
         for name in ("top1", "top3"):
             assert found.resnet[name].value == resnet[f"location_{name}"]
+            assert found.chance[name] == resnet[f"chance_location_{name}"]
             assert found.gain[name].value == pytest.approx(mtl[f"location_{name}"] - resnet[f"location_{name}"])
             assert found.gain[name].low <= found.gain[name].value <= found.gain[name].high
         assert found.mtl["top3"].low == 1  # of three locations
@@ -251,45 +281,3 @@ class TestPrecisionRecall:
         recall, precision = thinned(np.linspace(0.001, 1, 1000), np.linspace(1, 0.2, 1000), 50)
         assert len(recall) <= 50
         assert (recall[0], recall[-1], precision[0], precision[-1]) == (0.001, 1, 1, 0.2)
-
-
-@pytest.mark.parametrize("dpi", [100, 150])
-@pytest.mark.parametrize("seed", range(2))
-def test_names_in_the_scatter_plot_do_not_overlap(seed, dpi):
-    random = np.random.RandomState(seed)
-    names = [f"lesion of some kind {n}" for n in range(25)]
-    x, y = random.gamma(1, 0.5, 25), random.normal(0, 0.02, 25)
-    figure = gain_against_strength_figure(names, x, y, y - 0.03, y + 0.03, "a note")
-    figure.set_dpi(dpi)
-    figure.canvas.draw()
-    axes, renderer = figure.axes[0], figure.canvas.get_renderer()
-    texts = [text for text in axes.texts if text.get_text() in names]
-    boxes = [text.get_window_extent(renderer) for text in texts]
-    points = axes.transData.transform(np.column_stack([x, y]))
-    assert sorted(text.get_text() for text in texts) == sorted(names)
-    for n, box in enumerate(boxes):
-        assert not any(box.overlaps(other) for other in boxes[:n])
-        assert not any(box.contains(*point) for point in points)
-        assert axes.bbox.contains(box.x0, box.y0)
-        assert axes.bbox.contains(box.x1, box.y1)
-
-
-@pytest.mark.parametrize("gains", [(-0.011, 0.021), (-0.035, -0.036)])
-def test_a_name_in_the_scatter_plot_is_nearest_to_its_own_point_or_led_to_it(gains):
-    names = ["erythematous plaque", "crust", "nodule", "scar", "squames/scales", "vesicular/pustular", "alopecia"]
-    x = np.array([0.42, 0.47, 0.27, 0.43, 0.69, 0.67, 2.69])
-    y = np.array([*gains, -0.036, -0.114, -0.003, -0.035, -0.041])
-    figure = gain_against_strength_figure(names, x, y, y - 0.1, y + 0.1, "a note")
-    figure.canvas.draw()
-    axes, renderer = figure.axes[0], figure.canvas.get_renderer()
-    points = axes.transData.transform(np.column_stack([x, y]))
-    lines = [axes.transData.transform(line.get_xydata()) for line in axes.lines if len(line.get_xydata()) == 2]
-    for n, name in enumerate(names):
-        box = next(text for text in axes.texts if text.get_text() == name).get_window_extent(renderer)
-        away = np.hypot(*(points - np.clip(points, (box.x0, box.y0), (box.x1, box.y1))).T)
-        others = np.delete(points, n, axis=0)
-        led = [line for line in lines if np.allclose(line[0], points[n])]
-        assert np.delete(away, n).min() > (8 if led else away[n]), name
-        for start, end in led:
-            on_the_line = start + np.linspace(0, 1, 100)[:, None] * (end - start)
-            assert np.hypot(*(others[:, None] - on_the_line).transpose(2, 0, 1)).min() > 4, name

@@ -86,7 +86,7 @@ def test_the_interval_ends_where_a_paired_t_test_has_its_five_percent():
 def test_a_training_that_lacks_a_fold_is_left_out_and_named(made):
     (made.path / "fold1/seed3/resnet50_mtl/scores.npz").unlink()
     tables = seed_tables(read_experiment(made.path, made.manifest), 3)
-    assert tables.left_out == ("MTL, training 3: has no scores of some of these folds",)
+    assert tables.left_out == ("MTL, lesions and location, training 3: has no scores of some of these folds",)
     assert set(tables.values["resnet50_mtl", "mAP-class"].by_seed) == {1, 2}
     assert set(tables.differences["resnet50_mtl", "resnet50_lesion", "mAP-class"].by_seed) == {1, 2}
     assert set(tables.values["resnet50_lesion", "mAP-class"].by_seed) == {1, 2, 3}

@@ -37,4 +37,7 @@ def test_scores_of_images_that_were_resized_by_another_rule_are_told_apart(tmp_p
     del experiment.scores["resnet50_location", 0].protocol["resizing"]
     (line,) = resizing_text(runs(experiment))
     assert line.startswith("the images were resized by different rules, which moves figures a little (")
-    assert f"; MTL of fold 2: {RESIZING}; " in line and "; ResNet, location of fold 0: not said);" in line
+    assert (
+        f"; MTL, lesions and location of fold 2: {RESIZING}; " in line
+        and "; ResNet, location only of fold 0: not said);" in line
+    )
