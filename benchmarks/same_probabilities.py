@@ -73,7 +73,7 @@ def in_caffe(folder: Path, trunk: str, first: int) -> None:
     image = cv2.resize(noise, (short * 5 // 4, short), interpolation=cv2.INTER_CUBIC)
     crops = ten_crops(image, snapshot.side, np.array(mean_of(deploy)))
     scale_logits(deploy, weights, crops)
-    by_caffe = [top.copy() for top in snapshot.open().forward(list(crops), HEADS)]
+    by_caffe = [top.copy() for top in snapshot.open().forward({"data": crops}, HEADS)]
     np.savez(str(folder / "crops.npz"), crops=crops)
     answers = {f"pycaffe ({snapshot.engine.version})": by_caffe}
     if hasattr(cv2.dnn, "readNetFromCaffe"):
@@ -119,7 +119,7 @@ def by_all(folder: Path, trunk: str, first: int) -> Answers:
         crops = stored["crops"]
     snapshot = checked_snapshot(folder / "net/deploy.prototxt", folder / "net/drawn.caffemodel", Engine("torch"))
     opened = snapshot.open()
-    answers[f"caffe_torch (torch {snapshot.engine.version})"] = opened.forward(list(crops), HEADS)
+    answers[f"caffe_torch (torch {snapshot.engine.version})"] = opened.forward({"data": crops}, HEADS)
 
     def parameters(layer: str) -> List[np.ndarray]:
         return opened.parameters(layer) if layer in snapshot.shapes.params else []

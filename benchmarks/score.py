@@ -33,7 +33,7 @@ import skimage.io
 from machine import described
 
 from skinmtl.data.manifest import read_manifest
-from skinmtl.engines.caffe_engine import CaffeNet, pycaffe
+from skinmtl.engines.caffe_engine import pycaffe
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import mean_of
 from skinmtl.nets.multi_task import NetOptions
@@ -138,10 +138,10 @@ def by_score(deploy: Path, weights: Path, manifest: Path, side: int, workers: in
 
 
 def forward_alone(deploy: Path, weights: Path, manifest: Path, side: int) -> None:
-    net = CaffeNet(deploy, weights, gpu=None)
+    net = Engine().open(deploy, weights)
     crops = np.zeros((CROPS, 3, side, side), np.float32)
     for _ in read_manifest(manifest).rows:
-        net.forward(crops, ["lesion_prob", "location_prob"])
+        net.forward({"data": crops}, ["lesion_prob", "location_prob"])
 
 
 def first_of(manifest: Path, count: int) -> Path:

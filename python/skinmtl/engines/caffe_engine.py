@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import ModuleType
-from typing import Mapping, Sequence
+from typing import Sequence
 
 import numpy as np
 from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
-from skinmtl.engines.open_net import OpenNet
+from skinmtl.engines.open_net import Inputs, OpenNet
 from skinmtl.nets.allowed_layers import read_given_net
 from skinmtl.nets.net_probe import NO_PYCAFFE, NetShapes, net_shapes
 from skinmtl.nets.text_of_net import as_file, without_drawing
@@ -27,23 +27,16 @@ class CaffeNet(OpenNet):
         with as_file(net) as path:
             self._net = caffe.Net(path, caffe.TEST, weights=str(weights))
 
-    def forward_of(
-        self, inputs: Mapping[str, Sequence[np.ndarray] | np.ndarray], blobs: Sequence[str]
-    ) -> list[np.ndarray]:
+    def forward(self, inputs: Inputs, blobs: Sequence[str], any_size: bool = False) -> list[np.ndarray]:
         for name, batch in inputs.items():
             self._set(name, batch)
-        self._net.forward()
+        self._net._forward(0, max(map(self._last_layer, blobs)))  # each layer takes its bottoms' new shapes by itself
         return [self._net.blobs[blob].data for blob in blobs]
 
-    def forward_to(self, blob: str, images: np.ndarray) -> np.ndarray:
-        self._set("data", images)
-        self._net._forward(0, self._last_layer(blob))  # each layer takes its bottom's new shape as it comes to it
-        return self._net.blobs[blob].data
-
     def gradients(
-        self, batch: Sequence[np.ndarray], blob: str, output: str, directions: np.ndarray
+        self, inputs: Inputs, blob: str, output: str, directions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        self.forward(batch, [output])
+        self.forward(inputs, [output])
         found, last, top = [], self._last_layer(blob), self._net.blobs[output]
         above = [name for layer in list(self._net.top_names)[last + 1 :] for name in self._net.top_names[layer]]
         for direction in directions:

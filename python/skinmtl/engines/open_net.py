@@ -7,38 +7,28 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
+Inputs = Mapping[str, "Sequence[np.ndarray] | np.ndarray"]
+
 
 class OpenNet(ABC):
-    """A deploy net with its weights, ready for forward passes in the phase TEST."""
+    """A deploy net with its weights, ready for forward passes in the phase TEST.
 
-    def forward(self, batch: Sequence[np.ndarray], blobs: Sequence[str]) -> list[np.ndarray]:
-        """One forward pass of N crops (3, S, S) float32, BGR less the mean; returns the blobs, (N, ...) float32 each.
-
-        N is whatever the batch has. The next pass may overwrite what was returned.
-        """
-        return self.forward_of({"data": batch}, blobs)
+    Inputs come by name, N of each: `data` (N, 3, S, S) float32, BGR less the mean, and in a mask net, of squares,
+    `window` (N, 4). N is whatever the batch has.
+    """
 
     @abstractmethod
-    def forward_of(
-        self, inputs: Mapping[str, Sequence[np.ndarray] | np.ndarray], blobs: Sequence[str]
-    ) -> list[np.ndarray]:
-        """The same of several inputs by name, N of each: a mask net has `data`, squares, and `window` (N, 4).
+    def forward(self, inputs: Inputs, blobs: Sequence[str], any_size: bool = False) -> list[np.ndarray]:
+        """One forward pass over the layers that lead to some blobs; returns these, (N, ...) float32 each.
 
-        Blobs come in the shapes that the net gives them for N, float32; a mask net's detections are (N, D, ...), its
-        masks (N D, ...).
-        """
-
-    @abstractmethod
-    def forward_to(self, blob: str, images: np.ndarray) -> np.ndarray:
-        """A blob (N, C, h, w) float32 of images (N, 3, H, W) float32 of any size, BGR less the mean.
-
-        Only the layers that lead to it are run, so that it may be what a net of one input size has before the layers
-        that know its size. H and W are at least the net's own: what is too small for a kernel ends Caffe's process.
+        A mask net's detections are (N, D, ...), its masks (N D, ...). The next pass may overwrite what was returned.
+        With `any_size` images are of any H x W, but at least the net's own: what is too small for a kernel ends Caffe's
+        process. The blobs are then what a net has before the layers that know its size.
         """
 
     @abstractmethod
     def gradients(
-        self, batch: Sequence[np.ndarray], blob: str, output: str, directions: np.ndarray
+        self, inputs: Inputs, blob: str, output: str, directions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """`blob` (N, C, h, w) of N crops, and the gradients (K, N, C, h, w) by it of K weighted sums of `output`.
 

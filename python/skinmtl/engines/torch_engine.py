@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Sequence
 
-import numpy as np
 import torch
-from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
 from caffe_torch.devices import usable
@@ -20,27 +18,8 @@ from skinmtl.nets.allowed_layers import read_given_net
 from skinmtl.nets.net_probe import NetShapes, without_data
 
 
-class TorchNet(OpenNet):
-    """A net of caffe_torch for inference."""
-
-    def __init__(self, net: Message, weights: Path, device: str, precision: str) -> None:
-        self._net = Inference(net, weights, device, precision)
-
-    def forward_of(
-        self, inputs: Mapping[str, Sequence[np.ndarray] | np.ndarray], blobs: Sequence[str]
-    ) -> list[np.ndarray]:
-        return self._net.forward({name: np.stack(batch) for name, batch in inputs.items()}, blobs)
-
-    def forward_to(self, blob: str, images: np.ndarray) -> np.ndarray:
-        return self._net.forward({"data": images}, [blob], any_size=True)[0]
-
-    def gradients(
-        self, batch: Sequence[np.ndarray], blob: str, output: str, directions: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return self._net.gradients({"data": np.stack(batch)}, blob, output, directions)
-
-    def parameters(self, layer: str) -> list[np.ndarray]:
-        return self._net.parameters(layer)
+class TorchNet(Inference, OpenNet):
+    """A net of caffe_torch for inference, which has what an OpenNet has."""
 
 
 def open_net(deploy: Path, weights: Path, gpu: int | None, precision: str, allowed: Sequence[str] = ()) -> TorchNet:

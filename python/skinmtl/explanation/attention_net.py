@@ -128,7 +128,8 @@ class AttentionNet:
         outputs: dict[str, list[np.ndarray]] = {head: [] for head in self.heads}
         crops = ten_crops(image, self.snapshot.side, self.lens.mean)
         for batch in batches(crops, self.protocol.batch_size):
-            for head, of_head in zip(self.heads, self._net.forward(batch, [f"{head}_prob" for head in self.heads])):
+            blobs = [f"{head}_prob" for head in self.heads]
+            for head, of_head in zip(self.heads, self._net.forward({"data": batch}, blobs)):
                 outputs[head].extend(of_head.reshape(len(batch), -1).copy())
         return {head: np.mean(of_head, axis=0) for head, of_head in outputs.items()}
 
@@ -147,7 +148,7 @@ class AttentionNet:
         maps: dict[str, list[np.ndarray]] = {head: [] for head in self.heads}
         outputs: dict[str, list[np.ndarray]] = {head: [] for head in self.heads}
         for batch in batches(crops, self.protocol.batch_size):
-            features, *probabilities = self._net.forward(batch, blobs)
+            features, *probabilities = self._net.forward({"data": batch}, blobs)
             for head, of_head in zip(self.heads, probabilities):
                 maps[head].extend(class_maps(features, weights[head]))
                 outputs[head].extend(of_head.copy())

@@ -35,7 +35,7 @@ def blended_maps(lens: Lens, photograph: Photograph, chosen: dict[str, Sequence[
     weights = {head: lens.net.parameters(f"fc_{head}")[0][list(labels)] for head, labels in chosen.items()}
 
     def maps_of(crops: list[np.ndarray]) -> dict[str, np.ndarray]:
-        (features,) = lens.net.forward(crops, [lens.maps])
+        (features,) = lens.net.forward({"data": crops}, [lens.maps])
         return {head: class_maps(features, of_head) for head, of_head in weights.items()}
 
     return over_crops(lens, photograph, chosen, maps_of)
@@ -45,7 +45,8 @@ def whole_features(lens: Lens, image: np.ndarray, mirrored: bool = False) -> np.
     """(1, C, h, w): the maps' blob of an (H, W, 3) BGR image as a whole."""
     lens.require_memory(*image.shape[:2])
     seen = image[:, ::-1] if mirrored else image
-    return lens.net.forward_to(lens.maps, np.ascontiguousarray(planes(seen, lens.mean))[None])
+    images = np.ascontiguousarray(planes(seen, lens.mean))[None]
+    return lens.net.forward({"data": images}, [lens.maps], any_size=True)[0]
 
 
 def class_maps(features: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -30,6 +30,6 @@ def crop_maps(lens: Lens, crops: Sequence[np.ndarray], head: str, labels: Sequen
     width = lens.snapshot.shapes.tops[lens.logits[head]][1]
     directions = np.zeros((len(labels), len(crops), width), np.float32)
     directions[np.arange(len(labels)), :, list(labels)] = 1
-    features, gradients = lens.net.gradients(crops, lens.maps, lens.logits[head], directions)
+    features, gradients = lens.net.gradients({"data": crops}, lens.maps, lens.logits[head], directions)
     weights = gradients.sum(axis=(3, 4))
     return np.maximum(np.einsum("nchw,knc->nkhw", features, weights, optimize=True), 0)

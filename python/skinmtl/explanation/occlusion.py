@@ -30,7 +30,7 @@ def occlusion_maps(lens: Lens, photograph: Photograph, chosen: dict[str, Sequenc
     inputs = _covered(lens, image, places, starts)
     with tqdm(desc="covering", total=per_crop * len(places), unit="crop", leave=False, disable=None) as bar:
         for batch in batches(inputs, lens.batch_size):
-            for head, values in zip(chosen, lens.net.forward(batch, blobs)):
+            for head, values in zip(chosen, lens.net.forward({"data": batch}, blobs)):
                 logits[head].extend(values.reshape(len(batch), -1)[:, list(chosen[head])].copy())
             bar.update(len(batch))
     found = {}

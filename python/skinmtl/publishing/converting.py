@@ -68,4 +68,4 @@ def converted(
 
 
 def _check_onnx(path: Path, opened: OpenNet, snapshot: Snapshot) -> str:
-    return check_onnx(path, opened.forward, snapshot.side, snapshot.engine.record()["engine"])
+    return check_onnx(path, opened, snapshot.side, snapshot.engine.record()["engine"])

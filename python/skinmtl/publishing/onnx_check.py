@@ -34,7 +34,7 @@ def check_onnx_regions(path: Path, opened: OpenNet, snapshot: Snapshot) -> str:
     for data, window in drawn_images(snapshot.side, CHECKED_IMAGES):
         inputs = {"data": data, WINDOW: window}
         found = _answer(dict(zip(outputs, session.run(outputs, inputs))), snapshot.side)
-        expected = _answer(dict(zip(outputs, map(np.array, opened.forward_of(inputs, outputs)))), snapshot.side)
+        expected = _answer(dict(zip(outputs, map(np.array, opened.forward(inputs, outputs)))), snapshot.side)
         largest = max(largest, *(float(np.abs(one - other).max()) for one, other in zip(found, expected)))
     if not largest <= TOLERANCE:
         raise InputError(f"{path.name}: onnxruntime's answers differ by {largest:.1g}; export without --onnx")

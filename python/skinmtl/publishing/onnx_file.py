@@ -10,6 +10,7 @@ import numpy as np
 from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
+from skinmtl.engines.open_net import OpenNet
 from skinmtl.nets.allowed_layers import OWN_MODULE
 from skinmtl.publishing.libraries import import_or_refuse
 from skinmtl.publishing.onnx_layers import CONVERTERS, OF_ONE_IMAGE, Graph, LayerView, batch_norm, is_scale_of_channels
@@ -117,10 +118,8 @@ def write_onnx(model: Any, path: Path) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def check_onnx(
-    path: Path, forward: Callable[[np.ndarray, Sequence[str]], Sequence[np.ndarray]], side: int, engine: str
-) -> str:
-    """Runs drawn crops through onnxruntime, where there is one, and through `forward` of the engine of that name.
+def check_onnx(path: Path, opened: OpenNet, side: int, engine: str) -> str:
+    """Runs drawn crops through onnxruntime, where there is one, and through the engine of that name.
 
     Returns what was found, in words. InputError where a probability differs by more than TOLERANCE.
     """
@@ -133,7 +132,7 @@ def check_onnx(
     random = np.random.RandomState(1)
     crops = (random.standard_normal((CHECKED_CROPS, 3, side, side)) * 60).astype(np.float32)
     found = session.run(outputs, {INPUT: crops})
-    expected = [np.array(blob) for blob in forward(crops, outputs)]
+    expected = [np.array(blob) for blob in opened.forward({INPUT: crops}, outputs)]
     largest = max(float(np.abs(one - other).max()) for one, other in zip(found, expected))
     if not largest <= TOLERANCE:
         raise InputError(f"{path.name}: onnxruntime's probabilities differ by {largest:.1g}; export without --onnx")

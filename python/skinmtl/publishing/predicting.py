@@ -78,7 +78,7 @@ class Predictor:
         parts = []
         for first in range(0, len(crops), self.protocol.batch_size):
             batch = crops[first : first + self.protocol.batch_size]
-            tops = self._net.forward(list(batch), blobs)
+            tops = self._net.forward({"data": batch}, blobs)
             parts.append([top.reshape(len(batch), -1).copy() for top in tops])
         found = {head: np.concatenate(tops).mean(axis=0) for head, tops in zip(self.model.labels, zip(*parts))}
         if not all(np.isfinite(values).all() for values in found.values()):

@@ -104,7 +104,7 @@ def averaged_outputs(
         batch = list(islice(crops, protocol.batch_size))
         if not batch:
             return
-        tops = net.forward(batch, blobs)
+        tops = net.forward({"data": batch}, blobs)
         outputs.extend(np.concatenate([top.reshape(len(batch), -1) for top in tops], axis=1))
         while len(outputs) >= protocol.crops:
             row = np.mean(outputs[: protocol.crops], axis=0)

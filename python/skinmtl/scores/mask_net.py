@@ -111,7 +111,7 @@ def answers(
     }
     of_proposals = [net.proposals.blob] if net.proposals else []
     blobs = [DETECTIONS, *([MASKS] if net.has_mask else []), *of_proposals, *heads]
-    found = dict(zip(blobs, (np.array(blob, np.float32) for blob in opened.forward_of(inputs, blobs))))
+    found = dict(zip(blobs, (np.array(blob, np.float32) for blob in opened.forward(inputs, blobs))))
     detections = found[DETECTIONS]
     dead = are_dead(found[net.proposals.blob], net.proposals.anchors) if net.proposals else np.zeros(len(squares), bool)
     result = []

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import weakref
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Callable
 
 import numpy as np
 from google.protobuf.message import DecodeError, Message
@@ -24,7 +24,6 @@ from caffe_files.blobs import blob_shape, store_blob
 from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
 from skinmtl.engines.caffe_engine import pycaffe, pycaffe_on
-from skinmtl.nets.dead_proposals import DEAD_PROPOSALS, are_dead
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.snapshots import Snapshot
 from skinmtl.training.solver import TrainingSolver
@@ -42,9 +41,6 @@ class CaffeSolver(TrainingSolver):
     ) -> None:
         super().__init__(given, inputs, solver_path, prefix, max_iter)
         caffe = pycaffe_on(gpu)
-        self._solver: Any = None
-        self._jittered: list[Any] = []
-        self._every_pass: list[dict[str, float]] = []
         # before the solver, whose seed decides all that is drawn from then on
         self._test_net = caffe.Net(str(inputs.test_net), caffe.TEST)
 
@@ -52,82 +48,49 @@ class CaffeSolver(TrainingSolver):
     def iteration(self) -> int:
         return int(self._solver.iter)
 
-    def start(self, weights: list[Path], rate: float, seed: int) -> None:
-        self._build(rate, seed)
-        for caffemodel in weights:
-            self._solver.net.copy_from(str(caffemodel))
-
-    def restore(self, snapshot: Snapshot, rate: float, seed: int, passes: int, fresh: bool = False) -> None:
-        self._build(rate, seed)
-        self._restore_state(snapshot, fresh)
-        net = self._solver.net
-        replayed = [number for number, layer in enumerate(net.layers) if layer.type in REPLAYED]
-        for layer in self._jittered:
-            layer.begin(seed, passes * self._inputs.batch_size)
-        for _ in tqdm(range(passes), "finding the place in the data", unit="batch", disable=None, leave=False):
-            for number in replayed:
-                net._forward(number, number)
-        self.passes = passes
-
-    def set_rate(self, rate: float) -> bool:
-        try:
-            self._solver.param.base_lr = rate
-        except AttributeError:  # the pycaffe of release 1.0
-            return False
-        return True
-
-    def step(self) -> dict[str, float]:
-        self._every_pass.clear()
-        self._solver.step(1)
-        self.passes += self._given.iter_size
-        passes = self._every_pass or [self._losses(self._solver.net)]
-        return {name: sum(losses[name] for losses in passes) / len(passes) for name in passes[0]}
-
-    def test_batches(self) -> Iterator[dict[str, np.ndarray]]:
-        self._test_net.share_with(self._solver.net)
-        for _ in range(self._inputs.test_passes):
-            self._test_net.forward()
-            blobs = {}
-            for head in self._inputs.names:
-                for name in (f"fc_{head}", f"{head}_label"):
-                    blobs[name] = np.array(self._test_net.blobs[name].data)
-                blobs[f"{head}_label"] = blobs[f"{head}_label"].reshape(len(blobs[f"{head}_label"]), -1)
-            for loss in self._inputs.test_losses:
-                blobs[f"{loss.name}_loss"] = np.float32(self._test_net.blobs[loss.top].data.sum())
-            proposals = self._inputs.proposals
-            if proposals:
-                blobs[DEAD_PROPOSALS] = are_dead(self._test_net.blobs[proposals.blob].data, proposals.anchors)
-            yield blobs
-
-    def weights_are_finite(self) -> bool:
-        return all(np.isfinite(blob.data).all() for blobs in self._solver.net.params.values() for blob in blobs)
-
-    def snapshot_bytes(self) -> int:
-        values = sum(blob.count for blobs in self._solver.net.params.values() for blob in blobs)
-        histories = 2 if self._given.type in ("AdaDelta", "Adam") else 1  # these keep two values a parameter
-        return (1 + histories) * 4 * values + (1 << 20)
-
     def snapshot(self) -> Path:
         self._solver.snapshot()
         return self._prefix.with_name(f"{self._prefix.name}_iter_{self.iteration}")
 
     def close(self) -> None:
-        for layer in (*self._jittered, *self._test_net.layers):
-            if hasattr(layer, "close"):
-                layer.close()
-        self._jittered = []
+        for net in (self._solver and self._solver.net, self._test_net):
+            for layer in net.layers if net else ():
+                if hasattr(layer, "close"):
+                    layer.close()
         self._solver = None
 
     def _build(self, rate: float, seed: int) -> None:
         self.close()
         self._write_solver(rate, seed)
         self._solver = pycaffe().get_solver(str(self._solver_path))
-        self._jittered = [layer for layer in self._solver.net.layers if hasattr(layer, "begin")]
-        for layer in self._jittered:
-            layer.begin(seed, 0)
-        self.seed, self.passes = seed, 0
+        self._test_net.share_with(self._solver.net)
         if self._given.iter_size > 1:
             self._watch_every_pass()
+
+    def _copy_from(self, caffemodel: Path) -> None:
+        self._solver.net.copy_from(str(caffemodel))
+
+    def _place(self, seed: int, passes: int) -> None:
+        net = self._solver.net
+        for layer in net.layers:
+            if hasattr(layer, "begin"):
+                layer.begin(seed, passes * self._inputs.batch_size)
+        replayed = [number for number, layer in enumerate(net.layers) if layer.type in REPLAYED]
+        shown = {"disable": None if passes else True, "leave": False}  # None: on a terminal
+        for _ in tqdm(range(passes), "finding the place in the data", unit="batch", **shown):
+            for number in replayed:
+                net._forward(number, number)
+
+    def _iterate(self) -> list[list[float]]:
+        self._solver.step(1)
+        return self._every_pass or [self._losses()]
+
+    def _test_pass(self) -> Callable[[str], np.ndarray]:
+        self._test_net.forward()
+        return lambda name: np.array(self._test_net.blobs[name].data)
+
+    def _parameters(self) -> list[np.ndarray]:
+        return [blob.data for blobs in self._solver.net.params.values() for blob in blobs]
 
     def _watch_every_pass(self) -> None:
         """Gathers the losses of all passes of an iteration; a pycaffe without `after_forward` shows only the last."""
@@ -139,12 +102,12 @@ class CaffeSolver(TrainingSolver):
         def gather(layer: int) -> None:
             if layer == last:
                 training = myself()
-                training._every_pass.append(training._losses(training._solver.net))
+                training._every_pass.append(training._losses())
 
         net.after_forward(gather)
 
-    def _losses(self, net: Any) -> dict[str, float]:
-        return {loss.name: float(net.blobs[loss.top].data.sum()) for loss in self._inputs.losses}
+    def _losses(self) -> list[float]:
+        return [float(self._solver.net.blobs[loss.top].data.sum()) for loss in self._inputs.losses]
 
     def _restore_state(self, snapshot: Snapshot, fresh: bool) -> None:
         """The state names its caffemodel by the path it was written under; in a folder that moved, one that names

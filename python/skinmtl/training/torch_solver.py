@@ -20,7 +20,6 @@ from caffe_torch.solver import Solver, check_solver
 from caffe_torch.training import open_net
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.torch_engine import device_of
-from skinmtl.nets.dead_proposals import DEAD_PROPOSALS, are_dead
 from skinmtl.training.inputs import TrainingInputs
 from skinmtl.training.losses import Loss
 from skinmtl.training.snapshots import Snapshot
@@ -45,63 +44,12 @@ class TorchSolver(TrainingSolver):
     ) -> None:
         super().__init__(given, inputs, solver_path, prefix, max_iter)
         self._device, self._precision, self._workers = device_of(engine.gpu), engine.precision, workers
-        self._solver: Solver | None = None
-        self._every_pass: list[Tensor] = []
         self._test_net = open_net(str(inputs.test_net), "TEST", None, workers)
         self._test_net.to(self._device)
 
     @property
     def iteration(self) -> int:
         return self._solver.iteration
-
-    def start(self, weights: list[Path], rate: float, seed: int) -> None:
-        self._build(rate, seed)
-        for caffemodel in weights:
-            self._solver.copy_from(caffemodel)
-        self._place(seed, 0)
-
-    def restore(self, snapshot: Snapshot, rate: float, seed: int, passes: int, fresh: bool = False) -> None:
-        """From a snapshot of either engine."""
-        self._build(rate, seed)
-        self._solver.restore(snapshot.state, snapshot.model)
-        if fresh:
-            for history in self._solver.history:
-                history.zero_()
-        self._place(seed, passes)
-
-    def set_rate(self, rate: float) -> bool:
-        self._solver.param.base_lr = rate
-        return True
-
-    def step(self) -> dict[str, float]:
-        self._every_pass.clear()
-        self._solver.step()
-        self.passes += self._given.iter_size
-        means = torch.stack(self._every_pass).double().mean(dim=0).tolist()  # on a GPU the one wait of an iteration
-        return dict(zip((loss.name for loss in self._inputs.losses), means))
-
-    def test_batches(self) -> Iterator[dict[str, np.ndarray]]:
-        for _ in range(self._inputs.test_passes):
-            with torch.no_grad(), self._solver.casting():
-                blobs = self._test_net()
-            found = {}
-            for head in self._inputs.names:
-                for name in (f"fc_{head}", f"{head}_label"):
-                    found[name] = blobs[name].float().cpu().numpy()
-                found[f"{head}_label"] = found[f"{head}_label"].reshape(len(found[f"{head}_label"]), -1)
-            for loss in self._inputs.test_losses:
-                found[f"{loss.name}_loss"] = blobs[loss.top].float().sum().cpu().numpy()
-            proposals = self._inputs.proposals
-            if proposals:
-                shares = blobs[proposals.blob].float().cpu().numpy()
-                found[DEAD_PROPOSALS] = are_dead(shares, proposals.anchors)
-            yield found
-
-    def weights_are_finite(self) -> bool:
-        return bool(torch.stack([torch.isfinite(blob).all() for blob in self._blobs()]).all())
-
-    def snapshot_bytes(self) -> int:
-        return 2 * 4 * sum(blob.numel() for blob in self._blobs()) + (1 << 20)
 
     def snapshot(self) -> Path:
         model, _ = self._solver.snapshot(str(self._prefix))
@@ -124,14 +72,30 @@ class TorchSolver(TrainingSolver):
         self._test_net.share_weights(net)
         net.register_forward_hook(_gathering(self._inputs.losses, self._every_pass))
 
+    def _copy_from(self, caffemodel: Path) -> None:
+        self._solver.copy_from(caffemodel)
+
+    def _restore_state(self, snapshot: Snapshot, fresh: bool) -> None:
+        self._solver.restore(snapshot.state, snapshot.model)
+        for history in self._solver.history if fresh else ():
+            history.zero_()
+
     def _place(self, seed: int, passes: int) -> None:
-        """The next batch is that of pass `passes`, drawn under `seed`, also where the net names one itself."""
+        """The data layers' seed is the run's, also where the net names one itself."""
         for source in self._solver.net.sources():
             source.start(passes, seed)
-        self.seed, self.passes = seed, passes
 
-    def _blobs(self) -> list[Tensor]:
-        return [blob for layer in self._solver.net.layers for blob in layer.blobs]
+    def _iterate(self) -> np.ndarray:
+        self._solver.step()
+        return torch.stack(self._every_pass).cpu().numpy()  # on a GPU the one wait of an iteration
+
+    def _test_pass(self) -> Callable[[str], np.ndarray]:
+        with torch.no_grad(), self._solver.casting():
+            blobs = self._test_net()
+        return lambda name: blobs[name].float().cpu().numpy()
+
+    def _parameters(self) -> Iterator[np.ndarray]:
+        return (blob.detach().cpu().numpy() for layer in self._solver.net.layers for blob in layer.blobs)
 
 
 def _gathering(losses: tuple[Loss, ...], every_pass: list[Tensor]) -> Callable[..., None]:

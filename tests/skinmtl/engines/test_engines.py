@@ -69,7 +69,7 @@ def test_a_net_of_two_inputs_takes_as_many_of_each(tmp_path):
     random = np.random.RandomState(1)
     for count in (1, 3, 2):
         data, window = random.rand(count, 3, 2, 2).astype(np.float32), random.rand(count, 4).astype(np.float32)
-        twice, full = net.forward_of({"data": list(data), "window": window}, ["twice", "full"])
+        twice, full = net.forward({"data": list(data), "window": window}, ["twice", "full"])
         np.testing.assert_allclose(twice, 2 * window, rtol=1e-6)
         np.testing.assert_allclose(full, data.reshape(count, -1) @ weights.T, rtol=1e-4, atol=1e-5)
 

@@ -70,7 +70,7 @@ def photograph(height=SHORT_SIDE, width=52):
 def test_of_a_net_with_a_global_average_grad_cam_is_the_positive_part_of_the_class_activation_map(small):
     net = AttentionNet(small.deploy, small.weights, PROTOCOL, Ways("grad-cam"))
     batch = crops(3)
-    (features,) = (each.copy() for each in net.lens.net.forward(batch, ["res5c"]))
+    (features,) = (each.copy() for each in net.lens.net.forward({"data": batch}, ["res5c"]))
     for head, labels in (("lesion", [2, 0]), ("location", [3])):
         expected = np.maximum(class_maps(features, net.lens.net.parameters(f"fc_{head}")[0])[:, labels], 0)
         found = crop_maps(net.lens, batch, head, labels)
@@ -82,7 +82,7 @@ def test_of_a_net_with_layers_between_it_is_the_gradient_by_the_chain_rule(deep)
     net = AttentionNet(*deep, PROTOCOL, Ways())
     assert (net.ways.method, net.ways.over, net.blobs.maps) == ("grad-cam", "blended-crops", "conv1")
     batch = crops(4)
-    features, full = (each.copy() for each in net.lens.net.forward(batch, ["conv1", "fc6"]))
+    features, full = (each.copy() for each in net.lens.net.forward({"data": batch}, ["conv1", "fc6"]))
     first = net.lens.net.parameters("fc6")[0]
     for head, labels in (("lesion", [1, 2, 0]), ("location", [1])):
         second = net.lens.net.parameters(f"fc_{head}")[0]
@@ -101,7 +101,7 @@ def test_occlusion_is_the_fall_of_the_logit_square_by_square(deep):
     crop = cut(image, places(SIDE, SIDE, SIDE)[0], SIDE, np.array(MEAN))
 
     def logits(one):
-        return net.lens.net.forward([one], ["fc_lesion"])[0][0, :2].copy()
+        return net.lens.net.forward({"data": [one]}, ["fc_lesion"])[0][0, :2].copy()
 
     starts = np.arange(0, 25, 4)  # of squares of 8
     falls = np.zeros((2, 7, 7))

@@ -50,7 +50,7 @@ def test_of_a_photograph_of_the_crops_size_the_mean_over_the_map_and_the_bias_ar
     for head in ("lesion", "location"):
         weights, bias = net.lens.net.parameters(f"fc_{head}")
         maps = class_maps(features, weights)
-        (logits,) = (each.copy() for each in net.lens.net.forward(list(crop), [f"fc_{head}"]))
+        (logits,) = (each.copy() for each in net.lens.net.forward({"data": crop}, [f"fc_{head}"]))
         assert np.allclose(maps.mean(axis=(2, 3)) + bias, logits, atol=1e-3 * np.abs(logits).max())
         assert np.ptp(maps) > 0.01 * np.abs(maps).max()
 

@@ -85,7 +85,7 @@ def test_onnxruntime_gives_pycaffes_probabilities(drawn, tmp_path, model):
         assert expected.std() > 0.01  # something to agree on
     (alone,) = session.run(list(one.outputs)[:1], {"data": one.data[:1]})  # any batch size
     assert len(alone) == 1
-    assert check_onnx(tmp_path / "model.onnx", one.opened.forward, one.side, "torch").startswith("onnxruntime")
+    assert check_onnx(tmp_path / "model.onnx", one.opened, one.side, "torch").startswith("onnxruntime")
 
 
 @needs_caffe

@@ -35,7 +35,7 @@ def compared(model, session, data, window):
     names = [output.name for output in session.get_outputs()]
     inputs = {"data": data, "window": window}
     found = dict(zip(names, session.run(names, inputs)))
-    expected = dict(zip(names, map(np.array, TORCH.open(model.deploy, model.weights).forward_of(inputs, names))))
+    expected = dict(zip(names, map(np.array, TORCH.open(model.deploy, model.weights).forward(inputs, names))))
     return found, expected
 
 
@@ -100,7 +100,7 @@ def test_both_kinds_of_answer_were_among_them(tmp_path):
         model = MaskModel(tmp_path / str(seed), seed)
         opened = TORCH.open(model.deploy, model.weights)
         for data, window in drawn_images(64, 4):
-            (detections,) = opened.forward_of({"data": data, "window": window}, ["detections"])
+            (detections,) = opened.forward({"data": data, "window": window}, ["detections"])
             kinds.add(float(detections[0, 0, 6]))
     assert kinds == {0.0, 1.0}
 

@@ -70,7 +70,7 @@ def test_an_answer_is_the_first_detection_of_the_letterboxed_image(mask_model, m
             "data": (square - np.array(MEAN, np.float32)).transpose(2, 0, 1)[None],
             "window": np.array([[left, top, left + columns, top + rows]], np.float32),
         }
-        detections, masks = net.forward_of(inputs, ["detections", "detection_masks"])
+        detections, masks = net.forward(inputs, ["detections", "detection_masks"])
         row = np.array(detections)[0, 0]
         box = (row[:4] - [left, top] * 2) / ([columns / width, rows / height] * 2)
         np.testing.assert_allclose(scores.boxes[number], box, atol=1e-3)
