@@ -30,7 +30,7 @@ layer {{ name: "unused" type: "Silence"
 class DrivenLesions:
     """Nets of five records in batches of two, tested in batches of five; `solver` is what a driver is made with."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, kind="SGD"):
         self.folder = folder
         self.source = write_lesion_lmdbs(folder / "set", lesion_records(SIZES))
         for split, batch, workers in (("train", BATCH, 2), ("test", N, 1)):
@@ -48,7 +48,7 @@ class DrivenLesions:
             batch_size=BATCH,
             test_passes=1,
         )
-        solver = caffe_messages().SolverParameter(base_lr=0.01, lr_policy="fixed", momentum=0.9, type="SGD")
+        solver = caffe_messages().SolverParameter(base_lr=0.01, lr_policy="fixed", momentum=0.9, type=kind)
         self.solver = (solver, self.inputs, folder / "solver.prototxt", folder / "toy", 100)
 
     def expected(self, passes, seed):
@@ -61,6 +61,12 @@ class DrivenLesions:
     def snapshot(self, stem, iteration):
         """The files that a driver has written."""
         return Snapshot(stem, iteration, {})
+
+
+def assert_as_large_as_said(solver, stem):
+    """A snapshot's two files are about as large as the solver says beforehand, but for a MiB that it adds."""
+    written = sum(stem.with_name(stem.name + suffix).stat().st_size for suffix in (".caffemodel", ".solverstate"))
+    assert 0.98 < (solver.snapshot_bytes() - (1 << 20)) / written < 1.02
 
 
 def assert_shown(blobs, expected):

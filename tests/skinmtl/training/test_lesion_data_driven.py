@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from driven_lesions import DrivenLesions, assert_shown
+from driven_lesions import DrivenLesions, assert_as_large_as_said, assert_shown
 from made_lesions import TOPS
 from processes import still_there, workers_of
 
@@ -36,6 +36,7 @@ def test_a_restored_training_goes_on_with_the_same_images_draws_and_labels(drive
         tests.append(next(solver.test_batches())["lesion_label"])
         if number == 1:
             stem = solver.snapshot()
+            assert_as_large_as_said(solver, stem)
     weights = solver._solver.net.params["fc_lesion"][0].data.copy()
     workers = [each for each in workers_of(os.getpid()) if each not in before]
     assert len(workers) == 3
