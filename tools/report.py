@@ -69,8 +69,8 @@ def make_parser() -> argparse.ArgumentParser:
         type=Path,
         default=BUNDLED,
         metavar="CSV",
-        help="lesion,alexnet,resnet,mtl,ensemble to show beside where its lesions are the manifest's (default: the paper's "
-        "Table 1)",
+        help="lesion,alexnet,resnet,mtl,ensemble to show beside where its lesions are the manifest's (default: the "
+        "paper's Table 1)",
     )
     parser.add_argument(
         "--fail-if-incomplete",
