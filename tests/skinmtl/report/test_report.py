@@ -193,6 +193,19 @@ class TestWholeReport:
             if value.startswith("#"):
                 assert f'id="{value[1:]}"' in page[1]
 
+    def test_each_heading_has_a_link_to_itself(self, page):
+        for heading in re.findall(r"<h[23].*?</h[23]>", page[1]):
+            (target,) = re.findall(r'<a class="anchor" href="#([a-z0-9-]+)"', heading)
+            assert page[1].count(f'id="{target}"') == 1
+
+    def test_it_can_be_read_in_the_dark_on_a_phone_and_on_any_paper(self, page):
+        css = page[1][: page[1].index("</style>")]
+        assert "prefers-color-scheme: dark" in css and "@page { margin" in css and "scroll sideways" in css
+        tables = page[1].count("<table>")
+        assert tables == len(
+            re.findall(r'<div class="box" tabindex="0" role="region" aria-label="[^"]+">\n<table>', page[1])
+        )
+
     def test_names_are_shown_as_they_are_and_never_as_markup(self, page):
         assert "<script>alert" not in page[1] and "<i>arm" not in page[1] and "49" not in re.findall("{{.*?}}", page[1])
         text = "".join(Page(page[1]).text)
