@@ -34,10 +34,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from arguments import add_group_column_argument, manifest_of
+from arguments import manifest_of
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
-from cli import finite, new_parser, positive, program, run, seed
+from cli import new_parser, program, run
+from evaluation_arguments import add_interval_arguments, add_threshold_arguments, settle_evaluation_arguments
 from parsing import renamed
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
@@ -56,16 +57,11 @@ from skinmtl.scores.region_metrics import REGION_FIGURES, usual_positive
 from skinmtl.scores.region_tables import region_table
 from skinmtl.scores.scores_file import Scores, read_scores
 
-OF_BOOTSTRAP = {
-    "seed": 1,
-    "level": 0.95,
-}  # flags that go with --bootstrap, and their defaults
 NOT_SHOWN = 3  # the exit status where no figure is too low, and nothing shows that the images are new; as leakage.py's
 FIGURES = (
     *("map_class", "map_image", *ONE_LESION, "location_top1", "location_top3", *MEANS.values()),
     *REGION_FIGURES,
 )
-USUAL_RULE = "sensitivity=0.89"  # our choice: the middle one of the three that ISIC 2017 reads specificity at
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -82,26 +78,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_output_argument(
         "--reliability",
         help="also draw the reliability diagram of each label, .png or .svg (example: --reliability reliability.svg)",
-    )
-    parser.add_argument(
-        "--calibration",
-        type=Path,
-        metavar="FILE",
-        help="of calibrate.py: take the calibrated probabilities, here and of --thresholds-from, and tell Brier score "
-        "and ECE without it too",
-    )
-    parser.add_argument(
-        "--thresholds-from",
-        type=Path,
-        metavar="FILE",
-        help="scores of the validation images by the same net, to choose a threshold for each label on",
-    )
-    parser.add_argument(
-        "--threshold-rule",
-        type=rule,
-        metavar="RULE",
-        help="how a threshold is chosen: sensitivity=S, the highest one with a sensitivity of S or more; youden; or f1 "
-        f"(default: {USUAL_RULE}). Without --thresholds-from they are chosen on the tested images, which is said",
     )
     parser.add_argument(
         "--fail-if-below",
@@ -121,67 +97,18 @@ def make_parser() -> argparse.ArgumentParser:
         "class has that name, else each class in turn and the mean of them)",
     )
     renamed(parser, "--at-least", "--fail-if-below")
-    parser.add_argument(
-        "--bootstrap",
-        type=positive,
-        metavar="N",
-        help="also give an interval for every figure, from N resamples (default: none; example: --bootstrap 10000)",
-    )
-    parser.add_argument("--seed", type=seed, metavar="S", help="of the resamples (default: 1)")
-    parser.add_argument(
-        "--manifest",
-        type=Path,
-        metavar="CSV",
-        help="the manifest whose group column says which images are drawn together (default: each image by itself), "
-        "and that has --subgroup-column",
-    )
-    add_group_column_argument(parser)
-    parser.add_argument(
-        "--subgroup-column",
-        metavar="NAME",
-        help="a column of --manifest, such as skin type, sex, age or device: also give the figures of each label for "
-        "each of its values, and how far they are from those of all other images",
-    )
-    parser.add_argument(
-        "--level", type=level, metavar="SHARE", help="of the resamples, inside the interval (default: 0.95)"
-    )
+    add_threshold_arguments(parser)
+    add_interval_arguments(parser)
     return parser
 
 
 def parse_args() -> argparse.Namespace:
     parser = make_parser()
     arguments = parser.parse_args()
-    for name, default in OF_BOOTSTRAP.items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, default if arguments.bootstrap else None)
-        elif not arguments.bootstrap:
-            parser.error(f"--{name.replace('_', '-')} goes with --bootstrap N")
-    for name in ("group_column", "subgroup_column"):
-        if getattr(arguments, name) is not None and arguments.manifest is None:
-            parser.error(f"--{name.replace('_', '-')} goes with --manifest")
-    if arguments.manifest is not None and not (arguments.bootstrap or arguments.subgroup_column):
-        parser.error("--manifest goes with --bootstrap N or --subgroup-column NAME")
-    if arguments.thresholds_from is not None and arguments.threshold_rule is None:
-        arguments.threshold_rule = USUAL_RULE
+    settle_evaluation_arguments(parser, arguments)
     if arguments.reliability is not None and arguments.reliability.suffix not in (".png", ".svg"):
         parser.error(f"--reliability {arguments.reliability}: must end in .png or .svg")
     return arguments
-
-
-def level(text: str) -> float:
-    """A share between 0 and 1, neither of them."""
-    value = finite(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
-    return value
-
-
-def rule(text: str) -> str:
-    """An argparse type: what `called.Rule` reads."""
-    try:
-        return str(Rule.of(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def floor(text: str) -> tuple[str, float]:
