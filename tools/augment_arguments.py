@@ -3,6 +3,7 @@
 import argparse
 
 from cli import finite
+from mask_net_arguments import has_masks
 from skinmtl.layers.augment import NONE, Augmentation
 
 RANGES = {
@@ -33,6 +34,8 @@ def check_augment_arguments(parser: argparse.ArgumentParser, args: argparse.Name
     """A usage error without --online-jitter, whose layer it is that changes images."""
     if augmentation_of(args) != NONE and not args.online_jitter:
         given = next(name for name in (*RANGES, "vertical-flip") if getattr(args, name.replace("-", "_")))
+        if has_masks(args):
+            parser.error(f"--{given}: {args.model} has changes of its own; leave it out, --augment N says how many")
         parser.error(f"--{given} goes with --online-jitter")
 
 

@@ -98,9 +98,9 @@ def check_loss_arguments(parser: argparse.ArgumentParser, args: argparse.Namespa
     if asked == ["class_weights_beta"] and args.location_weights == "effective":
         return
     if asked and "lesion" not in getattr(MODELS.get(args.model), "heads", ()):
-        parser.error(f"{flag}: of models with a lesion head and without masks; {args.model} is none")
+        parser.error(f"{flag}: for models with a lesion head and without masks alone, which {args.model} is not")
     if "effective" not in (args.class_weights, args.location_weights) and "class_weights_beta" in asked:
-        parser.error("--class-weights-beta goes with --class-weights effective")
+        parser.error("--class-weights-beta goes with --class-weights effective or --location-weights effective")
     if args.lesion_loss != "focal" and "focal_gamma" in asked:
         parser.error("--focal-gamma goes with --lesion-loss focal")
     if args.class_counts is None:

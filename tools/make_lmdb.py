@@ -13,7 +13,7 @@ from arguments import (
     check_fold_arguments,
     manifest_of,
 )
-from cli import new_parser, positive, program, run, seed, share
+from cli import finite, new_parser, positive, program, run, seed
 from skinmtl.common.counting import counted
 from skinmtl.data.folds import read_folds, select
 from skinmtl.data.lmdb_write import Sizes, at_most, write_lmdbs
@@ -37,9 +37,9 @@ SAID_OF_MASKS = {
 
 def part(text: str) -> float:
     """An argparse type: a number above 0 and below 1."""
-    value = share(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    value = finite(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
     return value
 
 

@@ -95,6 +95,9 @@ def train(args: argparse.Namespace, device: str) -> int:
 
 
 def _prepared(args: argparse.Namespace, device: str, ranks: Ranks) -> Training:
+    last = read_solver(args.solver).max_iter
+    if args.warm_up >= max(1, last):
+        raise NetError(f"-warm-up {args.warm_up}: not below the {last} iterations of {args.solver}; give fewer")
     reading = (args.solver, device, args.precision, args.workers, ranks, args.level, stages_of(args))
     training = Training(*reading, warm_up=args.warm_up)
     tell = say if ranks.is_root else lambda *_: None

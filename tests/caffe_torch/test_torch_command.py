@@ -107,6 +107,12 @@ def test_a_training_stopped_and_resumed_is_the_undisturbed_one(solver, small_set
     assert tests[0] == tests[1] != []
 
 
+def test_a_warm_up_that_the_training_has_no_room_for_is_refused(solver, capsys):
+    assert main(["train", "-solver", str(solver), "-warm-up", "12"]) == 1
+    said = capsys.readouterr().err
+    assert said == f"caffe-torch: -warm-up 12: not below the 12 iterations of {solver}; give fewer\n"
+
+
 @NEEDS_CAFFE
 def test_the_log_has_the_lines_of_caffes(solver, tmp_path, capfd):
     """Line by line, but for the numbers, and for what Caffe says while it builds and reads."""

@@ -107,6 +107,8 @@ def test_a_gpu_that_is_not_there_is_refused():
 def test_a_script_that_is_not_there_is_a_line(tmp_path, capsys):
     assert main(["python", str(tmp_path / "none.py")]) == 1
     assert "none.py: no such script" in capsys.readouterr().err
+    assert main(["python"]) == 1
+    assert capsys.readouterr().err == "caffe-torch: python: names no script; give the path of one, and its arguments\n"
 
 
 def test_a_script_has_its_arguments_and_its_folder_on_the_path(tmp_path):

@@ -24,8 +24,10 @@ def stand_for_caffe() -> None:
 
 def run_script(arguments: Sequence[str]) -> None:
     """Runs a script with its arguments as Python does. NetError where there is no such file."""
-    if not arguments or not Path(arguments[0]).is_file():
-        raise NetError(f"python {' '.join(arguments[:1])}: no such script; give the path of one, and its arguments")
+    if not arguments:
+        raise NetError("python: names no script; give the path of one, and its arguments")
+    if not Path(arguments[0]).is_file():
+        raise NetError(f"python {arguments[0]}: no such script; give the path of one, and its arguments")
     stand_for_caffe()
     sys.argv = list(arguments)
     sys.path.insert(0, str(Path(arguments[0]).resolve().parent))

@@ -74,12 +74,19 @@ def check_manifest(manifest: Manifest, deploy: Path) -> None:
         if difference:
             path = names_file(deploy.parent)
             listed = manifest.path.with_name(kind.replace("_names", "s.txt"))
-            raise InputError(f"{manifest.path}: {kind} other than in {path}: {difference}; list those in {listed}")
+            raise InputError(
+                f"{manifest.path}: {kind} other than in {path}: {difference}; list the net's names, in its order, in "
+                f"{listed}"
+            )
 
 
 def _difference(expected: list[str], found: list[str]) -> str:
     """The first place where two lists differ, in words; nothing where they do not."""
-    for number, (want, have) in enumerate(zip_longest(expected, found)):
+    for number, (want, have) in enumerate(zip_longest(expected, found), 1):
+        if have is None:
+            return f"the manifest does not have {want!r}"
+        if want is None:
+            return f"the net does not know {have!r}"
         if want != have:
-            return f"number {number} is {have!r} for {want!r}"
+            return f"number {number} is {have!r} where the net has {want!r}"
     return ""

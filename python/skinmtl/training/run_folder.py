@@ -121,6 +121,8 @@ class RunFolder:
                 before, now = begun[part].get(name), record[part].get(name)
                 if part == "sha256" and before is None and name in KEPT_LATER:
                     continue
+                if before != now and name == "schedule_until":
+                    return f"its learning rate falls until iteration {before}, now until {now}"
                 if before != now and name not in may_differ:
                     return f"{name} was {before}, is {now}" if part == "settings" else f"{name} is another file"
         wanted = record["settings"]["max_iter"]

@@ -160,8 +160,10 @@ def _chance(inputs: TrainingInputs, schedule: Schedule) -> list[str]:
     of = f"{inputs.n_watched} validation image{'s' * (inputs.n_watched > 1)}"
     if inputs.n_groups is not None and inputs.n_groups < inputs.n_watched:
         of += f" of {inputs.n_groups} group{'s' * (inputs.n_groups > 1)}"
+    words = WATCHED_WORDS[schedule.watch]
+    watched = words if words.startswith("1 - ") else f"the {words}"
     return [
-        f"{NOTE} {of} tell the {WATCHED_WORDS[schedule.watch]} to about +-{half:.2g} (95 %), but a gain of "
+        f"{NOTE} {of} tell {watched} to about +-{half:.2g} (95 %), but a gain of "
         f"{100 * schedule.plateau.threshold:g} %, about {gain:.1g}, decides what is a plateau: chance plays a part in "
         "that and in which test is the best; set more images aside with make_lmdb.py --validation"
     ]

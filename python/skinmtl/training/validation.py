@@ -102,7 +102,9 @@ def check_watch(watch: str, heads: Iterable[str], one_lesion: bool = False) -> N
         raise InputError("--watch error: the net has neither lesions' nor locations' scores; watch loss")
     for head in WATCHED[watch]:
         if head not in heads:
-            raise InputError(f"--watch {watch}: the net has no {head} head; watch error or loss")
+            raise InputError(
+                f"--watch {watch}: the net has no {head} head; watch {'error or loss' if heads else 'loss'}"
+            )
     if watch in OF_ONE_LESION and not one_lesion:
         raise InputError(
             f"--watch {watch}: the net's lesions are no choice of one; make it with --lesion-loss softmax, or watch "

@@ -116,6 +116,8 @@ def test_the_nets_flags(tool, small_set, tmp_path):
     without = tool("make_prototxt.py", *flags)
     assert without.returncode == 2
     assert "--rotate goes with --online-jitter" in without.stderr
+    of_masks = tool("make_prototxt.py", *flags, "--model", "resnet50_mask_rcnn")
+    assert of_masks.returncode == 2 and "resnet50_mask_rcnn has changes of its own; leave it out" in of_masks.stderr
     assert tool("make_prototxt.py", *flags, "--online-jitter", "--blur", 101).returncode == 2
     made = tool("make_prototxt.py", *flags, "--online-jitter", "--scales", 66, 72)
     assert made.returncode == 0, made.stderr

@@ -118,7 +118,7 @@ def test_copies_of_one_image_are_counted_once(small_set, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--model", "resnet50_location", "--lesion-loss", "focal"), "of models with a lesion head"),
+        (("--model", "resnet50_location", "--lesion-loss", "focal"), "for models with a lesion head"),
         (("--focal-gamma", "3"), "goes with --lesion-loss focal"),
         (("--class-weights-beta", "0.9"), "goes with --class-weights effective"),
         (("--class-weights", "effective", "--class-weights-beta", "1"), "not a number between 0 and 1"),

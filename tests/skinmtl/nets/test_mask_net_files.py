@@ -110,11 +110,15 @@ def test_a_manifest_of_other_classes_is_not_of_the_net(make, tmp_path):
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("image,lesions,location\na.jpg,benign,arm\nb.jpg,malignant,arm\n")
     check_manifest(read_manifest(manifest), tmp_path / "net" / "deploy.prototxt")
-    manifest.write_text("image,lesions,location\na.jpg,benign,arm\nb.jpg,nevus,arm\n")
-    with pytest.raises(
-        InputError, match=r"lesion_names other than in .*net\.json: number 1 is 'nevus' for 'malignant'"
+    for lesions, words in (
+        (("benign", "nevus"), "number 2 is 'nevus' where the net has 'malignant'"),
+        (("benign",), "the manifest does not have 'malignant'"),
+        (("benign", "malignant", "nevus"), "the net does not know 'nevus'"),
     ):
-        check_manifest(read_manifest(manifest), tmp_path / "net" / "deploy.prototxt")
+        rows = [f"{name}.jpg,{name},arm\n" for name in lesions]
+        manifest.write_text("image,lesions,location\n" + "".join(rows))
+        with pytest.raises(InputError, match=rf"lesion_names other than in .*net\.json: {words}; list the net's names"):
+            check_manifest(read_manifest(manifest), tmp_path / "net" / "deploy.prototxt")
 
 
 def test_anchors_that_fit_no_lesion_are_refused_with_the_lesions_sizes(make, tmp_path):

@@ -72,7 +72,7 @@ def test_caffe_trains_by_it_stopped_or_not(toy, tmp_path):
     train(replace(request, resume=True), {})
     assert sha256(tmp_path / "cut" / "final.caffemodel") == sha256(tmp_path / "whole" / "final.caffemodel")
     assert rates_of(tmp_path / "cut") == found
-    with pytest.raises(InputError, match="schedule_until was 20, is 30"):
+    with pytest.raises(InputError, match="its learning rate falls until iteration 20, now until 30; give the same"):
         train(replace(request, resume=True, max_iter=30), {})
     settings = json.loads((tmp_path / "cut" / "args.json").read_text())["settings"]
     assert (settings["lr_policy"], settings["warm_up"]) == ("cosine", 4)

@@ -56,10 +56,10 @@ def test_the_opening_says_what_is_trained_on_what_and_for_how_long():
         (
             4,
             None,
-            "4 validation images tell the 1 - top-1 to about +-0.49 (95 %), but a gain of 1 %, about 0.005, decide",
+            "4 validation images tell 1 - top-1 to about +-0.49 (95 %), but a gain of 1 %, about 0.005, decide",
         ),
-        (400, 9, "400 validation images of 9 groups tell the 1 - top-1 to about +-0.33 (95 %), but a gain of 1 %"),
-        (40000, None, "40000 validation images tell the 1 - top-1 to about +-0.0049 (95 %)"),
+        (400, 9, "400 validation images of 9 groups tell 1 - top-1 to about +-0.33 (95 %), but a gain of 1 %"),
+        (40000, None, "40000 validation images tell 1 - top-1 to about +-0.0049 (95 %)"),
         (400000, None, None),
     ],
 )

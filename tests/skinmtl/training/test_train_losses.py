@@ -99,6 +99,8 @@ def test_without_heads_the_weighted_sum_of_the_losses_is_watched():
     check_watch("loss", [])
     with pytest.raises(InputError, match="--watch error: the net has neither lesions' nor locations' scores"):
         check_watch("error", [])
+    with pytest.raises(InputError, match=r"--watch map_class: the net has no lesion head; watch loss$"):
+        check_watch("map_class", [])
 
 
 def test_losses_of_regions_diverge_where_they_are_far_above_what_badly_fitting_anchors_have():
