@@ -38,7 +38,12 @@ from arguments import manifest_of
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
 from cli import new_parser, program, run
-from evaluation_arguments import add_interval_arguments, add_threshold_arguments, settle_evaluation_arguments
+from evaluation_arguments import (
+    OnceAction,
+    add_interval_arguments,
+    add_threshold_arguments,
+    settle_evaluation_arguments,
+)
 from parsing import renamed
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
@@ -92,6 +97,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--positive",
+        action=OnceAction,
         metavar="NAME",
         help="the class that AC, AP, AUC, SE and SP are of, against the rest (default: malignant or melanoma if a "
         "class has that name, else each class in turn and the mean of them)",

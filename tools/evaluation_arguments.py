@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from arguments import add_group_column_argument
 from cli import finite, positive, seed
@@ -9,6 +10,17 @@ from skinmtl.scores.called import Rule
 
 OF_BOOTSTRAP = {"seed": 1, "level": 0.95}  # flags that go with --bootstrap, and their defaults
 USUAL_RULE = "sensitivity=0.89"  # our choice: the middle one of the three that ISIC 2017 reads specificity at
+
+
+class OnceAction(argparse.Action):
+    """Stores a value; refuses a second one, which the first would be lost to, where a person may mean both."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: Any = None
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, f"takes one {self.metavar}; run the command again for {values!r}")
+        setattr(namespace, self.dest, values)
 
 
 def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +66,7 @@ def add_interval_arguments(parser: argparse.ArgumentParser) -> None:
     add_group_column_argument(parser)
     parser.add_argument(
         "--subgroup-column",
+        action=OnceAction,
         metavar="NAME",
         help="a column of --manifest, such as skin type, sex, age or device: also give the figures of each label for "
         "each of its values, and how far they are from those of all other images",

@@ -55,7 +55,7 @@ class Manifest:
     """A checked manifest. A name's place in `lesion_names` (P) or `location_names` (Q) is its label index.
 
     Without a column of locations `location_names` is empty: Q is 0.
-    `notes` say, a line each, what was read otherwise than it is written.
+    `notes` say, a line each, what was read otherwise than it is written. `columns` is the header that was read.
     """
 
     path: Path
@@ -63,6 +63,7 @@ class Manifest:
     lesion_names: tuple[str, ...]
     location_names: tuple[str, ...]
     notes: tuple[str, ...] = field(default=(), compare=False)
+    columns: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def without_group(self) -> int:
@@ -138,6 +139,7 @@ class _Reader:
         self.spelled = Spellings()
         self.oddities = Oddities()
         self.groups = Nothings()
+        self.header: tuple[str, ...] = ()
         self.has_locations = True
         self.first_lines: dict[str, int] = {}
         self.sound: set[str] = set()  # names without a fault, looked at once
@@ -162,7 +164,7 @@ class _Reader:
             *self.groups.notes(self.path, SPLIT, "these images are of no split"),
             *self._without_locations(),
         )
-        return Manifest(self.path, tuple(rows), lesion_names, location_names, notes)
+        return Manifest(self.path, tuple(rows), lesion_names, location_names, notes, self.header)
 
     def _without_locations(self) -> Iterator[str]:
         """A note where names of locations are listed, and no image has one."""
@@ -173,6 +175,7 @@ class _Reader:
     def _check_header(self, header: Sequence[str]) -> None:
         self.group_column.checker(self.path)(header)
         check_optional(self.path)(header)
+        self.header = tuple(filter(None, header))
         self.has_locations = LOCATION in header
 
     def _rows(self) -> Iterator[Row]:

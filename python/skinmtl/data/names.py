@@ -117,6 +117,12 @@ def look_alike_groups(names: Iterable[str]) -> list[tuple[str, ...]]:
     return _alike(names, _identity)
 
 
+def look_alike_values(values: Iterable[str]) -> list[tuple[str, ...]]:
+    """Values of a column that differ in case, spaces or underscores only. Signs mean something there: `<50` is not
+    `>50`, and skin type `I-II` is not `III`."""
+    return _alike(values, lambda value: re.sub(r"[\s_]+", "", unicodedata.normalize("NFKC", value).casefold()) or value)
+
+
 def told(sets: list[tuple[str, ...]], what: str, shown: int = 3) -> str:
     """A line on look-alikes; "" where there are none.
 

@@ -1,8 +1,9 @@
 """The images of a manifest by the values of one of its columns: skin type, sex, age, device, centre.
 
 What means nothing (`data.nothing`) is a subgroup of its own. Numbers of more than MOST_NUMBERS values, such as ages, go
-into BANDS bands with about as many images each; fewer, such as skin types, are values like others. Of more than MOST
-values those with the most images are subgroups, and what is left is counted.
+into BANDS bands with about as many images each; fewer, such as skin types, are values like others. Values that differ
+in case or spaces only stay apart, and are told. Of more than MOST values those with the most images are subgroups, and
+what is left is counted.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from typing import Sequence
 import numpy as np
 
 from caffe_files.errors import InputError
+from skinmtl.data.group_column import GROUP
 from skinmtl.data.manifest import Manifest, Row
-from skinmtl.data.names import spelled
+from skinmtl.data.manifest_columns import LOCATION, MASK, NEEDED, SPLIT
+from skinmtl.data.names import look_alike_values, spelled
+from skinmtl.data.names import told as look_alikes_told
 from skinmtl.data.nothing import Nothings
 
 MOST = 20  # subgroups: our choice, what a reader still compares
 BANDS = 4  # our choice: quartiles
 MOST_NUMBERS = 6  # values that stand for themselves: Fitzpatrick's skin types are six
 NO_VALUE = "no value"
+NO_SUBGROUPS = (*NEEDED, MASK)  # names of files, and what the figures are of
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +41,9 @@ class Subgroups:
 
 
 def subgroups_of(manifest: Manifest, column: str, images: Sequence[str]) -> Subgroups:
-    """Of images that are all in the manifest, in their order. InputError where it has no such column, and where all
-    images are in one subgroup."""
+    """Of images that are all in the manifest, in their order. InputError where it has no such column, where the column
+    is one of NO_SUBGROUPS, and where all images are in one subgroup."""
+    _check_column(manifest, column)
     rows = {row.image: row for row in manifest.rows}
     nothings = Nothings()
     raw = [spelled(_cell(manifest, rows[image], column)) for image in images]
@@ -50,6 +56,9 @@ def subgroups_of(manifest: Manifest, column: str, images: Sequence[str]) -> Subg
     else:
         counted = Counter(value for value in values if value)
         names = [name for name, _ in sorted(counted.items(), key=lambda item: (-item[1], item[0]))]
+        alike = look_alikes_told(look_alike_values(names), "subgroup")
+        if alike:
+            told.append(f"{column}: {alike}; write them alike in the manifest if they are")
         if len(names) > MOST:
             left = sum(counted[name] for name in names[MOST:])
             told.append(
@@ -69,13 +78,26 @@ def subgroups_of(manifest: Manifest, column: str, images: Sequence[str]) -> Subg
     return Subgroups(column, tuple(names), tuple(members), tuple(told))
 
 
+def _check_column(manifest: Manifest, column: str) -> None:
+    have = [name for name in manifest.columns if name not in NO_SUBGROUPS]
+    if column in have:
+        return
+    it_has = f"it has {', '.join(sorted(have))}" if have else "it has none; add one"
+    if column in manifest.columns:
+        raise InputError(f"{manifest.path}: column {column!r} tells no subgroups; name another: {it_has}")
+    raise InputError(f"{manifest.path}: no column {column!r} to tell subgroups by; {it_has}")
+
+
 def _cell(manifest: Manifest, row: Row, column: str) -> str:
-    known = {"location": row.location, "split": row.split, "group": row.group}
-    cells = {**known, **row.others}
-    if column not in cells:
-        have = sorted({name for each in manifest.rows for name in each.others} | set(known))
-        raise InputError(f"{manifest.path}: no column {column!r} to tell subgroups by; it has {', '.join(have)}")
-    return cells[column]
+    """What the file has there; "" of an image that is a group of its own."""
+    if column in (LOCATION, SPLIT):
+        return row.location if column == LOCATION else row.split
+    if column != GROUP:
+        return row.others[column]
+    kept = f"source_{GROUP}"  # where the groups were read from another column
+    if kept in row.others and kept not in manifest.columns:
+        return row.others[kept]
+    return "" if row.group == row.image else row.group
 
 
 def _numbers(values: Sequence[str]) -> np.ndarray | None:

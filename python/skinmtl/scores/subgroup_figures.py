@@ -20,7 +20,7 @@ from skinmtl.scores.label_resamples import LabelResampler, joined
 from skinmtl.scores.pairing import heads_of
 from skinmtl.scores.scores_file import Scores
 
-FEW_POSITIVES = 20  # below, a figure of a subgroup is marked: our choice
+FEW = 20  # positives, or others: below, a figure of a subgroup is marked: our choice
 
 
 def subgroup_figures(
@@ -32,12 +32,12 @@ def subgroup_figures(
     """Ready for JSON: `column`, `told`, and `values`, a record for each subgroup.
 
     Each has its `value`, `n_images`, and by head and label the figures (`of_lesions`), `gaps`, and where there are
-    resamples (groups, number, seed, level) `intervals` and `gap_intervals`; `few_positives` names the labels with fewer
-    than FEW_POSITIVES there.
+    resamples (groups, number, seed, level) `intervals` and `gap_intervals`; `few` names the labels with fewer than FEW
+    images there that have them, or that have not.
     """
     values = []
     for name, inside in zip(subgroups.names, subgroups.members):
-        record: dict[str, Any] = {"value": name, "n_images": int(inside.sum()), "gaps": {}, "few_positives": {}}
+        record: dict[str, Any] = {"value": name, "n_images": int(inside.sum()), "gaps": {}, "few": {}}
         if resampling is not None:
             record.update(intervals={}, gap_intervals={}, n_groups=len(set(np.asarray(resampling[0])[inside].tolist())))
         for head_name in heads_of(scores):
@@ -47,8 +47,9 @@ def subgroup_figures(
             here, elsewhere = (label_figures(part, chosen) for part in parts)
             record[key] = here
             record["gaps"][key] = {label: _gaps(of_label, elsewhere[label]) for label, of_label in here.items()}
-            few = [label for label, of_label in here.items() if of_label["n_positive"] < FEW_POSITIVES]
-            record["few_positives"][key] = few
+            record["few"][key] = [
+                label for label, of_label in here.items() if min(of_label["n_positive"], of_label["n_negative"]) < FEW
+            ]
             if resampling is not None:
                 ends = _intervals(parts, inside, chosen, record["gaps"][key], resampling, name)
                 record["intervals"][key], record["gap_intervals"][key] = ends

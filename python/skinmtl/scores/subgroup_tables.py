@@ -6,14 +6,14 @@ from typing import Any
 
 from skinmtl.scores.label_figures import OF_HEAD
 from skinmtl.scores.label_tables import WORDS
-from skinmtl.scores.subgroup_figures import FEW_POSITIVES
+from skinmtl.scores.subgroup_figures import FEW
 from skinmtl.scores.tables import as_number, columns, with_range
 
 SHOWN = ("auroc", "sensitivity", "specificity")  # the JSON and the CSV have all
 
 
 def subgroup_tables(figures: dict[str, Any]) -> list[str]:
-    """Lines: a table for each head, a row for each label and value; * marks few positives."""
+    """Lines: a table for each head, a row for each label and value; * marks few positives, or few others."""
     found = figures["subgroups"]
     shown = SHOWN if figures.get("thresholds") is not None else SHOWN[:1]
     title = [f"{100 * figures['bootstrap']['level']:g} % interval"] if figures.get("bootstrap") else []
@@ -32,14 +32,16 @@ def subgroup_tables(figures: dict[str, Any]) -> list[str]:
             rows = [[f"{head}, by {found['column']}", "images", "positives", WORDS[figure], *title, "gap", *title]]
             for label in figures[key]:
                 for record in found["values"]:
-                    mark = "*" if label in record["few_positives"][key] else ""
+                    mark = "*" if label in record["few"][key] else ""
                     few = few or bool(mark)
                     rows.append([f"{label}: {record['value']}", *_cells(record, key, label, figure, mark, bool(title))])
             lines += [*columns(rows), ""]
     lines += found["told"]
     lines.append("gap: of the figure from that of all other images, paired by resample; + is better here")
     if few:
-        lines.append(f"* fewer than {FEW_POSITIVES} positives: such a figure moves with every single image")
+        lines.append(
+            f"* fewer than {FEW} positives, or fewer than {FEW} others: such a figure moves with every single image"
+        )
     return lines
 
 

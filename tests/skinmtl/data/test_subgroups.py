@@ -71,7 +71,10 @@ def test_columns_that_every_manifest_has_can_be_named_too(made):
 @pytest.mark.parametrize(
     "cells, column, words",
     [
-        (["f", "m"], "age", r"no column 'age' to tell subgroups by; it has group, location, sex, split"),
+        (["f", "m"], "age", r"no column 'age' to tell subgroups by; it has location, sex$"),
+        (["f", "m"], "split", r"no column 'split' to tell subgroups by; it has location, sex$"),
+        (["f", "m"], "group", r"no column 'group' to tell subgroups by; it has location, sex$"),
+        (["f", "m"], "lesions", r"column 'lesions' tells no subgroups; name another: it has location, sex$"),
         (["f", "f"], "sex", "all images have 'f'"),
         (["", "NA"], "sex", "all images have 'no value'"),
     ],
@@ -79,3 +82,43 @@ def test_columns_that_every_manifest_has_can_be_named_too(made):
 def test_a_column_that_tells_nothing_apart_is_refused(made, cells, column, words):
     with pytest.raises(InputError, match=words):
         made(cells, column)
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """A manifest with every column that the library knows, and two more."""
+    rows = ["0.jpg,nevus,arm,P1,0.png,train,a", "1.jpg,nevus,leg,,1.png,test,b", "2.jpg,wart,arm,P2,,,a"]
+    (tmp_path / "m.csv").write_text("\n".join(["image,lesions,location,group,mask,split,site", *rows]) + "\n")
+    return tmp_path / "m.csv"
+
+
+@pytest.mark.parametrize(
+    "column, group_column, names",
+    [
+        ("location", None, ("arm", "leg")),
+        ("split", None, ("test", "train", NO_VALUE)),
+        ("group", None, ("P1", "P2", NO_VALUE)),
+        ("group", "site", ("P1", "P2", NO_VALUE)),
+        ("site", "site", ("a", "b")),
+    ],
+)
+def test_a_known_column_is_read_as_the_file_has_it(whole, column, group_column, names):
+    manifest = read_manifest(whole, group_column)
+    assert subgroups_of(manifest, column, ["0.jpg", "1.jpg", "2.jpg"]).names == names
+
+
+@pytest.mark.parametrize("column", ["mask", "image", "lesions"])
+def test_names_of_files_and_the_labels_themselves_are_no_subgroups(whole, column):
+    words = f"m.csv: column '{column}' tells no subgroups; name another: it has group, location, site, split$"
+    with pytest.raises(InputError, match=words):
+        subgroups_of(read_manifest(whole), column, ["0.jpg", "1.jpg"])
+
+
+def test_values_that_differ_in_case_or_spaces_alone_are_told(made):
+    members, told = made(["F", "f", "m", "site a", "site_a"])
+    assert list(members) == ["F", "f", "m", "site a", "site_a"]
+    assert told == [
+        "sex: 2 sets of subgroup names that may be one subgroup: 'F', 'f'; 'site a', 'site_a'; write them alike "
+        "in the manifest if they are"
+    ]
+    assert made(["<50", ">50", "50", "I-II", "III", "HIV+", "HIV-"])[1] == [], "signs mean something"

@@ -13,7 +13,7 @@ from test_bootstrap import drawn_rows
 from skinmtl.data.subgroups import Subgroups
 from skinmtl.scores.label_figures import FIGURES, Head, head_of, label_figures
 from skinmtl.scores.scores_file import Scores, write_scores
-from skinmtl.scores.subgroup_figures import FEW_POSITIVES, subgroup_figures
+from skinmtl.scores.subgroup_figures import FEW, subgroup_figures
 
 CHOSEN = {"lesion": dict.fromkeys(["keratosis", "melanoma", "nevus", "scar"], 0.5)}
 
@@ -40,8 +40,17 @@ def test_figures_and_gaps_are_those_of_the_images_inside_and_outside():
             both = (here[label][figure], elsewhere[label][figure])
             assert gap == (None if None in both else pytest.approx(both[0] - both[1]))
         assert record["gaps"]["of_lesions"]["scar"]["auroc"] is None, "no image has one: null, and never 0"
-        few = [label for label in head.names if here[label]["n_positive"] < FEW_POSITIVES]
-        assert record["few_positives"]["of_lesions"] == few and "scar" in few
+        few = [label for label in head.names if here[label]["n_positive"] < FEW]
+        assert record["few"]["of_lesions"] == few and "scar" in few
+
+
+def test_few_images_without_a_label_are_marked_as_few_with_it_are():
+    scores = drawn_scores(100)
+    scores.lesion_labels[:, 0] = np.arange(100) % 50 >= FEW - 1  # 19 others among the first 50
+    scores.lesion_labels[:, 1] = np.arange(100) % 50 >= FEW
+    first = np.arange(100) < 50
+    found = subgroup_figures(scores, Subgroups("half", ("1", "2"), (first, ~first)), {}, None)["values"][0]
+    assert "keratosis" in found["few"]["of_lesions"] and "melanoma" not in found["few"]["of_lesions"]
 
 
 def test_intervals_of_gaps_are_those_of_resamples_that_are_really_drawn():
@@ -124,7 +133,7 @@ class TestTool:
         line = next(line for line in done.stdout.splitlines() if line.startswith("nevus: f"))
         assert f"{of_f['of_lesions']['nevus']['auroc']:.3f}" in line
         assert f"{of_f['gaps']['of_lesions']['nevus']['auroc']:+.3f}" in line
-        assert "* fewer than 20 positives" in done.stdout and "scar: f" in done.stdout
+        assert "* fewer than 20 positives, or fewer than 20 others" in done.stdout and "scar: f" in done.stdout
         with open(str(files / "f.csv"), newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["subgroup"]]
         assert len(rows) == 3 * 7 * 5
@@ -147,6 +156,12 @@ class TestTool:
         assert done.returncode == 0, done.stderr
         assert "nevus: arm" in done.stdout and "face: arm" not in done.stdout
         assert "location, by location: no subgroup has a label and lacks it too: no AUROC\n" in done.stdout
+
+    @pytest.mark.parametrize("flag, both", [("--subgroup-column", ["sex", "age"]), ("--positive", ["nevus", "scar"])])
+    def test_a_second_column_or_class_is_refused_and_not_taken_for_the_first(self, tool, files, flag, both):
+        done = tool("evaluate.py", files / "s.npz", "--manifest", files / "m.csv", flag, both[0], flag, both[1])
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"argument {flag}: takes one NAME; run the command again for {both[1]!r}" in done.stderr
 
     def test_wrong_asking(self, tool, refused, files):
         done = tool("evaluate.py", files / "s.npz", "--subgroup-column", "sex")
