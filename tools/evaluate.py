@@ -78,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
         "example: --json metrics.json)",
     )
     parser.add_output_argument(
-        "--csv", help="also write every figure of labels on a line of its own, with its interval, chance and protocol"
+        "--csv", help="also write every figure on a line of its own, with its interval, chance and protocol"
     )
     parser.add_output_argument(
         "--reliability",
@@ -166,8 +166,10 @@ def plan_of(arguments: argparse.Namespace, scores: Scores) -> Plan:
     """What is asked for beside the figures. InputError where the scores have no labels for it."""
     rule, source, calibration = arguments.threshold_rule, arguments.thresholds_from, arguments.calibration
     if (rule or calibration or arguments.subgroup_column) and not heads_of(scores):
-        of = "thresholds, a calibration or subgroups"
-        raise InputError(f"{arguments.scores}: has no labels, which {of} are of; leave the flags out")
+        raise InputError(
+            f"{arguments.scores}: thresholds, a calibration and subgroups need scores of labels; this file has boxes "
+            "and masks alone; leave the flags out"
+        )
     so = "where patients have several images, the intervals are too narrow" if arguments.bootstrap else ""
     manifest = manifest_of(arguments, so) if arguments.manifest else None
     resampling = subgroups = None
@@ -181,7 +183,9 @@ def plan_of(arguments: argparse.Namespace, scores: Scores) -> Plan:
 
 
 def write_files(arguments: argparse.Namespace, scores: Scores, figures: dict[str, Any], seen: list[str]) -> None:
-    """The JSON, the CSV and the diagram that are asked for."""
+    """The JSON, the CSV and the diagram that are asked for. The diagram is made first, which alone can be refused, so
+    that then no file is left behind."""
+    diagram = None if arguments.reliability is None else drawn_reliability(arguments, figures)
     source = {"seen": seen, "scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}
     if arguments.manifest is not None:
         source["manifest_sha256"] = sha256(arguments.manifest)
@@ -192,20 +196,21 @@ def write_files(arguments: argparse.Namespace, scores: Scores, figures: dict[str
     if arguments.csv is not None:
         with new_file(arguments.csv) as partial:
             write_figures_csv(partial, report)
-    if arguments.reliability is not None:
-        draw_reliability(arguments, figures)
+    if diagram is not None:
+        from skinmtl.figures.style import save_figure
+
+        save_figure(diagram, arguments.reliability)
 
 
-def draw_reliability(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
-    """The diagrams of all labels, lesions first."""
+def drawn_reliability(arguments: argparse.Namespace, figures: dict[str, Any]) -> Any:
+    """A matplotlib figure: the diagrams of all labels, lesions first."""
     from skinmtl.figures.reliability_panels import reliability_figure  # matplotlib takes a second to import
-    from skinmtl.figures.style import save_figure
 
     labels = [pair for key in OF_HEAD.values() for pair in (figures.get(key) or {}).items()]
     if not any(of_label["reliability"] for _, of_label in labels):
         raise InputError(f"{arguments.scores}: has no probabilities to draw; leave --reliability out")
     how = f"{arguments.scores.name}, {figures['n_images']} images; in brackets the images with the label"
-    save_figure(reliability_figure(labels, how), arguments.reliability)
+    return reliability_figure(labels, how)
 
 
 def main() -> int:

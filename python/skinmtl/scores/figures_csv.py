@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from skinmtl.scores.label_figures import FIGURES, MEANS, OF_HEAD
+from skinmtl.scores.region_metrics import OF_CLASS, REGION_FIGURES
 
 OF_SET = ("map_class", "map_image", "lesion_accuracy", "balanced_accuracy", MEANS["lesion"], "location_top1",
           "location_top3", MEANS["location"])  # fmt: skip
@@ -32,12 +33,29 @@ def _rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if report.get(figure) is not None:
             chance = 0.5 if figure in MEANS.values() else report.get(f"chance_{figure}")
             yield {"figure": figure, **_value(report[figure], ends.get(figure)), "without_looking": chance}
+    yield from _of_regions(report, ends)
     yield from _of_labels(report, ends)
     found = report.get("subgroups")
     for record in found["values"] if found else ():
         of_images = {"subgroup": f"{found['column']}: {record['value']}", "images": record["n_images"]}
         for row in _of_labels(record, record.get("intervals") or {}):
             yield {**row, **of_images, "groups": record.get("n_groups")}
+
+
+def _of_regions(report: dict[str, Any], ends: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Of a net that draws the lesion: the figures of the set, those of a class with the positive one as their label,
+    then those of each class."""
+    of_positive = [f"class_{name}" for name in OF_CLASS]
+    for figure in REGION_FIGURES:
+        if report.get(figure) is not None:
+            label = report["class_positive"] if figure in of_positive else None
+            yield {"label": label, "figure": figure, **_value(report[figure], ends.get(figure))}
+    for name, of_class in (report.get("by_class") or {}).items():
+        of_label = {"head": "class", "label": name, "positives": of_class["n_positive"]}
+        for figure in of_class:
+            if figure != "n_positive":
+                named = f"class_{figure}" if figure in OF_CLASS else figure
+                yield {**of_label, "figure": named, **_value(of_class[figure], _of(ends, "by_class", name, figure))}
 
 
 def _of_labels(report: dict[str, Any], ends: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_regions import BY_HAND
 from made_scores import drawn_scores
 
 from skinmtl.scores.called import CALLED, Rule, threshold_by
@@ -151,6 +152,14 @@ def test_a_diagram_of_scores_that_are_no_probabilities_or_of_another_kind_is_ref
     refused(tool("evaluate.py", files / "odd.npz", "--reliability", files / "r.png"), "has no probabilities to draw")
     assert not (files / "r.png").exists()
     assert tool("evaluate.py", files / "test.npz", "--reliability", files / "r.jpg").returncode == 2
+
+
+def test_where_the_diagram_is_refused_no_other_file_is_left_behind(tool, refused, files):
+    write_scores(files / "regions.npz", BY_HAND)
+    outputs = [files / name for name in ("m.json", "m.csv", "r.svg")]
+    flags = [part for pair in zip(("--json", "--csv", "--reliability"), outputs) for part in pair]
+    refused(tool("evaluate.py", files / "regions.npz", *flags), "has no probabilities to draw")
+    assert not any(path.exists() for path in outputs)
 
 
 def test_a_mean_auroc_may_be_a_limit(tool, files):

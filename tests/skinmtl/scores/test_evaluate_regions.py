@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from made_regions import BOTH, BY_HAND
 
 from skinmtl.scores.metrics import evaluate
-from skinmtl.scores.region_metrics import evaluate_regions
+from skinmtl.scores.region_metrics import REGION_FIGURES, evaluate_regions
 from skinmtl.scores.regions_file import CLASS, MASK
 from skinmtl.scores.scores_file import write_scores
 
@@ -53,6 +55,14 @@ def file(tmp_path):
     return tmp_path / "s.npz"
 
 
+def repeated(scores, times):
+    """The scores of images that are there several times, under names of their own."""
+    arrays = {
+        name: np.concatenate([value] * times) for name, value in vars(scores).items() if isinstance(value, np.ndarray)
+    }
+    return replace(scores, image=[f"{copy}/{name}" for copy in range(times) for name in scores.image], **arrays)
+
+
 def test_the_table(tool, file):
     done = tool("evaluate.py", file)
     assert (done.returncode, done.stderr) == (0, "")
@@ -66,6 +76,40 @@ def test_the_json_has_every_figure(tool, file, tmp_path):
     figures = {**evaluate(BY_HAND), **evaluate_regions(BY_HAND, "malignant")}
     assert {name: report[name] for name in figures} == figures
     assert (report["class_positive"], report["map_class"]) == ("malignant", None)
+
+
+@pytest.mark.parametrize("scores", [BY_HAND, BOTH], ids=["alone", "beside labels"])
+def test_the_csv_has_every_figure_that_the_json_has(tool, tmp_path, scores):
+    """Of twelve times the four images, so that there are intervals."""
+    write_scores(tmp_path / "s.npz", repeated(scores, 12))
+    flags = ("--bootstrap", 20, "--json", tmp_path / "m.json", "--csv", tmp_path / "m.csv")
+    done = tool("evaluate.py", tmp_path / "s.npz", *flags)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "m.json").read_text())
+    ends = report["intervals"]
+    with open(str(tmp_path / "m.csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {
+        (row["head"], row["label"], row["figure"]): [row[name] for name in ("value", "low", "high")] for row in rows
+    }
+    wanted = {}
+    for figure in REGION_FIGURES:
+        of_class = figure.startswith("class_") and figure != "class_top1"
+        wanted["", "malignant" if of_class else "", figure] = (report[figure], ends[figure])
+    for name, of_class in report["by_class"].items():
+        for figure in set(of_class) - {"n_positive"}:
+            column = figure if figure.startswith("box_") else f"class_{figure}"
+            wanted["class", name, column] = (of_class[figure], ends["by_class"][name][figure])
+    for key, (value, pair) in wanted.items():
+        assert found.pop(key) == ["" if each is None else repr(each) for each in (value, *(pair or (None, None)))], key
+    assert any(pair for _, pair in wanted.values())
+    assert bool(found) == (scores is BOTH), "what is left is of labels"
+    assert {(row["images"], row["groups"]) for row in rows} == {("48", "48")}
+
+
+def test_what_needs_labels_is_refused_of_boxes_and_masks_alone(tool, refused, file):
+    done = tool("evaluate.py", file, "--threshold-rule", "youden")
+    refused(done, "thresholds, a calibration and subgroups need scores of labels; this file has boxes and masks alone")
 
 
 def test_beside_lesions_and_locations_both_are_told(tool, tmp_path):
