@@ -168,6 +168,8 @@ def told_of(args: argparse.Namespace, model: Model, items: Sequence[Item]) -> It
         fitted = model.calibration.same.get("crops")
         told = f"its probabilities were calibrated for {fitted} crops, not for {args.crops}"
         print(f"{program()}: {model.path}: {told}", file=sys.stderr)
+    if model.calibration is not None:
+        print(f"{program()}: {model.path}: {model.calibration.told()}", file=sys.stderr)
     made = predictor.record()
     for prediction in predict(predictor, items, args.attention, vars(args)):
         text = "" if prediction.problem else as_text(prediction, model.labels, args.threshold)

@@ -12,7 +12,7 @@ the mAP-class of that resample alone; a mean over nothing is nan.
 
 An interval needs something that could have come out otherwise. Where fewer than FEWEST groups have what a figure
 divides by (positives and others; for predictive values what is called and what is not), or where all resamples have the
-same value, such as a perfect 1.000, there is no interval (`ends_of`), and the tables say "too few".
+same value but for rounding, such as a perfect 1.000, there is no interval (`ends_of`), and the tables say "too few".
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ BLOCK = 128  # resamples at once: the counts of 20,000 groups take 5 MB, which s
 # Our choice. Of ten groups hardly a resample has none: one of 20,000 (e^-10). Of five it is one of 150, so that the
 # ends of a 95 % interval are those of sets that all but miss what they are to measure.
 FEWEST = 10
+SAME = 1e-9  # our choice: values that are nearer differ by the rounding of sums alone, and show the same three digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ def pair(low: float, high: float) -> list[float] | None:
 def ends_of(values: np.ndarray, level: float, enough: bool) -> list[float] | None:
     """The interval of resampled values (B,) for JSON; None unless there is `enough`, and some resamples differ."""
     ends = pair(*interval(values, level)) if enough else None
-    return ends if ends and ends[0] < ends[1] else None
+    return ends if ends and ends[1] - ends[0] > SAME else None
 
 
 def enough_with(index: np.ndarray, *each: np.ndarray) -> bool:

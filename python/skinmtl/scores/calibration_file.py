@@ -56,6 +56,10 @@ class Calibration:
         """What is done, for a person."""
         return ", ".join(f"{name}s: {head.words()}" for name, head in self.heads.items())
 
+    def told(self) -> str:
+        """A line to stand beside the probabilities."""
+        return f"probabilities are calibrated ({self.words()}), fitted on {self.n_images} {self.fitted_on}"
+
 
 def fit(path: Path, scores: Scores, method: str) -> Calibration:
     """The calibration of all heads of the scores in `path`. InputError as `calibration.fitted`; where the file does not

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from skinmtl.scores.bootstrap import FEWEST
 from skinmtl.scores.called import CALLED
 from skinmtl.scores.label_figures import MEANS, OF_HEAD, PROBABILITY
 from skinmtl.scores.tables import as_number, columns, with_range
@@ -110,4 +111,11 @@ def _chosen(figures: dict[str, Any], head: str) -> list[str]:
     without = [name for name, of_label in figures[OF_HEAD[head]].items() if of_label["threshold"] is None]
     if without:
         lines.append(f"no threshold, without a positive or a negative there: {', '.join(without)}")
+    positives = made[f"{head}_positives"]
+    few = [name for name, n in positives.items() if name not in without and min(n, made["n_images"] - n) < FEWEST]
+    if few:
+        lines.append(
+            f"on fewer than {FEWEST} positives or negatives there, so that others would give another threshold: "
+            f"{', '.join(few)}"
+        )
     return lines

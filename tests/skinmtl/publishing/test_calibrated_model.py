@@ -92,6 +92,8 @@ def test_predict_tells_calibrated_probabilities(tool, net, calibration, photogra
     image = photographs.images / photographs.names[0]
     done = tool("predict.py", "--model-folder", out, image, "--json-lines", "-", "--crops", 1)
     assert json.loads(done.stdout)["model"]["calibration"] == model.calibration.words()
+    told = f"{out}: probabilities are calibrated ({model.calibration.words()}), fitted on 150 validation images\n"
+    assert done.stderr.count(told) == 1, "the screen says it too"
     assert "its probabilities were calibrated for 10 crops, not for 1" in done.stderr
     (out / CALIBRATION).write_text((out / CALIBRATION).read_text().replace("temperature", "platt"))
     with pytest.raises(InputError, match=r"calibration\.json: its sha256 is not the one in model\.json"):

@@ -56,6 +56,16 @@ class TestThresholds:
         assert report["thresholds"]["chosen_on"] == "the test images"
         assert "note: the thresholds were chosen on the test images: the figures at them are too good\n" in table
 
+    @pytest.mark.parametrize("counts, few", [((10, 90, 50), ""), ((9, 91, 50), "keratosis, melanoma")])
+    def test_of_few_positives_or_negatives_are_named(self, tool, files, counts, few):
+        """`counts` are positives among 100 images; the fourth label has none, and a line of its own."""
+        other = drawn_scores(100, 2, first=500, subset="validation")
+        labels = (np.arange(100)[:, None] < [*counts, 0]).astype(np.uint8)
+        write_scores(files / "validation.npz", replace(other, lesion_labels=labels))
+        _, table = reported(tool, files, "--thresholds-from", files / "validation.npz")
+        told = "on fewer than 10 positives or negatives there, so that others would give another threshold: "
+        assert f"{told}{few}\n" in table if few else told not in table
+
     def test_have_intervals(self, tool, files):
         flags = ("--thresholds-from", files / "validation.npz", "--bootstrap", 60)
         report, table = reported(tool, files, *flags)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_bootstrap import drawn_rows, random_case, scores_of
 
-from skinmtl.scores.bootstrap import BLOCK, FEWEST
+from skinmtl.scores.bootstrap import BLOCK, FEWEST, SAME
 from skinmtl.scores.intervals import intervals
 from skinmtl.scores.label_figures import FIGURES, Head, label_figures
 from skinmtl.scores.label_resamples import mean_over_labels, resampled_head
@@ -136,6 +136,14 @@ class TestIntervals:
         """A perfect ranking is perfect in every resample; that says little of other patients."""
         found = self.made(*self.of(40, perfect=True))["intervals"]["of_lesions"]["lesion 0"]
         assert found["auroc"] is found["average_precision"] is None and found["brier"] is not None
+
+    @pytest.mark.parametrize("positives", [30, 41, 63])
+    def test_are_not_there_where_rounding_alone_moves(self, positives):
+        """The perfect partial area is 0.2 of each resample but for the last digits of a sum."""
+        labels, scores, groups = self.of(positives, n=207, perfect=True)
+        figures, _ = resampled_head(Head(labels, scores, ["lesion 0"], True), groups, 300, 1, "labels")
+        assert 0 < np.ptp(figures["partial_auc"]) < SAME
+        assert self.made(labels, scores, groups)["intervals"]["of_lesions"]["lesion 0"]["partial_auc"] is None
 
     def test_of_the_calibration_error_are_not_shifted_by_the_scatter_of_resamples(self):
         """Of probabilities that are right, nearly all resamples have a larger error than the set."""
