@@ -6,8 +6,9 @@ the same of the map as it is drawn, from its lowest to its highest value; how of
 intersection over union with the mask of what is above a threshold, the best one for all images. Beside each stands what
 needs no net: a Gaussian in the middle of the picture (standard deviation: a quarter of each side), the pixel in the
 middle, and chance, the mask's share of the picture. Where an image has several lesions, the figures are of the mean of
-their maps, and the table by label has each. 95 % intervals are of the groups, drawn with replacement, in pairs. Images
-without a mask, or whose mask is all lesion or all skin, are left out and counted.
+their maps, and the table by label has each. 95 % intervals are of the groups, drawn with replacement, in pairs; fewer
+than ten groups are too few to tell. Images without a mask, or whose mask is all lesion or all skin, are left out and
+counted.
 """
 
 import argparse

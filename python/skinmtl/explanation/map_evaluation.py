@@ -15,7 +15,7 @@ from skinmtl.data.manifest import Manifest
 from skinmtl.explanation.attention_file import AttentionFile
 from skinmtl.explanation.mask_figures import LEVELS, Values, centre_pixel, gaussian, values_of
 from skinmtl.images.masks import ImageError, nearest, read_mask
-from skinmtl.scores.bootstrap import blocks, interval, pair
+from skinmtl.scores.bootstrap import FEWEST, blocks, ends_of
 
 LEVEL = 0.95
 GAUSSIAN, PIXEL = "gaussian", "centre_pixel"
@@ -85,7 +85,7 @@ def evaluate_maps(
             heads[head]["by_label"][label] = found
         else:
             heads[head] = {**found, "by_label": {}}
-    made = {"resamples": resamples, "seed": seed, "level": LEVEL}
+    made = {"resamples": resamples, "seed": seed, "level": LEVEL, "fewest": FEWEST}
     return {"heads": heads, "left_out": left_out, "bootstrap": made}
 
 
@@ -94,21 +94,22 @@ def figures_of(parts: Sequence[Measured], resamples: int, seed: int) -> list[dic
 
     The groups of all parts are drawn together, so that all are of the same resamples; where one has no image of a
     part, that part has no figure there. The threshold of the overlap is one for all pictures, the best; it is chosen
-    again for the Gaussian and in every resample. Intervals are null where there are fewer than two groups.
+    again for the Gaussian and in every resample. Intervals are null where a part has fewer than FEWEST groups, and
+    where all resamples are the same.
     """
     names = sorted({group for part in parts for group in part.groups})
     place = {name: number for number, name in enumerate(names)}
     sums = [_sums(part, [place[group] for group in part.groups], len(names)) for part in parts]
     drawn: list[list[np.ndarray]] = [[] for _ in parts]
-    if len(names) > 1:
+    if len(names) >= FEWEST:
         for counts in blocks(np.max([of_part[-1] for of_part in sums], axis=0).astype(int), resamples, seed, "maps"):
             weights = counts.astype(np.float64)
             for of_part, values in zip(sums, drawn):
                 values.append(_figures(of_part @ weights))
     found = []
     for part, of_part, values in zip(parts, sums, drawn):
-        several = len(set(part.groups)) > 1
-        resampled = np.concatenate(values, axis=1)[:, :resamples] if values and several else None
+        enough = len(set(part.groups)) >= FEWEST
+        resampled = np.concatenate(values, axis=1)[:, :resamples] if values and enough else None
         found.append(_said(part, _figures(of_part.sum(axis=1, keepdims=True))[:, 0], resampled))
     return found
 
@@ -123,10 +124,10 @@ def _said(part: Measured, whole: np.ndarray, resampled: np.ndarray | None) -> di
     for number, (name, against) in enumerate(AGAINST.items()):
         of_map, of_gaussian, of_pixel = number, number + len(AGAINST), number + 2 * len(AGAINST)
         of_middle = of_gaussian if against == GAUSSIAN else of_pixel
-        ends = None if resampled is None else _ends(resampled[of_map] - resampled[of_middle])
+        ends = None if resampled is None else ends_of(resampled[of_map] - resampled[of_middle], LEVEL, True)
         said[name] = {
             "map": float(whole[of_map]),
-            "interval": None if resampled is None else _ends(resampled[of_map]),
+            "interval": None if resampled is None else ends_of(resampled[of_map], LEVEL, True),
             GAUSSIAN: float(whole[of_gaussian]),
             PIXEL: float(whole[of_pixel]),
             "chance": float(np.mean(part.shares)),
@@ -169,7 +170,3 @@ def _figures(sums: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (sums[:-1] / sums[-1]).reshape(3, 3 + LEVELS, -1)
     return np.concatenate([np.concatenate([of[:3], of[3:].max(axis=0)[None]]) for of in means])
-
-
-def _ends(values: np.ndarray) -> list[float] | None:
-    return pair(*interval(values, LEVEL))

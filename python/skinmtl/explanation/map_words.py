@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from skinmtl.common.counting import counted
 from skinmtl.explanation.map_evaluation import BETTER, GAUSSIAN, OPEN, PIXEL, WORSE
-from skinmtl.scores.tables import as_number, as_range, columns
+from skinmtl.scores.bootstrap import FEWEST
+from skinmtl.scores.tables import as_number, as_range, columns, with_range
 
 WORDS = {
     "evidence": "evidence inside the mask",
@@ -14,7 +16,14 @@ WORDS = {
     "overlap": "IoU at the best threshold",
 }
 MIDDLE = {GAUSSIAN: "a Gaussian in the middle", PIXEL: "the pixel in the middle"}
-BY_LABEL = {BETTER: "better for", OPEN: "not better for", WORSE: "worse for", "": "not known for"}
+TOO_FEW, SAME = "too few", "the same"  # why there is no verdict
+BY_LABEL = {
+    BETTER: "better for",
+    OPEN: "not better for",
+    WORSE: "worse for",
+    TOO_FEW: "too few to tell for",
+    SAME: "always the same for",
+}
 HEADER = ["95 % interval", "Gaussian", "middle pixel", "chance"]
 
 
@@ -24,7 +33,7 @@ def rows_of(figures: dict[str, Any]) -> list[list[str]]:
     for name, words in WORDS.items():
         one = figures[name]
         values = [as_number(one[key]) for key in (GAUSSIAN, PIXEL, "chance")]
-        rows.append([words, as_number(one["map"]), as_range(one["interval"]), *values])
+        rows.append([words, as_number(one["map"]), with_range(one["map"], one["interval"]), *values])
     return rows
 
 
@@ -33,10 +42,10 @@ def verdicts(head: str, figures: dict[str, Any]) -> list[str]:
     of the location need not lie on the lesion: nothing is said of it."""
     if head != "lesion":
         return []
-    lines = [f"lesion maps, {words}: {_verdict(figures[name])}" for name, words in WORDS.items()]
+    lines = [f"lesion maps, {words}: {_verdict(figures[name], figures['n_groups'])}" for name, words in WORDS.items()]
     of_labels: dict[str, list[str]] = {}
     for label, of_label in figures["by_label"].items():
-        of_labels.setdefault(of_label["evidence"]["verdict"] or "", []).append(label)
+        of_labels.setdefault(of_label["evidence"]["verdict"] or _why(of_label["n_groups"]), []).append(label)
     said = [f"{words} {', '.join(of_labels[key])}" for key, words in BY_LABEL.items() if key in of_labels]
     return [*lines, f"lesion maps by label, evidence against {MIDDLE[GAUSSIAN]}: {'; '.join(said)}"]
 
@@ -74,10 +83,17 @@ def counts(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _verdict(one: dict[str, Any]) -> str:
+def _why(n_groups: int) -> str:
+    return TOO_FEW if n_groups < FEWEST else SAME
+
+
+def _verdict(one: dict[str, Any], n_groups: int) -> str:
     middle = MIDDLE[one["against"]]
     if one["verdict"] is None:
-        return f"{one['better_by']:+.3f} against {middle}, no interval, since there is one group"
+        by = f"{one['better_by']:+.3f} against {middle}"
+        if _why(n_groups) == TOO_FEW:
+            return f"{by}, too few to tell: {counted(n_groups, 'group')}, and {FEWEST} are needed"
+        return f"{by} in every resample, so that there is no interval"
     by = f"{one['better_by']:+.3f} (95 %: {as_range(one['better_by_interval'])})"
     if one["verdict"] == BETTER:
         return f"beats {middle}, {by}"

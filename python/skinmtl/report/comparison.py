@@ -9,25 +9,42 @@ import numpy as np
 from skinmtl.report.experiment import LOCATION, MTL, RESNET, Experiment
 from skinmtl.report.paper import MAP_CLASS, MAP_IMAGE
 from skinmtl.report.table1 import chance_of
-from skinmtl.scores.bootstrap import interval, resampled_lesions, resampled_locations
+from skinmtl.scores.bootstrap import (
+    FEWEST,
+    ends_of,
+    enough_by_column,
+    indexed,
+    resampled_lesions,
+    resampled_locations,
+)
 from skinmtl.scores.metrics import average_precision, evaluate, in_top_k
 from skinmtl.scores.pairing import aligned
 from skinmtl.scores.scores_file import Scores
 
 FEW = 15  # below so many lesions a rank correlation says little
+TOO_FEW, ALWAYS_THE_SAME = "too few", "always the same"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A value and the ends of its 95 % interval; nan where there is none, as where all images are one group."""
+    """A value and the ends of its 95 % interval; nan where there is none, as `bootstrap.ends_of` decides. `enough` is
+    False where too few groups have what the figure needs; else it has no interval where all resamples agree."""
 
     value: float
     low: float
     high: float
+    enough: bool = True
 
     @property
     def excludes_zero(self) -> bool:
         return bool(self.low > 0 or self.high < 0)
+
+    @property
+    def without(self) -> str:
+        """Why a value has no interval; "" where it has one, and where there is no value."""
+        if np.isnan(self.value) or not np.isnan(self.low):
+            return ""
+        return ALWAYS_THE_SAME if self.enough else TOO_FEW
 
 
 @dataclass(frozen=True)
@@ -92,14 +109,15 @@ def compare_lesions(experiment: Experiment, resamples: int, seed: int) -> Lesion
     support, n_groups = labels.sum(axis=0, dtype=np.int64), len(set(groups))
     figures = evaluate(resnet)
     chance = {name: chance_of(figures, name) for name in (*resnet.lesion_names, MAP_CLASS, MAP_IMAGE)}
+    enough, of_lesion = n_groups >= FEWEST, enough_by_column(indexed(groups, len(labels))[0], labels)
     lesions = tuple(
-        _gain(name, int(support[p]), of_class[0][p], of_class[1][p], by_class[:, p], n_groups, chance[name])
+        _gain(name, int(support[p]), of_class[0][p], of_class[1][p], by_class[:, p], of_lesion[p], chance[name])
         for p, name in enumerate(resnet.lesion_names)
     )
     of_image = [average_precision(labels, each.lesion_scores) for each in (resnet, mtl)]
     by_mean = [drawn[1].map_class - drawn[0].map_class, drawn[1].map_image - drawn[0].map_image]
-    map_class = _gain(MAP_CLASS, None, *map(_mean, of_class), by_mean[0], n_groups, chance[MAP_CLASS])
-    map_image = _gain(MAP_IMAGE, None, *map(_mean, of_image), by_mean[1], n_groups, chance[MAP_IMAGE])
+    map_class = _gain(MAP_CLASS, None, *map(_mean, of_class), by_mean[0], enough, chance[MAP_CLASS])
+    map_image = _gain(MAP_IMAGE, None, *map(_mean, of_image), by_mean[1], enough, chance[MAP_IMAGE])
     return LesionComparison(folds, len(labels), n_groups, lesions, map_class, map_image)
 
 
@@ -113,12 +131,13 @@ def compare_locations(experiment: Experiment, resamples: int, seed: int) -> Loca
     values = [{f"top{k}": in_top_k(labels, each.location_scores, k).mean() for k in (1, 3)} for each in pair]
     drawn = [resampled_locations(labels, each.location_scores, groups, resamples, seed) for each in pair]
     n_groups = len(set(groups))
+    enough = n_groups >= FEWEST
     resnet, mtl, gain = {}, {}, {}
     for name in ("top1", "top3"):
         of_resnet, of_mtl = (getattr(each, name) for each in drawn)
-        resnet[name] = measured(values[0][name], of_resnet, n_groups)
-        mtl[name] = measured(values[1][name], of_mtl, n_groups)
-        gain[name] = measured(values[1][name] - values[0][name], of_mtl - of_resnet, n_groups)
+        resnet[name] = measured(values[0][name], of_resnet, enough)
+        mtl[name] = measured(values[1][name], of_mtl, enough)
+        gain[name] = measured(values[1][name] - values[0][name], of_mtl - of_resnet, enough)
     figures = evaluate(pair[0])
     chance = {name: figures[f"chance_location_{name}"] for name in gain}
     return LocationComparison(folds, len(labels), n_groups, resnet, mtl, gain, chance)
@@ -178,17 +197,17 @@ def _gain(
     resnet: float,
     mtl: float,
     drawn: np.ndarray,
-    n_groups: int,
+    enough: bool,
     chance: float | None,
 ) -> Gain:
-    gain, without = measured(mtl - resnet, drawn, n_groups), np.nan if chance is None else chance
+    gain, without = measured(mtl - resnet, drawn, enough), np.nan if chance is None else chance
     return Gain(name, positives, float(resnet), float(mtl), gain, int(np.isnan(drawn).sum()), without)
 
 
-def measured(value: float, drawn: np.ndarray, n_groups: int) -> Measured:
-    """A value with the interval of its resamples (B,)."""
-    low, high = interval(drawn) if n_groups > 1 else (np.nan, np.nan)  # all resamples of one group are the same
-    return Measured(float(value), float(low), float(high))
+def measured(value: float, drawn: np.ndarray, enough: bool) -> Measured:
+    """A value with the interval of its resamples (B,), where there is `enough` to draw from and they differ."""
+    low, high = ends_of(drawn, 0.95, enough) or (np.nan, np.nan)
+    return Measured(float(value), low, high, enough)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -15,6 +15,7 @@ from skinmtl.report.runs import Run, flattened, without
 from skinmtl.report.song2020 import NOTES, PUBLISHED
 from skinmtl.report.studies import FIGURES, STUDIES, Comparison, Results
 from skinmtl.report.table1 import signed, three
+from skinmtl.scores.bootstrap import FEWEST
 
 HEADLINE = ("class_auc", "class_ac", "mask_ja", "mask_di")  # of the end of a run and of the top of the page
 
@@ -42,6 +43,7 @@ def mask_page(parts: MaskParts, provenance: dict[str, Any]) -> str:
         parts=parts,
         n_images=len(manifest.rows),
         n_groups=found.n_groups,
+        fewest=FEWEST,
         without_group=manifest.without_group,
         classes=manifest.lesion_names,
         folds=parts.experiment.folds,

@@ -19,6 +19,7 @@ from skinmtl.report.runs import Run, flattened, without
 from skinmtl.report.seeds import SeedTables, shown_seeds
 from skinmtl.report.table1 import Table1, signed, three, with_deviation
 from skinmtl.report.what_helps import WhatHelps, shown_what_helps
+from skinmtl.scores.bootstrap import FEWEST
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def page(parts: Parts, provenance: dict[str, Any]) -> str:
         table=_table(parts.table) if parts.table else None,
         namesakes=_namesakes(parts.table) if parts.table else [],
         gains=_gains(parts),
-        one_group=any(each is not None and each.n_groups < 2 for each in (parts.lesions, parts.locations)),
+        too_few=any(each is not None and each.n_groups < FEWEST for each in (parts.lesions, parts.locations)),
+        fewest=FEWEST,
         locations=_locations(parts.locations) if parts.locations else None,
         strengths=_strengths(parts),
         without_image=[name for name, seen in zip(manifest.lesion_names, with_image) if not seen],
@@ -82,13 +84,16 @@ def page(parts: Parts, provenance: dict[str, Any]) -> str:
 
 
 def with_interval(measured: Measured, form: Callable[[float], str] = three) -> str:
-    """The value and its interval, for reading."""
-    return f"{form(measured.value)} {interval_text(measured, form)}".strip()
+    """The value and its interval, for reading; in words where it has none."""
+    ends = f"({measured.without})" if measured.without else interval_text(measured, form)
+    return f"{form(measured.value)} {ends}".strip()
 
 
 def interval_text(measured: Measured, form: Callable[[float], str] = three) -> str:
-    """[low, high]; nothing where there is no interval."""
-    return "" if np.isnan(measured.low) else f"[{form(measured.low)}, {form(measured.high)}]"
+    """[low, high], or why there is no interval; nothing where there is no value."""
+    if np.isnan(measured.low):
+        return measured.without
+    return f"[{form(measured.low)}, {form(measured.high)}]"
 
 
 def _table(table: Table1) -> list[dict[str, Any]]:
@@ -137,6 +142,7 @@ def _gain(gain: Gain, bits: float) -> dict[str, Any]:
         "mtl": three(gain.mtl),
         "gain": signed(gain.gain.value),
         "interval": interval_text(gain.gain, signed),
+        "gain_and_interval": with_interval(gain.gain, signed),
         "verdict": verdict,
         "undefined": gain.undefined,
         "bits": "" if np.isnan(bits) else f"{bits:.3f}",
@@ -161,7 +167,7 @@ def _locations(locations: LocationComparison) -> list[dict[str, Any]]:
 
 def _verdict(gain: Measured) -> str:
     if np.isnan(gain.low):
-        return ""
+        return gain.without
     return "excludes 0" if gain.excludes_zero else "includes 0"
 
 

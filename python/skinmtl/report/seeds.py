@@ -27,8 +27,8 @@ class Spread:
     """The values of one figure, one for each number of a training.
 
     deviation  the sample standard deviation (n - 1); None below two
-    interval   Student's, of the mean at LEVEL, from the deviation; None below two. It says how far the mean would move
-               with other seeds on these images, not with other patients.
+    interval   Student's, of the mean at LEVEL, from the deviation; None below two, and where all are equal. It
+               says how far the mean would move with other seeds on these images, not with other patients.
     """
 
     by_seed: dict[int, float]
@@ -52,7 +52,7 @@ class Spread:
     @property
     def interval(self) -> tuple[float, float] | None:
         n = len(self.by_seed)
-        if self.deviation is None:
+        if self.deviation is None or self.lowest == self.highest:  # an interval of no width would say that all is known
             return None
         half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * self.deviation / n**0.5
         return self.mean - half, self.mean + half

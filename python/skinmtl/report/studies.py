@@ -7,7 +7,7 @@ groups, so that its interval is of the difference itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Dict, NamedTuple, Tuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from skinmtl.report.mask_experiment import (
     MaskExperiment,
     title_of,
 )
-from skinmtl.scores.region_bootstrap import resampled_regions
+from skinmtl.scores.region_bootstrap import enough_regions, resampled_regions
 from skinmtl.scores.region_metrics import RegionFigures, usual_positive
 from skinmtl.scores.region_pairing import aligned_regions
 from skinmtl.scores.scores_file import Scores
@@ -104,8 +104,8 @@ def results(experiment: MaskExperiment, resamples: int, seed: int) -> Results:
     for variant in experiment.variants:
         folds = experiment.folds_of(variant)
         scores = experiment.pooled(variant, folds)
-        values, drawn, n_groups = measure(variant, folds, scores)
-        figures = {name: measured(values[name], drawn[name], n_groups) for name in FIGURES if name in values}
+        values, drawn, enough = measure(variant, folds, scores)
+        figures = {name: measured(values[name], drawn[name], enough[name]) for name in FIGURES if name in values}
         columns.append(Column(variant, folds, len(scores.image), figures))
     comparisons = tuple(
         comparison
@@ -124,15 +124,18 @@ def _compare(
     if not folds:
         return None
     pair = aligned_regions([(each, experiment.pooled(each, folds)) for each in (against, variant)])
-    (low, of_low, n_groups), (high, of_high, _) = (
+    (low, of_low, enough), (high, of_high, _) = (
         measure(each, folds, scores) for each, scores in zip((against, variant), pair)
     )
     differences = {
-        name: measured(high[name] - low[name], of_high[name] - of_low[name], n_groups)
+        name: measured(high[name] - low[name], of_high[name] - of_low[name], enough[name])
         for name in FIGURES
         if name in high and name in low
     }
     return Comparison(study, variant, against, folds, len(pair[0].image), differences)
+
+
+_Made = Tuple[Dict[str, float], Dict[str, np.ndarray], Dict[str, bool]]
 
 
 class _Measure:
@@ -141,19 +144,18 @@ class _Measure:
     def __init__(self, experiment: MaskExperiment, positive: str | None, resamples: int, seed: int) -> None:
         self.positive = positive
         self._experiment, self._resamples, self._seed = experiment, resamples, seed
-        self._made: dict[tuple[str, tuple[int, ...]], tuple[dict[str, float], dict[str, np.ndarray], int]] = {}
+        self._made: dict[tuple[str, tuple[int, ...]], _Made] = {}
 
-    def __call__(
-        self, variant: str, folds: tuple[int, ...], scores: Scores
-    ) -> tuple[dict[str, float], dict[str, np.ndarray], int]:
-        """(figure -> value, figure -> (B,) of the resamples, groups). The resamples depend on the groups alone, whose
-        order is that of their names: they are the same for every variant on the same folds."""
+    def __call__(self, variant: str, folds: tuple[int, ...], scores: Scores) -> _Made:
+        """(figure -> value, figure -> (B,) of the resamples, figure -> whether enough groups have it). The
+        resamples depend on the groups alone, whose order is that of their names: they are the same for every variant
+        on the same folds."""
         if (variant, folds) not in self._made:
             groups = self._experiment.groups(scores.image)
             found = RegionFigures(scores, self.positive).under(np.ones((len(scores.image), 1)))[0]
             drawn = resampled_regions(scores, self.positive, groups, self._resamples, self._seed)[0]
             values = {name: float(value[0]) for name, value in found.items()}
-            self._made[variant, folds] = values, drawn, len(set(groups))
+            self._made[variant, folds] = values, drawn, enough_regions(scores, self.positive, groups)[0]
         return self._made[variant, folds]
 
 

@@ -17,7 +17,7 @@ from skinmtl.report.correlation import number, write_csv
 from skinmtl.report.experiment import Experiment
 from skinmtl.report.paper import MAP_CLASS, MAP_IMAGE
 from skinmtl.report.table1 import signed, three
-from skinmtl.scores.bootstrap import resampled_lesions, resampled_locations
+from skinmtl.scores.bootstrap import FEWEST, enough_by_column, indexed, resampled_lesions, resampled_locations
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.one_lesion import one_lesion_each, one_lesion_figures, resampled_one_lesion
 from skinmtl.scores.pairing import aligned, heads_of
@@ -27,6 +27,9 @@ from skinmtl.scores.tables import columns
 BALANCED, TOP1 = "balanced accuracy", "location top-1"
 MAIN = (MAP_CLASS, MAP_IMAGE, BALANCED, TOP1)
 UNTOLD = "these images do not tell"
+TOO_FEW = f"too few to tell: fewer than {FEWEST} groups"
+SAME_SCORES = "the same scores as the base: nothing that it changes took effect"
+SAME_FIGURES = "the same figures as the base"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Row:
 
     figures      MAIN, as far as the net has them, then each lesion's AP by its name
     differences  of the variant less the base, on the folds of both; `base` has the base's figures on these
+    same_scores  whether every score is the base's, to the bit
     """
 
     name: str
@@ -45,9 +49,16 @@ class Row:
     figures: dict[str, float]
     base: dict[str, float]
     differences: dict[str, Measured]
+    same_scores: bool = False
 
     def words(self) -> str:
         """Of the main figures, which the variant moves, as far as these images tell."""
+        if self.same_scores:
+            return SAME_SCORES
+        if all(each.value == 0 for each in self.differences.values()):
+            return SAME_FIGURES
+        if not any(each.enough for name, each in self.differences.items() if name in MAIN):
+            return TOO_FEW
         moved = {name: each.value > 0 for name, each in self.differences.items() if name in MAIN and each.excludes_zero}
         said = [
             f"{word} in {' and '.join(name for name, is_up in moved.items() if is_up is better)}"
@@ -71,6 +82,7 @@ class WhatHelps:
 class _Figures(NamedTuple):
     values: dict[str, float]
     drawn: dict[str, np.ndarray]
+    enough: dict[str, bool]
 
 
 def what_helps(experiment: Experiment, resamples: int, seed: int) -> WhatHelps | None:
@@ -90,15 +102,17 @@ def what_helps(experiment: Experiment, resamples: int, seed: int) -> WhatHelps |
             continue
         named = [(model, experiment.pooled(model, folds)) for model in (base, name)]
         heads = [head for head in heads_of(named[0][1]) if head in heads_of(named[1][1])]
-        low, high = (figures(model, folds, one) for model, one in zip((base, name), aligned(named, heads)))
-        n_groups = len(set(experiment.groups(named[0][1].image)))
+        pair = aligned(named, heads)
+        low, high = (figures(model, folds, one) for model, one in zip((base, name), pair))
         differences = {
-            figure: measured(high.values[figure] - low.values[figure], high.drawn[figure] - low.drawn[figure], n_groups)
+            figure: measured(
+                high.values[figure] - low.values[figure], high.drawn[figure] - low.drawn[figure], low.enough[figure]
+            )
             for figure in high.values
             if figure in low.values
         }
         n_images = len(named[0][1].image)
-        rows.append(Row(name, titles[name], what, folds, n_images, high.values, low.values, differences))
+        rows.append(Row(name, titles[name], what, folds, n_images, high.values, low.values, differences, _same(*pair)))
     if not rows:
         return None
     folds = experiment.folds_of(base)
@@ -111,11 +125,19 @@ def what_helps(experiment: Experiment, resamples: int, seed: int) -> WhatHelps |
     return WhatHelps(base, (first, *rows), main, lesions, len(set(experiment.groups(scores.image))))
 
 
+def _same(one: Scores, other: Scores) -> bool:
+    """Whether the scores of both, row by row, are equal to the bit."""
+    heads = ("lesion_scores", "location_scores")
+    pairs = [(getattr(one, head), getattr(other, head)) for head in heads]
+    return all((a is None) == (b is None) and (a is None or np.array_equal(a, b)) for a, b in pairs)
+
+
 def _figures(scores: Scores, groups: list[str], resamples: int, seed: int) -> _Figures:
     """The values of all figures that the scores have, and those of the resamples; what has no value is left out."""
     values: dict[str, float | None] = {}
     drawn: dict[str, np.ndarray] = {}
     found, how = evaluate(scores), (groups, resamples, seed)
+    enough = dict.fromkeys(MAIN, len(set(groups)) >= FEWEST)
     if scores.lesion_scores is not None:
         lesions = scores.lesion_labels, scores.lesion_scores
         of_lesions = resampled_lesions(*lesions, *how)
@@ -126,10 +148,12 @@ def _figures(scores: Scores, groups: list[str], resamples: int, seed: int) -> _F
             drawn[BALANCED] = resampled_one_lesion(*lesions, *how)["balanced_accuracy"]
         values.update(found["average_precision"])
         drawn.update(zip(scores.lesion_names, of_lesions.average_precision.T))
+        of_each = enough_by_column(indexed(groups, len(scores.image))[0], scores.lesion_labels)
+        enough.update(zip(scores.lesion_names, of_each))
     if scores.location_scores is not None:
         values[TOP1] = found["location_top1"]
         drawn[TOP1] = resampled_locations(scores.location_labels, scores.location_scores, *how).top1
-    return _Figures({name: value for name, value in values.items() if value is not None}, drawn)
+    return _Figures({name: value for name, value in values.items() if value is not None}, drawn, enough)
 
 
 def main_header(found: WhatHelps) -> list[str]:
@@ -171,8 +195,9 @@ def _difference(row: Row, figure: str) -> str:
     found = row.differences.get(figure)
     if found is None:
         return "-"
-    ends = "" if np.isnan(found.low) else f" [{signed(found.low)}, {signed(found.high)}]"
-    return signed(found.value) + ends
+    if found.without:
+        return f"{signed(found.value)} ({found.without})"
+    return f"{signed(found.value)} [{signed(found.low)}, {signed(found.high)}]"
 
 
 def shown_what_helps(found: WhatHelps) -> dict[str, Any]:

@@ -126,6 +126,11 @@ def enough_with(index: np.ndarray, *each: np.ndarray) -> bool:
     return all(len(np.unique(index[which])) >= FEWEST for which in each)
 
 
+def enough_by_column(index: np.ndarray, labels: np.ndarray) -> list[bool]:
+    """Of each label of (N, P), whether FEWEST groups or more have it, and whether as many have images without it."""
+    return [enough_with(index, column, ~column) for column in (np.asarray(labels) != 0).T]
+
+
 def indexed(groups: Sequence[str], n: int) -> tuple[np.ndarray, np.ndarray]:
     """Each image's group (N,), numbered by name, and the sizes of the groups."""
     if len(groups) != n:

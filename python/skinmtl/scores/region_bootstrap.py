@@ -42,15 +42,9 @@ def region_intervals(
     """[low, high] of every figure by the names of `evaluate_regions`, `by_class` too, ready for JSON; null where there
     is no such figure in any of the resamples, or too little to draw from."""
     figures, by_class = resampled_regions(scores, positive, groups, resamples, seed)
-    index, sizes = indexed(groups, len(scores.image))
-    enough = len(sizes) >= FEWEST
-    of_class = {
-        label: enough_with(index, scores.class_labels == number, scores.class_labels != number)
-        for number, label in enumerate(scores.class_names or ())
-    }
-    by_positive = dict.fromkeys((f"class_{name}" for name in OF_CLASS), of_class.get(positive, enough))
+    enough, of_class = enough_regions(scores, positive, groups)
     ends: dict[str, Any] = dict.fromkeys(REGION_FIGURES)
-    ends.update({name: ends_of(values, level, by_positive.get(name, enough)) for name, values in figures.items()})
+    ends.update({name: ends_of(values, level, enough[name]) for name, values in figures.items()})
     ends["by_class"] = None
     if by_class:
         ends["by_class"] = {
@@ -58,6 +52,20 @@ def region_intervals(
             for label, of_label in by_class.items()
         }
     return ends
+
+
+def enough_regions(
+    scores: Scores, positive: str | None, groups: Sequence[str]
+) -> tuple[dict[str, bool], dict[str, bool]]:
+    """Whether enough groups have what a figure divides by, of each figure and of each class."""
+    index, sizes = indexed(groups, len(scores.image))
+    enough = len(sizes) >= FEWEST
+    of_class = {
+        label: enough_with(index, scores.class_labels == number, scores.class_labels != number)
+        for number, label in enumerate(scores.class_names or ())
+    }
+    of_positive = dict.fromkeys((f"class_{name}" for name in OF_CLASS), of_class.get(positive, enough))
+    return {**dict.fromkeys(REGION_FIGURES, enough), **of_positive}, of_class
 
 
 def _joined(values: list[np.ndarray], resamples: int) -> np.ndarray:

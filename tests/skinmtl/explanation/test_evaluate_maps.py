@@ -30,10 +30,10 @@ def write_maps(folder, maps):
 
 @pytest.fixture
 def data(tmp_path):
-    """Twelve pictures of six patients: the crust's maps are their masks, the scar's are masks turned round."""
+    """Twenty-four pictures of twelve patients: the crust's maps are their masks, the scar's are masks turned round."""
     (tmp_path / "masks").mkdir()
     lines, maps, random = ["image,lesions,location,group,mask"], {}, np.random.RandomState(1)
-    for number in range(12):
+    for number in range(24):
         large = np.zeros((60, 80), np.uint8)
         top, left = 2 * random.randint(0, 18), 2 * random.randint(0, 25)
         large[top : top + 20, left : left + 24] = 255
@@ -62,11 +62,11 @@ def test_the_table_says_of_which_labels_the_maps_lie_on_the_lesion(evaluate, dat
     done = evaluate("--json", data.folder / "out.json")
     assert done.returncode == 0, done.stderr
     assert "better for crust; " in done.stdout
-    assert "12 images of 6 groups; 200 resamples of the groups" in done.stdout
-    assert "location: 12 maps have no evidence for their label, and count 0" in done.stdout
+    assert "24 images of 12 groups; 200 resamples of the groups" in done.stdout
+    assert "location: 24 maps have no evidence for their label, and count 0" in done.stdout
     found = json.loads((data.folder / "out.json").read_text())
     crust = found["heads"]["lesion"]["by_label"]["crust"]
-    assert (crust["n_images"], crust["evidence"]["map"], crust["hit"]["map"]) == (8, 1, 1)
+    assert (crust["n_images"], crust["evidence"]["map"], crust["hit"]["map"]) == (16, 1, 1)
     assert crust["evidence"]["verdict"] == "better"
     chance = crust["evidence"]["chance"]
     assert 0.05 < chance < crust["evidence"]["gaussian"] < 1
@@ -94,7 +94,7 @@ def test_images_without_a_mask_that_can_be_used_are_left_out_and_counted(evaluat
         cv2.imwrite(str(data.masks / f"{number}.png"), np.full((60, 80), value, np.uint8))
     done = evaluate("--json", data.folder / "out.json")
     assert done.returncode == 0, done.stderr
-    assert "8 images of 4 groups" in done.stdout
+    assert "20 images of 10 groups" in done.stdout
     assert "left out: 2 images: its mask is all lesion" in done.stdout
     left_out = json.loads((data.folder / "out.json").read_text())["left_out"]
     assert left_out["0.jpg"] == "has no mask"
@@ -112,15 +112,15 @@ def test_files_that_do_not_belong_together_are_one_line(evaluate, data, refused)
     refused(evaluate(attention=data.folder / "none"), "none/attention.npz", "name a folder of attend.py")
     rows = [line.rpartition(",")[0] + "," for line in data.manifest.read_text().splitlines()[1:]]
     data.manifest.write_text("image,lesions,location,group,mask\n" + "\n".join(rows) + "\n")
-    refused(evaluate(), "no image of 12 has a mask with lesion and skin")
+    refused(evaluate(), "no image of 24 has a mask with lesion and skin")
 
 
 def test_folds_are_pooled(tool, data):
     names = list(data.maps)
-    for number, part in enumerate((names[:6], names[6:])):
+    for number, part in enumerate((names[:12], names[12:])):
         write_maps(data.folder / f"fold{number}", {name: data.maps[name] for name in part})
     words = ["--manifest", data.manifest, "--masks", data.masks, "--bootstrap", 200]
     pooled = tool("evaluate_maps.py", data.folder / "fold0", data.folder / "fold1", *words)
     whole = tool("evaluate_maps.py", data.folder / "maps", *words)
-    assert "12 images of 6 groups" in pooled.stdout
+    assert "24 images of 12 groups" in pooled.stdout
     assert pooled.stdout.partition("note:")[0] == whole.stdout.partition("note:")[0]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skinmtl.explanation.map_evaluation import Measured, figures_of
+from skinmtl.explanation.map_evaluation import AGAINST, Measured, figures_of
+from skinmtl.explanation.map_words import verdicts
 from skinmtl.explanation.mask_figures import LEVELS, centre_pixel, gaussian, values_of
 
 
@@ -96,15 +97,18 @@ def test_maps_that_lie_on_the_lesion_beat_the_middle_and_noise_does_not():
         assert of_good[name]["verdict"] == "better"
         assert of_noise[name]["verdict"] in ("worse", "not better")
         assert of_opposite[name]["verdict"] == ("worse" if name != "overlap" else of_opposite[name]["verdict"])
-        low, high = of_good[name]["interval"]
-        assert low <= of_good[name]["map"] <= high
+        if name in ("hit", "overlap"):  # perfect, of every picture: another patient's would not change it
+            assert (of_good[name]["map"], of_good[name]["interval"]) == (1, None)
+        else:
+            low, high = of_good[name]["interval"]
+            assert low <= of_good[name]["map"] <= high
     assert of_opposite["n_without_evidence"] == 40
     assert of_good["n_groups"] == 20
 
 
 def test_intervals_are_of_groups_that_are_drawn_whole():
     """Slowly: groups are drawn by the same random numbers, their pictures listed one by one."""
-    part, resamples = measured(14, lambda mask, random: mask + random.randn(*mask.shape)), 50
+    part, resamples = measured(24, lambda mask, random: mask + random.randn(*mask.shape)), 50
     (found,) = figures_of([part], resamples, 7)
     names = sorted(set(part.groups))
     differences, means = [], []
@@ -120,7 +124,28 @@ def test_intervals_are_of_groups_that_are_drawn_whole():
     assert found["mass"]["map"] == pytest.approx(np.mean([one.mass for one in part.maps]))
 
 
-def test_one_group_has_figures_without_intervals_or_a_verdict():
-    part = measured(2, lambda mask, random: mask * 1.0)
-    (found,) = figures_of([part], 10, 1)
-    assert (found["mass"]["map"], found["mass"]["interval"], found["mass"]["verdict"]) == (1, None, None)
+@pytest.mark.parametrize("n_groups", [1, 4, 9])
+def test_few_groups_have_figures_without_intervals_or_a_verdict(n_groups):
+    few = measured(2 * n_groups, lambda mask, random: mask + 0.1 * random.rand(*mask.shape))
+    many = measured(24, lambda mask, random: mask + 0.1 * random.rand(*mask.shape))
+    alone, (beside, other) = figures_of([few], 10, 1)[0], figures_of([few, many], 10, 1)
+    for found in (alone, beside):
+        assert all((found[name]["interval"], found[name]["verdict"]) == (None, None) for name in AGAINST)
+        (first, *_) = verdicts("lesion", {**found, "by_label": {"scar": found, "cyst": other}})[:1]
+        assert f"too few to tell: {n_groups} group" in first and "beats" not in first
+    assert other["mass"]["verdict"] == "better"
+    last = verdicts("lesion", {**beside, "by_label": {"scar": beside, "cyst": other}})[-1]
+    assert last.endswith("better for cyst; too few to tell for scar")
+
+
+def test_a_difference_that_is_the_same_in_every_resample_has_no_interval():
+    part = Measured()
+    for number in range(12):
+        mask = np.zeros((20, 24), bool)
+        mask[:5, :6] = True
+        part.add(f"p{number}", mask * 1.0, mask)
+    (found,) = figures_of([part], 20, 1)
+    assert found["hit"]["better_by_interval"] is None
+    said = verdicts("lesion", {**found, "by_label": {"scar": found}})
+    assert "+1.000 against the pixel in the middle in every resample, so that there is no interval" in said[2]
+    assert said[-1].endswith("always the same for scar")

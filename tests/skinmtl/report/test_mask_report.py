@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from caffe_files.errors import InputError
 from skinmtl.data.manifest import read_manifest
 from skinmtl.figures.class_curves import curve_points
 from skinmtl.report.mask_experiment import FULL, has_mask_nets, read_mask_experiment
+from skinmtl.report.mask_page import as_text
 from skinmtl.report.outlines import EACH, Folders, chosen, pictures, ranking
 from skinmtl.report.studies import STUDIES, results
 from skinmtl.scores.scores_file import read_scores
@@ -83,6 +85,22 @@ def test_intervals_of_differences_are_paired_over_groups(made, experiment, found
         np.mean([by_image[FULL][i] - by_image["cross_entropy"][i] for i in by_image[FULL]])
     )
     assert measured.excludes_zero  # its masks are three pixels nearer
+
+
+@pytest.mark.parametrize("n_groups", [1, 4, 9])
+def test_of_few_groups_no_difference_has_an_interval(made, n_groups):
+    few = [replace(row, group=f"p{number % n_groups}") for number, row in enumerate(made.manifest.rows)]
+    experiment = read_mask_experiment(made.path, made.manifest)
+    found = results(replace(experiment, manifest=replace(made.manifest, rows=few)), 20, 1)
+    for each in (*(c.figures for c in found.columns), *(c.differences for c in found.comparisons)):
+        assert all(np.isnan([value.low, value.high]).all() for value in each.values())
+    assert " (too few)" in as_text(found) and "[" not in as_text(found)
+
+
+def test_a_positive_class_of_few_groups_has_no_interval_where_masks_have(found):
+    """Eight of twelve groups have a malignant image."""
+    figures = column(found, FULL).figures
+    assert figures["class_auc"].without == "too few" and figures["mask_ja"].without == ""
 
 
 def test_each_study_has_its_pairs_and_figures_that_both_have(found):

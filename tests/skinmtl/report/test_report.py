@@ -66,13 +66,15 @@ def page(whole, tool):
     return done, (whole.folder / "the report" / "index.html").read_text(encoding="utf-8")
 
 
-def test_images_of_one_group_say_nothing_of_chance(made):
-    rows = [replace(row, group="the only patient") for row in made.manifest.rows]
-    (made.path / "folds.csv").unlink()  # one group is in every fold
-    out = made.folder / "of one group"
+@pytest.mark.parametrize("n_groups", [1, 4, 9])
+def test_images_of_few_groups_say_nothing_of_chance(made, n_groups):
+    rows = [replace(row, group=f"patient {number % n_groups}") for number, row in enumerate(made.manifest.rows)]
+    (made.path / "folds.csv").unlink()  # each group is in every fold
+    out = made.folder / "of few groups"
     write_report(made.path, replace(made.manifest, rows=rows), out, QUICK, {})
     seen = (out / "index.html").read_text(encoding="utf-8")
-    assert "All images are one group, so there are no intervals" in seen
+    assert "The images are of fewer than 10 groups, too few for intervals" in seen
+    assert "<td>too few</td>" in seen and "(too few)" in seen and not re.search(r"\[[+-]?\d\.\d{3}, ", seen)
     assert not re.search("MTL better|ResNet better|excludes 0</td>", seen)
     with open(str(out / "locations.csv"), encoding="utf-8", newline="") as file:
         assert all(line["value"] and not line["low"] and not line["high"] for line in csv.DictReader(file))

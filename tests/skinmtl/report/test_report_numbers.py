@@ -178,7 +178,10 @@ class TestLesionComparison:
             assert gain.resnet == resnet["average_precision"][gain.name]
             assert gain.chance == chance_of(resnet, gain.name)
             assert gain.gain.value == mtl["average_precision"][gain.name] - gain.resnet
-            assert gain.gain.low <= gain.gain.value <= gain.gain.high
+            if gain.name == "seldom":  # fewer than ten groups have it
+                assert np.isnan([gain.gain.low, gain.gain.high]).all() and gain.gain.without == "too few"
+            else:
+                assert gain.gain.low <= gain.gain.value <= gain.gain.high and gain.gain.without == ""
         assert found.map_class.gain.value == pytest.approx(mtl["map_class"] - resnet["map_class"])
         assert found.map_image.gain.value == pytest.approx(mtl["map_image"] - resnet["map_image"])
         assert (found.n_images, found.n_groups, found.folds) == (60, 30, (0, 1, 2))
@@ -188,7 +191,8 @@ class TestLesionComparison:
         twice.scores.update({(RESNET, fold): experiment.scores[MTL, fold] for fold in range(3)})
         found = compare_lesions(twice, 50, 1)
         for gain in (*found.lesions, found.map_class, found.map_image):
-            assert (gain.gain.value, gain.gain.low, gain.gain.high) == (0, 0, 0)
+            assert gain.gain.value == 0 and np.isnan([gain.gain.low, gain.gain.high]).all()
+            assert gain.gain.without == ("too few" if gain.name == "seldom" else "always the same")
             assert not gain.gain.excludes_zero
 
     def test_only_folds_that_both_have(self, experiment):
@@ -217,8 +221,8 @@ class TestLocations:
             assert found.resnet[name].value == resnet[f"location_{name}"]
             assert found.chance[name] == resnet[f"chance_location_{name}"]
             assert found.gain[name].value == pytest.approx(mtl[f"location_{name}"] - resnet[f"location_{name}"])
-            assert found.gain[name].low <= found.gain[name].value <= found.gain[name].high
-        assert found.mtl["top3"].low == 1  # of three locations
+        assert found.gain["top1"].low <= found.gain["top1"].value <= found.gain["top1"].high
+        assert (found.mtl["top3"].value, found.mtl["top3"].without) == (1, "always the same")  # of three locations
 
     @given(st.lists(st.tuples(st.integers(0, 3), st.lists(st.integers(0, 2), min_size=4, max_size=4)), min_size=1))
     @settings(deadline=None)

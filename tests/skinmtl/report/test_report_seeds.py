@@ -81,6 +81,7 @@ def test_the_interval_ends_where_a_paired_t_test_has_its_five_percent():
         assert stats.ttest_1samp(values, end).pvalue == pytest.approx(0.05)
     alone = Spread({1: 0.5})
     assert (alone.mean, alone.deviation, alone.interval) == (0.5, None, None)
+    assert Spread({1: 0.1, 2: 0.1, 3: 0.1}).interval is None  # of no width, it would say that all is known
 
 
 def test_a_training_that_lacks_a_fold_is_left_out_and_named(made):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from skinmtl.data.manifest import read_manifest
 from skinmtl.report.experiment import Variants, read_experiment
 from skinmtl.report.paper import BUNDLED
 from skinmtl.report.seeds import seed_tables
-from skinmtl.report.what_helps import UNTOLD, what_helps
+from skinmtl.report.what_helps import SAME_FIGURES, SAME_SCORES, TOO_FEW, UNTOLD, main_rows, what_helps
 from skinmtl.report.write import Settings, write_report
 from skinmtl.scores.scores_file import Scores, read_scores, write_scores
 
@@ -73,10 +74,27 @@ def test_it_is_said_in_words_what_the_intervals_say(made):
     assert balance.words() == "better in mAP-class and mAP-image"
     assert scratch.words().startswith("worse in mAP-class")
     same = scratch.differences["location top-1"]  # its locations are the base's
-    assert (same.value, same.low, same.high) == (0, 0, 0)
-    write_variant(made, "balance", lambda labels, scores: scores)
+    assert (same.value, same.without) == (0, "always the same")
+    noise = np.random.RandomState(1)
+    write_variant(made, "balance", lambda labels, scores: scores + 0.01 * noise.randn(*scores.shape))
     _, balance, _ = what_helps(read_experiment(made.path, made.manifest, variants=VARIANTS), 200, 1).rows
     assert balance.words() == UNTOLD
+
+
+@pytest.mark.parametrize(("times", "words"), [(1, SAME_SCORES), (2, SAME_FIGURES)])
+def test_a_variant_that_changed_nothing_is_told_so(made, times, words):
+    write_variant(made, "balance", lambda labels, scores: times * scores)
+    _, balance, _ = what_helps(read_experiment(made.path, made.manifest, variants=VARIANTS), 50, 1).rows
+    assert balance.words() == words
+
+
+def test_of_few_patients_nothing_is_better_or_worse(made):
+    rows = [replace(row, group=f"patient {number % 9}") for number, row in enumerate(made.manifest.rows)]
+    (made.path / "folds.csv").unlink()  # each group is in every fold
+    found = what_helps(read_experiment(made.path, replace(made.manifest, rows=rows), variants=VARIANTS), 50, 1)
+    assert [row.words() for row in found.rows[1:]] == [TOO_FEW, TOO_FEW]
+    assert all(each.without == "too few" for row in found.rows for each in row.differences.values())
+    assert "too few" in main_rows(found)[1][3] and "[" not in main_rows(found)[1][3]
 
 
 def test_intervals_are_of_whole_groups_drawn_by_hand(made):
