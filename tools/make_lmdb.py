@@ -139,8 +139,14 @@ def lines_of_balance(summary: Dict[str, Any]) -> List[str]:
     if "balance" not in summary:
         return []
     counts = zip(summary["lesion_names"], summary["images_per_lesion"], summary["balance"]["records_per_lesion"])
-    lines = [f"  {name}: {images} images, {records} times" for name, images, records in counts if records > images]
+    lines = [
+        f"  {name}: {counted(images, 'image')}, in {counted(records, 'record')}"
+        for name, images, records in counts
+        if records > images
+    ]
     share = f"{100 * summary['balance']['threshold']:g} %"
+    if not lines:
+        return [f"no lesion is below {share}: nothing is repeated"]
     return [f"images of lesions below {share} are repeated; all that are seen more often:", *lines]
 
 

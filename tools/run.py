@@ -120,7 +120,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=positive,
         default=1,
         metavar="N",
-        help="train each model so often, on the same data, each time from another seed: the report then has mean and "
+        help="train each model N times, on the same data, each time from another seed: the report then has mean and "
         "spread, and differences paired by seed (default %(default)s)",
     )
     return parser

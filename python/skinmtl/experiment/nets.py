@@ -11,6 +11,7 @@ from skinmtl.experiment.presets import NO_WEIGHTS, Preset
 from skinmtl.experiment.request import Request
 from skinmtl.pretrained.net_check import Preprocessing
 
+ALEXNET = "alexnet_lesion"  # the one net that does not start from a ResNet's weights
 SOLVERS = "solvers"  # in the output folder: what the user changes there has no part in another experiment
 
 
@@ -31,8 +32,8 @@ def models_of(request: Request, preset: Preset) -> tuple[dict[str, dict[str, str
         if file is None and "weights" in preset.needs:
             if request.models or not weights:
                 raise InputError(
-                    f"--preset {preset.name}: {model} starts from pretrained weights; give --weights FILE for the "
-                    "ResNets (skinmtl fetch-weights gets them), --weights alexnet_lesion=FILE for AlexNet"
+                    f"--preset {preset.name}: {model} starts from pretrained weights; give --weights FILE"
+                    f"{_of_which(preset)}"
                 )
             notes.append(f"{model} is left out: it has no weights (--weights {model}=FILE)")
             continue
@@ -42,6 +43,13 @@ def models_of(request: Request, preset: Preset) -> tuple[dict[str, dict[str, str
             if "trunk_net" not in settings:
                 models[model]["net"] = f"{settings.get('net', '')} {_flags_for(file)}".strip()
     return models, notes
+
+
+def _of_which(preset: Preset) -> str:
+    """Which file, of the nets that the preset has."""
+    if ALEXNET not in preset.models:
+        return " (skinmtl fetch-weights gets one)"
+    return f" for the ResNets (skinmtl fetch-weights gets them), --weights {ALEXNET}=FILE for AlexNet"
 
 
 def _weights(request: Request, preset: Preset) -> dict[str, Path]:
@@ -55,7 +63,7 @@ def _weights(request: Request, preset: Preset) -> dict[str, Path]:
         if model:
             found[model] = file
         else:
-            found.update((name, file) for name in preset.models if name != "alexnet_lesion")
+            found.update((name, file) for name in preset.models if name != ALEXNET)
     return found
 
 

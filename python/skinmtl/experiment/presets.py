@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from skinmtl.experiment.places import PRESETS, SHARED
 
 NAMES = ("demo", "tiny", "resnet50", "what-helps", "mask-demo", "mask-resnet50")
 NEEDS = ("weights", "gpu")
-# what a preset may not set, since it is about one data set or one machine
+NAME = "[a-z][a-z0-9_]*"  # of a model or a variant: its folder, and a wildcard of the workflow
+RESERVED = ("ensemble", "data")  # folders of a fold that are no net's
 NO_WEIGHTS = "none"  # of a variant that begins from scratch
 # what a model or a variant may name, and where such files usually are
 FILES = {
@@ -23,6 +25,7 @@ FILES = {
     "weights": "pretrained weights",
 }
 OF_NETS = ("about", "usual_models", "needs", "models", "variants", "base")  # what is no setting as it stands
+# what a preset may not set, since it is about one data set or one machine
 NOT_OF_A_PRESET = {
     "out",
     "manifest",
@@ -61,7 +64,7 @@ class Preset:
 def read_preset(name: str) -> Preset:
     """One of NAMES, or a YAML file of that form."""
     path = PRESETS / f"{name}.yaml" if name in NAMES else Path(name)
-    said = read_yaml(path, f"name one of {', '.join(NAMES)}, or a file that is correct")
+    said = read_yaml(path, f"name one of {', '.join(NAMES)}, or a YAML file of your own")
     if not isinstance(said, dict) or not isinstance(said.get("models"), dict) or not said["models"]:
         raise InputError(f"{path}: has no models; see {PRESETS / 'tiny.yaml'}")
     wrong = sorted(NOT_OF_A_PRESET & set(said))
@@ -73,6 +76,7 @@ def read_preset(name: str) -> Preset:
         if "solver" not in of_model:
             raise InputError(f"{path}: {model}: no solver; name a file of solvers/, or one beside the preset")
     variants = _nets(path, said.get("variants") or {}, "what-helps.yaml")
+    _check_names(path, models, variants)
     base = str(said.get("base") or next(iter(models)))
     if variants and base not in models:
         raise InputError(f"{path}: base: {base} is none of its models, {', '.join(models)}; correct it")
@@ -83,6 +87,19 @@ def read_preset(name: str) -> Preset:
     if not set(usual) <= set(models) or not set(needs) <= set(NEEDS):
         raise InputError(f"{path}: usual_models are names of models, needs are of {', '.join(NEEDS)}; correct it")
     return Preset(name, str(said.get("about", "")), settings, models, usual, needs, variants, base if variants else "")
+
+
+def _check_names(path: Path, models: dict[str, Any], variants: dict[str, Any]) -> None:
+    for what, names in (("models", models), ("variants", variants)):
+        for name in names:
+            if not re.fullmatch(NAME, name):
+                raise InputError(
+                    f"{path}: {what}: {name!r} is no name; name it with lower-case letters, digits and _, "
+                    "a letter first"
+                )
+    taken = [name for name in variants if name in (*models, *RESERVED)]
+    if taken:
+        raise InputError(f"{path}: variants: {taken[0]} means something else; name it otherwise")
 
 
 def _nets(path: Path, said: Any, see: str) -> dict[str, dict[str, str]]:

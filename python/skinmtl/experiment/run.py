@@ -76,7 +76,8 @@ def plan_lines(configuration: Configuration, python: Path, cores: int) -> list[s
     if configuration.variants:
         lines.append(f"variants  of {values['base']}: {', '.join(configuration.variants)}")
     if configuration.seeds > 1:
-        lines.append(f"seeds     {configuration.seeds}: so often each model is trained, on the same data")
+        times = f"{configuration.seeds} times, from {configuration.seeds} seeds"
+        lines.append(f"seeds     each model is trained {times}, on the same data")
     lines.append(f"preset    {preset.name}: {preset.about}")
     said = {
         name: values[name] for name in ("train_images", "short_side", "long_side", "net", "train") if name in values
@@ -84,7 +85,9 @@ def plan_lines(configuration: Configuration, python: Path, cores: int) -> list[s
     lines += [f"          {name}: {value}" for name, value in said.items()]
     lines += [f"          {model}: {settings.get('net', '')}" for model, settings in values["models"].items()]
     place = "the CPU" if values["gpu"] is None else f"GPU {values['gpu']}"
-    lines.append(f"engine    {values['engine']} in {values['precision']} on {place}, by {python}; {cores} cores")
+    lines.append(
+        f"engine    {values['engine']} in {values['precision']} on {place}, by {python}; {counted(cores, 'core')}"
+    )
     if "gpu" in preset.needs and values["gpu"] is None:
         lines.append("          this preset wants a GPU (--gpu 0): on a CPU its iterations take weeks")
     lines.append(f"output    {configuration.shown_out}")

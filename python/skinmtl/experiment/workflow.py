@@ -90,8 +90,8 @@ def job_of(event: dict[str, Any]) -> Job:
 
 
 def last_line(log: Path) -> str:
-    """What a log says last: a tool's own line where there is one."""
-    lines = list(_lines(log))
+    """What a log says last: a tool's own line where there is one, and no place in a program (`File "...", line`)."""
+    lines = [line for line in _lines(log) if not line.startswith('File "')]
     own = [line for line in lines if line.partition(": ")[0].endswith(".py") and " " not in line.partition(": ")[0]]
     return (own or lines or ["it says nothing"])[-1]
 

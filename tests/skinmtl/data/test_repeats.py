@@ -115,8 +115,10 @@ def test_the_tool_says_what_it_repeats_and_refuses_to_repeat_what_is_tested(tool
     done = tool("make_lmdb.py", *flags, "--short-side", 70, "--out", tmp_path / "data")
     assert done.returncode == 0, done.stderr
     assert "images of lesions below 75 % are repeated" in done.stdout
-    assert "  rare: 2 images, 6 times" in done.stdout
+    assert "  rare: 2 images, in 6 records" in done.stdout
     assert "usual" not in done.stdout
+    none = tool("make_lmdb.py", *flags[:-1], "0.01", "--short-side", 70, "--out", tmp_path / "none")
+    assert "no lesion is below 1 %: nothing is repeated" in none.stdout and "are repeated" not in none.stdout
     fold = ("--folds", small_set.folds, "--fold", 0, "--subset", "test")
     refused = tool("make_lmdb.py", *flags, *fold, "--out", tmp_path / "test")
     assert (refused.returncode, refused.stdout) == (2, "")

@@ -102,6 +102,26 @@ MASKED = "{model: resnet50_mask_rcnn, solver: solvers/tiny_mask_rcnn.prototxt}"
             "--variants: they are of resnet50_lesion, which is not trained",
         ),
         (f"models: {{resnet50_mtl: {TINY}}}\nbase: mtl\nvariants: {{b: {{net: x}}}}\n", {}, "base: mtl is none of its"),
+        *[
+            (
+                f"models: {{resnet50_mtl: {TINY}}}\nvariants: {{{name}: {{net: x}}}}\n",
+                {},
+                f"mine.yaml: variants: {name} means something else; name it otherwise",
+            )
+            for name in ("resnet50_mtl", "ensemble", "data")
+        ],
+        *[
+            (
+                f"models: {{resnet50_mtl: {TINY}}}\nvariants: {{{name}: {{net: x}}}}\n",
+                {},
+                f"variants: {name!r} is no name; name it with lower-case letters, digits and _",
+            )
+            for name in ("no-colour", "Mine", "1st")
+        ],
+        (f"models: {{MTL: {TINY}}}\n", {}, "models: 'MTL' is no name"),
+        ("what-helps", {}, "pretrained weights; give --weights FILE (skinmtl fetch-weights gets one)"),
+        ("resnet50", {}, "--weights alexnet_lesion=FILE for AlexNet"),
+        ("no.yaml", {}, "or a YAML file of your own"),
         (f"models: {{resnet50_mtl: {TINY}}}\nvariants: [b]\n", {}, "variants has no settings"),
         (f"models: {{resnet50_mtl: {TINY}}}\nvariants: {{b: 3}}\n", {}, "b has no settings"),
         (
@@ -116,7 +136,11 @@ MASKED = "{model: resnet50_mask_rcnn, solver: solvers/tiny_mask_rcnn.prototxt}"
         ),
         (f"models: {{full: {MASKED}}}\nvariants: {{b: {{net: x}}}}\n", {}, "full draws lesions and has no variants"),
     ],
-    ids=["none", "unknown", "base not trained", "no base", "a list", "a number", "no file", "from scratch", "masks"],
+    ids=[
+        *("none", "unknown", "base not trained", "no base", "like its base", "like the ensemble", "like the data"),
+        *("a hyphen", "a capital", "a digit first", "a model's", "no weights", "of AlexNet", "no such preset"),
+        *("a list", "a number", "no file", "from scratch", "masks"),
+    ],
 )
 def test_what_is_refused(request_for, tmp_path, preset, changes, words):
     with pytest.raises(InputError) as caught:
