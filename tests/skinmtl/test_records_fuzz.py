@@ -18,7 +18,7 @@ from skinmtl.common.json_file import json_value
 from skinmtl.data.dataset import LMDB_NAMES, read_summary
 from skinmtl.data.seen import Image, marks, n_trained, seen
 from skinmtl.data.trained_on import ROLES, Known, TrainedOn, read_trained_on
-from skinmtl.experiment import configuration
+from skinmtl.experiment import configuration, nets
 from skinmtl.experiment.presets import read_preset
 from skinmtl.experiment.results import figures_table
 from skinmtl.layers.param_str import read_param_str, settings_text
@@ -288,7 +288,7 @@ def test_what_lies_beside_converted_weights(fuzzer):
     net = {"stride_on": "1x1", "pool1": "padded", "mean": [1, 2, 3]}
     fuzzer.run(
         "w.caffemodel.json",
-        lambda path: configuration._flags_for(path.with_suffix("")),
+        lambda path: nets._flags_for(path.with_suffix("")),
         encoded({"net": net, "sha256": "a"}),
         mutated_json,
     )
@@ -307,9 +307,7 @@ def test_the_configuration_of_before(fuzzer):
     made = b"out: /a\nfolds: 5\nmodels:\n  m: {solver: s, net: '--crop 64'}\nmade_by: {a: {b: 1}}\nscales:\n- 1\n- 2\n"
 
     def read(path):
-        configuration.differences(
-            SimpleNamespace(out=path.parent, values={"folds": 5}, preset=SimpleNamespace(models={}), models=())
-        )
+        configuration.differences(SimpleNamespace(out=path.parent, values={"folds": 5}, models=(), solvers=dict))
 
     fuzzer.run("config.yaml", read, [made], mutated_lines, share=YAML)
 
