@@ -10,6 +10,7 @@ scale.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from arguments import (
@@ -19,7 +20,7 @@ from arguments import (
     check_fold_arguments,
     manifest_of,
 )
-from cli import new_parser, positive, run, seed
+from cli import new_parser, positive, program, run, seed
 from net_arguments import (
     add_net_arguments,
     add_protocol_arguments,
@@ -29,9 +30,11 @@ from net_arguments import (
     seen_by,
     tell_seen,
 )
+from skinmtl.common.counting import counted
 from skinmtl.data.folds import select
 from skinmtl.data.seen import Image, images_of
 from skinmtl.explanation.attending import NOTHING, Looks, attend_files, attend_manifest
+from skinmtl.explanation.attention_passes import MOST_PIXELS
 from skinmtl.explanation.attention_tasks import chosen
 from skinmtl.explanation.attention_ways import METHODS, OVER, Ways
 from skinmtl.figures.overlay import DRAWN, VEIL
@@ -85,7 +88,8 @@ def add_ways_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="PIXELS",
         help="shorter sides at which a photograph is seen, whose maps are averaged (default: --short-side, 1.44 "
-        "and 1.88 times that, which of the paper's 256 are 368 and 480)",
+        "and 1.88 times that, which of the paper's 256 are 368 and 480); --over photograph sees a photograph with at "
+        f"most {MOST_PIXELS:,} pixels",
     )
     group.add_argument("--no-mirror", action="store_true", help="leave the mirror images out of the average")
     group.add_argument(
@@ -123,17 +127,23 @@ def main() -> None:
     protocol, looks = protocol_of(args, net.deploy), looks_of(args)
     if args.query:
         seen = seen_by(net, [Image(path) for path in args.query])
-        count = attend_files(net.deploy, net.weights, args.query, protocol, args.out, vars(args), seen, looks)
+        done = attend_files(net.deploy, net.weights, args.query, protocol, args.out, vars(args), seen, looks)
     else:
         manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation, args.validation_fold)
         manifest = chosen(manifest, args.image or (), args.sample, args.seed)
         true = args.labels != "predicted"
         seen = seen_by(net, images_of(manifest, args.images))
-        count = attend_manifest(
+        done = attend_manifest(
             net.deploy, net.weights, manifest, args.images, true, protocol, args.out, vars(args), seen, looks
         )
     tell_seen(net, seen)
-    print(f"{args.out}: attention on {count} image{'s' if count != 1 else ''}")
+    print(f"{args.out}: attention on {counted(done.images, 'image')}")
+    if done.smaller:
+        print(
+            f"{program()}: note: {counted(done.smaller, 'photograph')} seen smaller than asked, so that a pass has at "
+            f"most {MOST_PIXELS:,} pixels; attention.json has the sides of each",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
@@ -40,6 +40,14 @@ class Looks:
 PLAIN = Looks()
 
 
+class Attended(NamedTuple):
+    """How many images there are, and how many of them were seen smaller than asked, since a pass over a whole
+    photograph has at most `attention_passes.MOST_PIXELS`."""
+
+    images: int
+    smaller: int
+
+
 def attend_manifest(
     deploy: Path,
     weights: Path,
@@ -51,8 +59,8 @@ def attend_manifest(
     arguments: dict[str, Any],
     trained_on: dict[str, Any] | str = UNKNOWN,
     looks: Looks = PLAIN,
-) -> int:
-    """Attends to all images of a manifest, for their true labels or for the likeliest; returns how many there are."""
+) -> Attended:
+    """Attends to all images of a manifest, for their true labels or for the likeliest."""
     check_manifest(manifest, deploy)
     check_images_exist(manifest, image_folder)
     net = AttentionNet(deploy, weights, protocol, looks.ways)
@@ -61,10 +69,8 @@ def attend_manifest(
     def refuse(faults: dict[int, str]) -> None:
         refuse_bad_images(manifest, image_folder, faults)
 
-    attend(
-        net, of_manifest(manifest, image_folder, true_labels), names, refuse, out, arguments, trained_on, looks.drawn
-    )
-    return len(manifest.rows)
+    tasks = of_manifest(manifest, image_folder, true_labels)
+    return attend(net, tasks, names, refuse, out, arguments, trained_on, looks.drawn)
 
 
 def attend_files(
@@ -76,16 +82,15 @@ def attend_files(
     arguments: dict[str, Any],
     trained_on: dict[str, Any] | str = UNKNOWN,
     looks: Looks = PLAIN,
-) -> int:
-    """Attends to image files, for the labels that are likeliest; returns how many there are."""
+) -> Attended:
+    """Attends to image files, for the labels that are likeliest."""
     tasks = of_files(files)
     net = AttentionNet(deploy, weights, protocol, looks.ways)
 
     def refuse(faults: dict[int, str]) -> None:
         raise InputError("\n".join(f"{files[n]}: {fault}; mend it or leave it out" for n, fault in faults.items()))
 
-    attend(net, tasks, net_names(net.heads, deploy), refuse, out, arguments, trained_on, looks.drawn)
-    return len(tasks)
+    return attend(net, tasks, net_names(net.heads, deploy), refuse, out, arguments, trained_on, looks.drawn)
 
 
 def attend(
@@ -97,7 +102,7 @@ def attend(
     arguments: dict[str, Any],
     trained_on: dict[str, Any] | str = UNKNOWN,
     drawn: str = VEIL,
-) -> None:
+) -> Attended:
     """Writes the new folder `out`: attention.npz, attention.json, and IMAGE.HEAD.png for each image and head.
 
     `names` has each head's labels by index, `trained_on` is what `data.seen.seen` says of the images, `drawn` is one of
@@ -115,6 +120,8 @@ def attend(
                 described.append({"image": task.name, **net.seen(photograph), **_describe(heads, names, files)})
             file.finish(names, {**how, **made_by(arguments)})
         write_json(folder / "attention.json", {"images": described, "protocol": how, **made_by(arguments)})
+    smaller = sum(max(one.get("sides", net.ways.sides)) < max(net.ways.sides) for one in described)
+    return Attended(len(described), smaller)
 
 
 def _attention(

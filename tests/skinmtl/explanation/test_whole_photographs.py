@@ -173,6 +173,14 @@ def test_files_smaller_than_the_nets_step_and_very_wide_ones_have_maps_and_overl
     assert [one["sides"] for one in said["images"]] == [[40, 58, 75], [40, 58, 75]]
     assert cv2.imread(str(tmp_path / "a" / "wide.jpg.lesion.png")).shape == (300, 1301, 3)  # its own size
     assert cv2.imread(str(tmp_path / "a" / "dot.png.lesion.png")).shape == (256, 384, 3)
+    assert "smaller than asked" not in done.stderr
+    whole = [*command, *queries, "--over", "photograph", "--overlay", "none", "--sides"]
+    done = tool("attend.py", *whole, 40, 700, "--out", tmp_path / "c")
+    assert done.returncode == 0, done.stderr
+    words = "note: 1 photograph seen smaller than asked, so that a pass has at most 1,048,576 pixels"
+    assert words in done.stderr
+    said = json.loads((tmp_path / "c" / "attention.json").read_text())
+    assert [one["sides"] for one in said["images"]] == [[40, 700], [40, math.floor(math.sqrt(MOST_PIXELS * 40 / 173))]]
     done = tool("attend.py", *command, *queries, "--overlay", "none", "--sides", 32, "--out", tmp_path / "b")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "b").iterdir()) == [".made.json", "attention.json", "attention.npz"]
