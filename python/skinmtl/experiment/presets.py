@@ -15,7 +15,7 @@ from skinmtl.experiment.places import PRESETS, SHARED
 NAMES = ("demo", "tiny", "resnet50", "what-helps", "mask-demo", "mask-resnet50")
 NEEDS = ("weights", "gpu")
 NAME = "[a-z][a-z0-9_]*"  # of a model or a variant: its folder, and a wildcard of the workflow
-RESERVED = ("ensemble", "data")  # folders of a fold that are no net's
+RESERVED = "ensemble|data|seed[0-9]+"  # folders of a fold that are no net's
 NO_WEIGHTS = "none"  # of a variant that begins from scratch
 # what a model or a variant may name, and where such files usually are
 FILES = {
@@ -97,7 +97,7 @@ def _check_names(path: Path, models: dict[str, Any], variants: dict[str, Any]) -
                     f"{path}: {what}: {name!r} is no name; name it with lower-case letters, digits and _, "
                     "a letter first"
                 )
-    taken = [name for name in variants if name in (*models, *RESERVED)]
+    taken = [name for name in variants if name in models or re.fullmatch(RESERVED, name)]
     if taken:
         raise InputError(f"{path}: variants: {taken[0]} means something else; name it otherwise")
 

@@ -13,6 +13,7 @@ PHOTOGRAPH, BLENDED, CROPS = OVER = ("photograph", "blended-crops", "crops")
 # its nets are trained at. Our choice: on the drawn moles three sides have more of the evidence inside the masks than
 # the short side alone (0.51 and 0.46 for the malignant ones), and larger ones add nothing.
 SIDES = (1, 368 / 256, 480 / 256)
+LARGEST = 4096  # of a side that crops cover, some 2,000 crops of 224: our choice, far above use, minutes and not days
 
 _CAM = (
     "class activation map (Zhou et al. 2016): the maps' blob times the head's weights for a label, without the bias, "
@@ -82,4 +83,6 @@ def settled(ways: Ways, averages: bool, short_side: int) -> Ways:
             raise InputError(f"--sides: {method} of {over} is at the short side of the test alone; leave the flag out")
         return Ways(method, over, (short_side,), method == CAM)
     sides = ways.sides or tuple(round(times * short_side) for times in SIDES)
+    if over == BLENDED and max(sides) > LARGEST:
+        raise InputError(f"--sides {max(sides)}: crops cover a photograph of at most {LARGEST} pixels; give fewer")
     return Ways(method, over, sides, ways.mirrored)

@@ -108,7 +108,7 @@ MASKED = "{model: resnet50_mask_rcnn, solver: solvers/tiny_mask_rcnn.prototxt}"
                 {},
                 f"mine.yaml: variants: {name} means something else; name it otherwise",
             )
-            for name in ("resnet50_mtl", "ensemble", "data")
+            for name in ("resnet50_mtl", "ensemble", "data", "seed2")
         ],
         *[
             (
@@ -138,6 +138,7 @@ MASKED = "{model: resnet50_mask_rcnn, solver: solvers/tiny_mask_rcnn.prototxt}"
     ],
     ids=[
         *("none", "unknown", "base not trained", "no base", "like its base", "like the ensemble", "like the data"),
+        "like a seed",
         *("a hyphen", "a capital", "a digit first", "a model's", "no weights", "of AlexNet", "no such preset"),
         *("a list", "a number", "no file", "from scratch", "masks"),
     ],

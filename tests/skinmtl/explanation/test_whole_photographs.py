@@ -147,6 +147,9 @@ def test_the_sides_of_the_papers_short_side_are_the_ends_and_the_middle_of_its_r
     assert settled(Ways(), True, 256) == Ways("cam", "blended-crops", (256, 368, 480), True)
     assert settled(Ways(), False, 256) == Ways("grad-cam", "blended-crops", (256, 368, 480), True)
     assert settled(Ways("occlusion"), True, 256) == Ways("occlusion", "blended-crops", (256,), False)
+    with pytest.raises(InputError, match="--sides 4097: crops cover a photograph of at most 4096 pixels"):
+        settled(Ways(sides=(256, 4097)), True, 256)
+    assert settled(Ways(over="photograph", sides=(4097,)), True, 256).sides == (4097,), "which has a limit of pixels"
     assert AttentionNet(small.deploy, small.weights, PROTOCOL).ways.sides == (40, 58, 75)
 
 
