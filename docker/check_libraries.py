@@ -33,6 +33,7 @@ COMMON = {
 ENGINES = {
     "caffe": {},
     "torch": {
+        "h5py": "h5py",
         "onnx": "onnx",
         "onnxruntime": "onnxruntime",
         "safetensors": "safetensors",

@@ -106,6 +106,9 @@ class BNLL(_Plain):
         return (F.softplus(bottom),)
 
 
+LARGEST_POWER = 709  # of e, that Python's floats have; Caffe's are infinite long before
+
+
 class Exp(_Plain):
     """base^(shift + scale x); the base is e where it is -1 (BVLC: exp_layer.cpp)."""
 
@@ -115,7 +118,9 @@ class Exp(_Plain):
     def forward(self, bottom: Tensor) -> tuple[Tensor]:
         settings = self.param.exp_param
         top = torch.exp(bottom * (self.log_base * settings.scale))
-        return (top * math.exp(self.log_base * settings.shift) if settings.shift else top,)
+        power = self.log_base * settings.shift
+        factor = math.inf if power > LARGEST_POWER else math.exp(power)
+        return (top * factor if settings.shift else top,)
 
 
 class Log(_Plain):

@@ -36,6 +36,10 @@ def test_exp_and_log(caffe, seed, shape, base, scale, shift):
         agree(caffe, f"type: 'Log' top: 'top' log_param {{ {said} }}", {"a": positive})
 
 
+def test_exp_is_infinite_where_its_shift_is_beyond_all_numbers(caffe):
+    agree(caffe, "type: 'Exp' top: 'top' exp_param { shift: 2000 }", {"a": normal(1, 2, 3)}, differentiable=())
+
+
 @given(seed=SEEDS, shape=shapes, threshold=st.sampled_from([0, 1, -0.5]))
 @settings(EXAMPLES, max_examples=15)
 def test_threshold(caffe, seed, shape, threshold):

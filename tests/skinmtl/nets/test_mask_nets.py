@@ -116,7 +116,7 @@ def test_what_lies_in_front_of_the_heads_is_frozen_or_not_but_its_scales_never_d
         (
             {"also": ("lesion", "location")},
             {f"{name}_{part}" for name in ("lesion", "location") for part in ("label", "loss")}
-            | {"fc_lesion", "fc_location", "pool5"},
+            | {"fc_lesion", "fc_location", "pool5", "data"},  # in the order that the labels' layers keep
         ),
     ],
 )
