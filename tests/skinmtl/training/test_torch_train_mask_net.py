@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.torch, pytest.mark.skipif(not PYTHON.exists(), reason=
 pytest_plugins = ["mask_training"]
 TORCH = Engine("torch")
 STAGES = (*HEADS, "res4*", "bn4*", "scale4*", "res5*", "bn5*", "scale5*")
-# with it no region crosses a threshold by the rounding of six of OpenBLAS's kernels; with some others one does, and what
-# is drawn differs from there on
+# with it no region crosses a threshold by the rounding of six of OpenBLAS's kernels; with some others one does, and
+# what is drawn differs from there on
 SEED = 4
 PHASES = (Phase(HEADS, 0.001, 7), Phase(STAGES, 0.002, 6), Phase(("*",), 0.0005, 7))
 
