@@ -29,7 +29,7 @@ def names_of(train_data: Path, test_data: Path) -> LabelNames | None:
             return None
     train, test = read_summary(train_data), read_summary(test_data)
     for kind in KINDS:
-        difference = _difference(train[kind], test[kind])
+        difference = _difference(train[kind], test[kind], "the training data", "the test data")
         if difference:
             raise InputError(f"{test_data}: {kind} other than in {train_data}: {difference}; build both alike")
     return {kind: train[kind] for kind in KINDS}
@@ -70,7 +70,7 @@ def check_manifest(manifest: Manifest, deploy: Path) -> None:
     for kind, known in {**classes, **read_label_names(deploy.parent)}.items():
         if known and kind == "location_names" and not manifest.location_names:
             raise InputError(f"{manifest.path}: no column 'location', which {deploy} has a head for; add it")
-        difference = _difference(known, getattr(manifest, kind))
+        difference = _difference(known, getattr(manifest, kind), "the net", "the manifest")
         if difference:
             path = names_file(deploy.parent)
             listed = manifest.path.with_name(kind.replace("_names", "s.txt"))
@@ -80,13 +80,13 @@ def check_manifest(manifest: Manifest, deploy: Path) -> None:
             )
 
 
-def _difference(expected: list[str], found: list[str]) -> str:
-    """The first place where two lists differ, in words; nothing where they do not."""
+def _difference(expected: list[str], found: list[str], first: str, second: str) -> str:
+    """The first place where two lists differ, in words; nothing where they do not. `first` and `second` have them."""
     for number, (want, have) in enumerate(zip_longest(expected, found), 1):
         if have is None:
-            return f"the manifest does not have {want!r}"
+            return f"{second} does not have {want!r}"
         if want is None:
-            return f"the net does not know {have!r}"
+            return f"{first} does not have {have!r}"
         if want != have:
-            return f"number {number} is {have!r} where the net has {want!r}"
+            return f"number {number} is {have!r} where {first} has {want!r}"
     return ""

@@ -113,7 +113,7 @@ def test_a_manifest_of_other_classes_is_not_of_the_net(make, tmp_path):
     for lesions, words in (
         (("benign", "nevus"), "number 2 is 'nevus' where the net has 'malignant'"),
         (("benign",), "the manifest does not have 'malignant'"),
-        (("benign", "malignant", "nevus"), "the net does not know 'nevus'"),
+        (("benign", "malignant", "nevus"), "the net does not have 'nevus'"),
     ):
         rows = [f"{name}.jpg,{name},arm\n" for name in lesions]
         manifest.write_text("image,lesions,location\n" + "".join(rows))

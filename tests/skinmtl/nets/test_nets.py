@@ -196,7 +196,7 @@ def test_data_sets_of_other_label_names_are_refused(tool, small_set, tmp_path):
     data = ["--train-data", small_set.train, "--test-data", tmp_path / "test"]
     done = tool("make_prototxt.py", *TINY, *data, "--out", tmp_path / "no")
     assert done.returncode == 1
-    assert "number 1 is 'bump' for 'nodule'" in done.stderr
+    assert "number 2 is 'bump' where the training data has 'nodule'" in done.stderr
 
 
 def test_without_data_the_label_counts_must_be_given(tool, tmp_path):

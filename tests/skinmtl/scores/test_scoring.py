@@ -191,7 +191,7 @@ def test_a_manifest_with_other_names_is_refused_although_there_are_as_many(score
     text = tiny_model.data.manifest.read_text().replace("back", "torso")
     (tmp_path / "manifest.csv").write_text(text)
     done = score(tmp_path / "s.npz", deploy=deploy, manifest=tmp_path / "manifest.csv")
-    refused(done, tmp_path / "s.npz", "number 0 is 'face' for 'back'", "locations.txt")
+    refused(done, tmp_path / "s.npz", "number 1 is 'face' where the net has 'back'", "locations.txt")
 
 
 @pytest.mark.caffe
