@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from skinmtl.figures.labels import label
+from skinmtl.figures.panels import set_share_axes
 from skinmtl.figures.style import BLACK, BLUE, GREEN, ORANGE, new_figure
 
 # a colour and a dash for each model, so that neither has to be told apart alone
@@ -56,17 +57,7 @@ def precision_recall_figure(
                 )  # fmt: skip
         if not positives[number]:
             axes.text(0.5, 0.5, "no positive", ha="center", va="center", fontsize=9)
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1.02)
-        axes.set_xticks([0, 0.5, 1])
-        axes.set_yticks([0, 0.5, 1])
-        axes.grid(color="0.9", linewidth=0.6)
-        last_of_column = number + across >= len(lesions)
-        axes.tick_params(labelsize=7, labelbottom=last_of_column, labelleft=number % across == 0, length=2)
-        if last_of_column:
-            axes.set_xlabel("recall", fontsize=8)
-        if number % across == 0:
-            axes.set_ylabel("precision", fontsize=8)
+        set_share_axes(axes, number, across, len(lesions), "recall", "precision")
     handles = [Line2D([], [], color=LINES[line][0], linestyle=LINES[line][1], label=title) for line, title in models]
     handles.append(Line2D([], [], **WITHOUT_LOOKING, label="without looking: the lesion's share of the images"))
     figure.legend(

@@ -7,6 +7,7 @@ from typing import Any, Mapping, Sequence
 from matplotlib.figure import Figure
 
 from skinmtl.figures.labels import label
+from skinmtl.figures.panels import set_share_axes
 from skinmtl.figures.shown import MOST_PANELS, said, shown
 from skinmtl.figures.style import BLUE, SKY, new_figure
 
@@ -38,12 +39,7 @@ def reliability_figure(labels: Sequence[tuple[str, Mapping[str, Any]]], how: str
         title = f"{label(name, 25)} ({figures['n_positive']}), ECE {figures['ece']:.3f}"
         axes.set_title(title, fontsize=7.5, loc="left", pad=3)
         _panel(axes, figures["reliability"])
-        below = number + across >= len(panels)
-        axes.tick_params(labelsize=7, labelbottom=below, labelleft=number % across == 0, length=2)
-        if below:
-            axes.set_xlabel("mean probability", fontsize=8)
-        if number % across == 0:
-            axes.set_ylabel("share of positives", fontsize=8)
+        set_share_axes(axes, number, across, len(panels), "mean probability", "share of positives")
     key = "bars: the share of the images; below the diagonal: too sure"
     text = f"Reliability: {how}{said(len(panels), len(there))}\n{key}"
     figure.suptitle(text, x=0.02, y=0.99, ha="left", va="top", fontsize=8.5, linespacing=1.5)
@@ -58,8 +54,3 @@ def _panel(axes: Any, points: Sequence[Mapping[str, Any]]) -> None:
     axes.plot([0, 1], [0, 1], color="0.55", linewidth=0.8, linestyle=":")
     axes.plot(x, y, color=BLUE, linewidth=1)
     axes.scatter(x, y, s=[8 + 60 * share for share in shares], color=BLUE, zorder=3)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1.02)
-    axes.set_xticks([0, 0.5, 1])
-    axes.set_yticks([0, 0.5, 1])
-    axes.grid(color="0.9", linewidth=0.6)
