@@ -14,7 +14,7 @@ import numpy as np
 from caffe_files.prototxt import read_net
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import checked_snapshot
-from skinmtl.publishing.onnx_file import onnx_graph, onnx_model, write_onnx
+from skinmtl.onnx_graphs.model import onnx_graph, onnx_model, write_onnx
 
 Forward = Callable[[np.ndarray], Sequence[np.ndarray]]
 

@@ -31,11 +31,11 @@ from machine import described
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
+from skinmtl.common.libraries import import_or_refuse
 from skinmtl.engines.caffe_engine import pycaffe_on
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import checked_snapshot, mean_of
-from skinmtl.publishing.libraries import import_or_refuse
-from skinmtl.publishing.onnx_file import onnx_graph, onnx_model, write_onnx
+from skinmtl.onnx_graphs.model import onnx_graph, onnx_model, write_onnx
 from skinmtl.scores.crops import ten_crops
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -21,8 +21,8 @@ MAY_IMPORT = {
 NOT_IN_CAFFE_FILES = {"caffe", "cv2", "matplotlib", "onnx", "safetensors", "scipy", "sklearn", "torch", "tqdm"}
 # each may import those before it
 ROOMS = (
-    *("common", "figures", "images", "data", "regions", "layers", "nets", "engines", "pretrained", "scores"),
-    *("training", "splits", "description", "refinement", "importers", "explanation", "report", "publishing"),
+    *("common", "figures", "images", "data", "regions", "layers", "nets", "onnx_graphs", "engines", "pretrained"),
+    *("scores", "training", "splits", "description", "refinement", "importers", "explanation", "report", "publishing"),
     "experiment",
 )
 

@@ -14,12 +14,12 @@ from skinmtl.common.markdown import plain
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.trained_on import TrainedOn
+from skinmtl.onnx_graphs.model import OPSET
+from skinmtl.onnx_graphs.regions import OPSET as OPSET_OF_REGIONS
 from skinmtl.pretrained.resnet50 import caffe_shapes
 from skinmtl.publishing.label_rows import label_rows, with_interval
 from skinmtl.publishing.metrics_files import FIGURES, OF_REGIONS, Metrics
 from skinmtl.publishing.model_folder import LABELS, OUTPUTS
-from skinmtl.publishing.onnx_file import OPSET
-from skinmtl.publishing.onnx_regions import OPSET as OPSET_OF_REGIONS
 from skinmtl.publishing.state_dict import is_resnet
 from skinmtl.scores.calibration_file import Calibration
 

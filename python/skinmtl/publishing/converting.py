@@ -11,9 +11,9 @@ from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import sha256
 from skinmtl.engines.open_net import OpenNet
 from skinmtl.engines.snapshot import Snapshot
-from skinmtl.publishing.onnx_check import check_onnx_regions
-from skinmtl.publishing.onnx_file import OPSET, check_onnx, onnx_graph, onnx_model, write_onnx
-from skinmtl.publishing.onnx_regions import OPSET as OPSET_OF_REGIONS
+from skinmtl.onnx_graphs.model import OPSET, onnx_graph, onnx_model, write_onnx
+from skinmtl.onnx_graphs.regions import OPSET as OPSET_OF_REGIONS
+from skinmtl.publishing.onnx_check import check_onnx, check_onnx_regions
 from skinmtl.publishing.state_dict import is_resnet, state_dict, write_state_dict
 from skinmtl.scores.mask_net import DETECTIONS, MASKS
 

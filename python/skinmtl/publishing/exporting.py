@@ -13,6 +13,7 @@ from caffe_files.errors import InputError
 from caffe_files.outputs import new_folder
 from caffe_files.prototxt import read_net
 from skinmtl.common.json_file import write_json
+from skinmtl.common.libraries import import_or_refuse
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.data.trained_on import FILE as TRAINED_ON
@@ -24,7 +25,6 @@ from skinmtl.nets.net_record import read_net_record
 from skinmtl.publishing.calibrations import CALIBRATION, chosen_calibration
 from skinmtl.publishing.card import Facts, card
 from skinmtl.publishing.converting import converted, libraries_for
-from skinmtl.publishing.libraries import import_or_refuse
 from skinmtl.publishing.metrics_files import Metrics, read_metrics, setting_of
 from skinmtl.publishing.model_folder import (
     CARD,

@@ -1,4 +1,4 @@
-"""An ONNX file of a net of regions, held against the engine that runs the net."""
+"""An ONNX file, held against the engine that runs the net."""
 
 from __future__ import annotations
 
@@ -8,13 +8,35 @@ from typing import Any
 import numpy as np
 
 from caffe_files.errors import InputError
+from skinmtl.common.libraries import import_or_refuse
 from skinmtl.engines.open_net import OpenNet
 from skinmtl.engines.snapshot import Snapshot
-from skinmtl.publishing.libraries import import_or_refuse
+from skinmtl.onnx_graphs.model import INPUT
 from skinmtl.scores.mask_net import DETECTIONS, MASKS, WINDOW
 
 TOLERANCE = 1e-4  # of a probability, and of a box in sides of the square
-CHECKED_IMAGES = 3
+CHECKED_CROPS, CHECKED_IMAGES = 2, 3
+
+
+def check_onnx(path: Path, opened: OpenNet, side: int, engine: str) -> str:
+    """Runs drawn crops through onnxruntime, where there is one, and through the engine of that name.
+
+    Returns what was found, in words. InputError where a probability differs by more than TOLERANCE.
+    """
+    try:
+        runtime: Any = import_or_refuse("onnxruntime")
+    except InputError:
+        return "not run: this Python has no onnxruntime"
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    outputs = [output.name for output in session.get_outputs()]
+    random = np.random.RandomState(1)
+    crops = (random.standard_normal((CHECKED_CROPS, 3, side, side)) * 60).astype(np.float32)
+    found = session.run(outputs, {INPUT: crops})
+    expected = [np.array(blob) for blob in opened.forward({INPUT: crops}, outputs)]
+    largest = max(float(np.abs(one - other).max()) for one, other in zip(found, expected))
+    if not largest <= TOLERANCE:
+        raise InputError(f"{path.name}: onnxruntime's probabilities differ by {largest:.1g}; export without --onnx")
+    return f"onnxruntime {runtime.__version__} on {CHECKED_CROPS} drawn crops: at most {largest:.1g} from {engine}"
 
 
 def check_onnx_regions(path: Path, opened: OpenNet, snapshot: Snapshot) -> str:

@@ -14,8 +14,8 @@ import numpy as np
 from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
+from skinmtl.common.libraries import import_or_refuse
 from skinmtl.pretrained.resnet50 import units
-from skinmtl.publishing.libraries import import_or_refuse
 
 HEADS = ("fc_lesion", "fc_location")
 ENDINGS = ("pth", "safetensors")

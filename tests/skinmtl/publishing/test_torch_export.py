@@ -19,11 +19,12 @@ from torch.nn import functional as F
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
+from skinmtl.common import libraries
 from skinmtl.common.provenance import sha256
 from skinmtl.engines.engine import Engine
-from skinmtl.publishing import libraries
+from skinmtl.onnx_graphs.model import onnx_graph, onnx_model, write_onnx
 from skinmtl.publishing.exporting import export
-from skinmtl.publishing.onnx_file import check_onnx, onnx_graph, onnx_model, write_onnx
+from skinmtl.publishing.onnx_check import check_onnx
 from skinmtl.publishing.state_dict import is_resnet, state_dict, write_state_dict
 
 pytestmark = pytest.mark.torch
@@ -216,7 +217,7 @@ def test_the_tool_writes_both_and_says_what_it_checked(tool, tmp_path):
 
 def test_an_onnx_file_that_differs_leaves_no_folder(tmp_path, monkeypatch):
     net = write_small_net(tmp_path / "net")
-    monkeypatch.setattr("skinmtl.publishing.onnx_file.TOLERANCE", -1.0)
+    monkeypatch.setattr("skinmtl.publishing.onnx_check.TOLERANCE", -1.0)
     with pytest.raises(InputError, match=r"model\.onnx: onnxruntime's probabilities differ by"):
         export(request(net, onnx=True, engine=TORCH), tmp_path / "out", {})
     assert not (tmp_path / "out").exists()

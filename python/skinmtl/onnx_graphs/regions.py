@@ -12,7 +12,7 @@ import numpy as np
 
 from skinmtl.layers.param_str import read_param_str
 from skinmtl.layers.region_settings import DetectionOutputSettings, ProposalsSettings, RoIAlignSettings
-from skinmtl.publishing.onnx_layers import LayerView
+from skinmtl.onnx_graphs.graph import LayerView
 from skinmtl.regions.anchors import anchors
 from skinmtl.regions.boxes import LARGEST_LOG
 from skinmtl.regions.detections import FIXED

@@ -1,4 +1,4 @@
-"""A deploy net and its weights as one ONNX file, and that file held against the engine that runs the net."""
+"""A deploy net and its weights as one ONNX model."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ import numpy as np
 from google.protobuf.message import Message
 
 from caffe_files.errors import InputError
-from skinmtl.engines.open_net import OpenNet
+from skinmtl.common.libraries import import_or_refuse
 from skinmtl.nets.allowed_layers import OWN_MODULE
-from skinmtl.publishing.libraries import import_or_refuse
-from skinmtl.publishing.onnx_layers import CONVERTERS, OF_ONE_IMAGE, Graph, LayerView, batch_norm, is_scale_of_channels
-from skinmtl.publishing.onnx_regions import IR_VERSION as IR_VERSION_OF_REGIONS
-from skinmtl.publishing.onnx_regions import OPSET as OPSET_OF_REGIONS
-from skinmtl.publishing.onnx_regions import REGION_CONVERTERS
+from skinmtl.onnx_graphs.graph import Graph, LayerView
+from skinmtl.onnx_graphs.layers import CONVERTERS, OF_ONE_IMAGE, batch_norm, is_scale_of_channels
+from skinmtl.onnx_graphs.regions import IR_VERSION as IR_VERSION_OF_REGIONS
+from skinmtl.onnx_graphs.regions import OPSET as OPSET_OF_REGIONS
+from skinmtl.onnx_graphs.regions import REGION_CONVERTERS
 
 OPSET, IR_VERSION = 13, 7  # of 2020: what is older than a program, it reads
 INPUT, WINDOW = "data", "window"
-TOLERANCE = 1e-4  # of a probability
-CHECKED_CROPS = 2
 
 
 def onnx_graph(
@@ -116,27 +114,6 @@ def onnx_model(
 def write_onnx(model: Any, path: Path) -> None:
     """Writes the file; the same model gives the same bytes."""
     path.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def check_onnx(path: Path, opened: OpenNet, side: int, engine: str) -> str:
-    """Runs drawn crops through onnxruntime, where there is one, and through the engine of that name.
-
-    Returns what was found, in words. InputError where a probability differs by more than TOLERANCE.
-    """
-    try:
-        runtime: Any = import_or_refuse("onnxruntime")
-    except InputError:
-        return "not run: this Python has no onnxruntime"
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    outputs = [output.name for output in session.get_outputs()]
-    random = np.random.RandomState(1)
-    crops = (random.standard_normal((CHECKED_CROPS, 3, side, side)) * 60).astype(np.float32)
-    found = session.run(outputs, {INPUT: crops})
-    expected = [np.array(blob) for blob in opened.forward({INPUT: crops}, outputs)]
-    largest = max(float(np.abs(one - other).max()) for one, other in zip(found, expected))
-    if not largest <= TOLERANCE:
-        raise InputError(f"{path.name}: onnxruntime's probabilities differ by {largest:.1g}; export without --onnx")
-    return f"onnxruntime {runtime.__version__} on {CHECKED_CROPS} drawn crops: at most {largest:.1g} from {engine}"
 
 
 def _needed(net: Message, outputs: Sequence[str]) -> list[Message]:

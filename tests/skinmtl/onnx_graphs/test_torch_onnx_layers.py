@@ -16,7 +16,7 @@ from google.protobuf import text_format
 from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
 from caffe_torch.net import Net
-from skinmtl.publishing.onnx_file import onnx_graph, onnx_model
+from skinmtl.onnx_graphs.model import onnx_graph, onnx_model
 from skinmtl.publishing.state_dict import state_dict
 
 pytestmark = pytest.mark.torch

@@ -1,0 +1,1 @@
+"""A deploy net as an ONNX graph: what export.py writes."""
