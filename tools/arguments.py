@@ -8,7 +8,7 @@ from typing import Optional
 
 from cli import finite, not_negative, positive, program, share, usable_cores
 from skinmtl.data.manifest import Manifest, read_manifest
-from skinmtl.engines.engine import NAMES, PRECISIONS, Engine, slow, unusable
+from skinmtl.engines.engine import FORWARD_NAMES, NAMES, PRECISIONS, Engine, slow, unusable
 from skinmtl.splits.group_notes import notes_on_groups
 
 CROPS_AT_ONCE = 10
@@ -113,17 +113,23 @@ def check_fold_arguments(parser: argparse.ArgumentParser, args: argparse.Namespa
         parser.error(f"--validation-fold {args.fold}: is the test fold; name another")
 
 
-def add_engine_arguments(parser: argparse._ActionsContainer, default: Optional[str] = "caffe") -> None:
+def add_engine_arguments(
+    parser: argparse._ActionsContainer, default: Optional[str] = "caffe", trains: bool = False
+) -> None:
     """--engine, --precision, --gpu and --allow-layer, for tools that run a net: the fields of engines.engine.Engine."""
-    add_machine_arguments(parser, default)
+    add_machine_arguments(parser, default, trains)
     add_allow_layer_argument(parser)
 
 
-def add_machine_arguments(parser: argparse._ActionsContainer, default: Optional[str] = "caffe") -> None:
-    """--engine, --precision and --gpu, for tools whose nets are all made by this package."""
+def add_machine_arguments(
+    parser: argparse._ActionsContainer, default: Optional[str] = "caffe", trains: bool = True
+) -> None:
+    """--engine, --precision and --gpu, for tools whose nets are all made by this package; `trains`: not only forward
+    passes."""
     said = "%(default)s" if default else "caffe where it is installed"
+    which = "BVLC Caffe, or its equal on PyTorch" if trains else "BVLC Caffe, its equal on PyTorch, or onnxruntime"
     parser.add_argument(
-        "--engine", choices=NAMES, default=default, help=f"BVLC Caffe, or its equal on PyTorch (default {said})"
+        "--engine", choices=NAMES if trains else FORWARD_NAMES, default=default, help=f"{which} (default {said})"
     )
     parser.add_argument(
         "--precision",

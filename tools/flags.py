@@ -176,7 +176,7 @@ FLAGS: Dict[str, Flag] = {
     "--url": Flag("URL", "another address of the same file"),
     # engines
     "--names": Flag(NONE, "list all names, however many there are"),
-    "--engine": Flag(CHOICE, "what runs the net: BVLC Caffe, or its equal on PyTorch"),
+    "--engine": Flag(CHOICE, "what runs the net: BVLC Caffe, its equal on PyTorch, or, forward alone, onnxruntime"),
     "--allow-layer": Flag("TYPE", "build a net although it has layers of this type, which may read and write files"),
     "--precision": Flag(CHOICE, "of the computation, for --engine torch"),
     "--gpu": Flag("N", "the GPU to run on; without it, the CPU"),

@@ -73,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="with --resume: a run that was begun with other arguments is renamed to RUN.before-1 (-2, ...) first",
     )
-    add_engine_arguments(parser)
+    add_engine_arguments(parser, trains=True)
     parser.add_argument(
         "--workers",
         type=not_negative,

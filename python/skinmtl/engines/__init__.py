@@ -1,1 +1,1 @@
-"""What runs a net: BVLC Caffe, or the Caffe-compatible engine on PyTorch. The rest of the library asks here."""
+"""What runs a net: BVLC Caffe, the Caffe-compatible engine on PyTorch, or onnxruntime. The rest asks here."""

@@ -67,6 +67,11 @@ class AttentionNet:
                 f"{deploy}: cam needs heads on the average of a blob, as a ResNet's are, and fc_lesion and fc_location "
                 f"stand on {self.blobs.features}; give --method grad-cam"
             )
+        if method == GRAD_CAM and not protocol.engine.has_gradients:
+            raise InputError(
+                f"{deploy}: grad-cam needs gradients, which --engine {protocol.engine.name} has not; "
+                "use --engine torch, or attend.py with --method occlusion"
+            )
         if not averaged and method == GRAD_CAM:
             self.blobs = self.blobs._replace(maps=features_below(self.snapshot, logits))
         check_side(self.snapshot, protocol)

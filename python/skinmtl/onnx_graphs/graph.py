@@ -38,7 +38,8 @@ class Graph:
 @dataclass(frozen=True)
 class LayerView:
     """A layer to convert: names of the values that it reads and writes, their shapes in Caffe, its blobs. `top` is the
-    first of `tops`; layers of one top are all but those of regions."""
+    first of `tops`; layers of one top are all but those of regions. `any_size`: heights and widths of the shapes are
+    those of one input, and others are to be taken too."""
 
     param: Message
     bottoms: list[str]
@@ -47,6 +48,7 @@ class LayerView:
     top_shape: list[int]
     blobs: list[np.ndarray]
     graph: Graph
+    any_size: bool = False
 
     @property
     def top(self) -> str:

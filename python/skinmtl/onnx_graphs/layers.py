@@ -70,8 +70,15 @@ def _pooling(layer: LayerView) -> None:
     kernel, stride, pad = sides, [1, 1], [0, 0]
     if not settings.global_pooling:
         kernel, stride, pad = (_pair(settings, *names) for names in (("kernel", "kernel_size"), ("stride",), ("pad",)))
-    steps = zip(windows, stride, kernel, sides, pad)
-    over = [max(0, (count - 1) * step + length - side - before) for count, step, length, side, before in steps]
+    elif layer.any_size and settings.pool in (settings.MAX, settings.AVE):
+        layer.node("GlobalMaxPool" if settings.pool == settings.MAX else "GlobalAveragePool", layer.bottoms)
+        return
+    if layer.any_size:  # of x and x + step - 1 the whole part of the second's quotient is the first's, rounded up
+        ceil = settings.round_mode == settings.CEIL
+        over = [before + (step - 1 if ceil else 0) for before, step in zip(pad, stride)]
+    else:
+        steps = zip(windows, stride, kernel, sides, pad)
+        over = [max(0, (count - 1) * step + length - side - before) for count, step, length, side, before in steps]
     if any(end >= length for end, length in zip(over, kernel)):
         raise layer.refuse("its last window lies beyond the image")
     shape = {"kernel_shape": kernel, "strides": stride, "pads": pad + over}
@@ -190,17 +197,14 @@ def _eltwise(layer: LayerView) -> None:
     layer.node(kind, [left, right])
 
 
-def _axis_of(message: str) -> Callable[[LayerView], int]:
-    return lambda layer: getattr(layer.param, message).axis
+def _concat(layer: LayerView) -> None:
+    settings = layer.param.concat_param
+    axis = settings.concat_dim if settings.HasField("concat_dim") else settings.axis
+    layer.node("Concat", layer.bottoms, axis=axis % len(layer.bottom_shapes[0]))
 
 
-def _along(kind: str, message: str) -> Callable[[LayerView], None]:
-    """A layer that works along one axis."""
-
-    def convert(layer: LayerView) -> None:
-        layer.node(kind, layer.bottoms, axis=_axis_of(message)(layer) % len(layer.bottom_shapes[0]))
-
-    return convert
+def _softmax(layer: LayerView) -> None:
+    layer.node("Softmax", layer.bottoms, axis=layer.param.softmax_param.axis % len(layer.bottom_shapes[0]))
 
 
 def _flatten(layer: LayerView) -> None:
@@ -217,7 +221,7 @@ def _plain(kind: str) -> Callable[[LayerView], None]:
 CONVERTERS: dict[str, Callable[[LayerView], None]] = {
     "AbsVal": _plain("Abs"),
     "BatchNorm": lambda layer: batch_norm(layer, None),
-    "Concat": _along("Concat", "concat_param"),
+    "Concat": _concat,
     "Convolution": _convolution,
     "Deconvolution": _deconvolution,
     "Dropout": _plain("Identity"),  # in use it passes everything on
@@ -230,7 +234,7 @@ CONVERTERS: dict[str, Callable[[LayerView], None]] = {
     "ReLU": _relu,
     "Scale": _scale,
     "Sigmoid": _plain("Sigmoid"),
-    "Softmax": _along("Softmax", "softmax_param"),
+    "Softmax": _softmax,
 }
 # what has shapes of its own, or changes the first axis: only where N is 1
 OF_ONE_IMAGE: dict[str, Callable[[LayerView], None]] = {"Reshape": _reshape, "Tile": _tile}

@@ -32,9 +32,12 @@ HAS_CAFFE = importlib.util.find_spec("caffe") is not None
         (("caffe", 0, "tf32"), "Caffe computes in fp32 alone"),
         (("caffe", None, "bf16"), "Caffe computes in fp32 alone"),
         (("torch", None, "tf32"), "is a way of NVIDIA GPUs"),
+        (("onnx", 0, "fp32"), ""),
+        (("onnx", 0, "tf32"), "onnxruntime computes in fp32 alone; use --engine torch"),
+        (("onnx", None, "bf16"), "onnxruntime computes in fp32 alone; use --engine torch"),
     ],
 )
-def test_caffe_has_one_precision_and_tf32_is_of_gpus(engine, words):
+def test_all_but_torch_have_one_precision_and_tf32_is_of_gpus(engine, words):
     said = unusable(*engine)
     assert words in said
     assert bool(words) == bool(said)

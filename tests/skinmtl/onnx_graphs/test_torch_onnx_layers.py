@@ -16,7 +16,7 @@ from google.protobuf import text_format
 from caffe_files.errors import InputError
 from caffe_files.schema import caffe_messages
 from caffe_torch.net import Net
-from skinmtl.onnx_graphs.model import onnx_graph, onnx_model
+from skinmtl.onnx_graphs.model import onnx_graph, onnx_model, unchecked_model
 from skinmtl.publishing.state_dict import state_dict
 
 pytestmark = pytest.mark.torch
@@ -69,6 +69,7 @@ CASES = [
     TWO.format("Eltwise", "eltwise_param { operation: MAX }"),
     TWO.format("Concat", ""),
     TWO.format("Concat", "concat_param { axis: -2 }"),
+    TWO.format("Concat", "concat_param { concat_dim: 3 }"),
     "layer { name: 'b' type: 'BatchNorm' bottom: 'data' top: 'out' } "
     "layer { name: 's' type: 'Scale' bottom: 'out' top: 'out' } "
     "layer { name: 'r' type: 'ReLU' bottom: 'out' top: 'out' }",
@@ -78,26 +79,88 @@ CASES = [
 ]  # fmt: skip
 
 
-@needs_caffe
-@pytest.mark.parametrize("text", CASES, ids=lambda text: re.sub(r"\W+", " ", text.partition("type: ")[2])[:60])
-def test_every_layer_is_caffes(caffe, tmp_path, text):
-    net = parsed(text)
-    shapes = {name: list(shape) for name, shape in Net(net, "TEST").shapes.items()}
-    random = np.random.RandomState(5)
-    blobs = {
-        layer.name: [random.uniform(0.5, 1.5, tuple(blob.shape)).astype(np.float32) for blob in layer.blobs]
-        for layer in Net(net, "TEST").layers
-    }
-    data = random.standard_normal((2, 3, 9, 9)).astype(np.float32)
-    arrays = {f"weight:{name}:{n}": blob for name, of_layer in blobs.items() for n, blob in enumerate(of_layer)}
-    written = text_format.MessageToString(net)
-    expected = caffe.answer(written, "TEST", {**arrays, "blob:data": data})["blob:out"]
-    graph = onnx_graph(net, shapes, lambda name: blobs.get(name, []), ["out"])
-    model = onnx_model(graph, 9, {"out": shapes["out"][1:]}, "one layer", {})
+# of these a larger input gives more of the same
+OF_ANY_SIZE = [text for text in CASES if not re.search("InnerProduct|Flatten|pad: 2|AVE.* pad: 1", text)]
+OF_ANY_SIZE.append(POOL.format("pool: AVE kernel_size: 3 stride: 2 pad: 1 round_mode: FLOOR"))
+
+
+def of_layers(text):
+    return re.sub(r"\W+", " ", text.partition("type: ")[2])[:60]
+
+
+class Layers:
+    """Layers with drawn weights, for an input of 9 x 9."""
+
+    def __init__(self, text):
+        self.net = parsed(text)
+        built, self.random = Net(self.net, "TEST"), np.random.RandomState(5)
+        self.shapes = {name: list(shape) for name, shape in built.shapes.items()}
+        self.blobs = {
+            layer.name: [self.random.uniform(0.5, 1.5, tuple(blob.shape)).astype(np.float32) for blob in layer.blobs]
+            for layer in built.layers
+        }
+
+    def data(self, height, width):
+        return self.random.standard_normal((2, 3, height, width)).astype(np.float32)
+
+    def caffes(self, caffe, data):
+        """The blob `out` in pycaffe."""
+        weights = ((name, n, blob) for name, blobs in self.blobs.items() for n, blob in enumerate(blobs))
+        arrays = {"blob:data": data, **{f"weight:{name}:{n}": blob for name, n, blob in weights}}
+        net = parsed("")
+        net.CopyFrom(self.net)
+        net.layer[0].input_param.shape[0].dim[:] = data.shape
+        return caffe.answer(text_format.MessageToString(net), "TEST", arrays)["blob:out"]
+
+    def graph(self, **how):
+        return onnx_graph(self.net, self.shapes, lambda name: self.blobs.get(name, []), ["out"], **how)
+
+
+def onnxruntimes(model, data):
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"data": data})
+    return session.run(None, {"data": data})[0]
+
+
+@needs_caffe
+@pytest.mark.parametrize("text", CASES, ids=of_layers)
+def test_every_layer_is_caffes(caffe, text):
+    layers = Layers(text)
+    data = layers.data(9, 9)
+    expected = layers.caffes(caffe, data)
+    found = onnxruntimes(onnx_model(layers.graph(), 9, {"out": layers.shapes["out"][1:]}, "one layer", {}), data)
     assert found.shape == expected.shape
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@needs_caffe
+@pytest.mark.parametrize("text", OF_ANY_SIZE, ids=of_layers)
+def test_a_graph_for_any_size_is_caffes_at_each(caffe, text):
+    layers = Layers(text)
+    model = unchecked_model(layers.graph(any_size=True), {"data": ["N", 3, "H", "W"]}, {"out": None}, "any size")
+    for size in ((9, 9), (10, 13), (12, 11)):
+        data = layers.data(*size)
+        found, expected = onnxruntimes(model, data), layers.caffes(caffe, data)
+        assert found.shape == expected.shape
+        assert np.allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "how", ["pool: AVE kernel_size: 3 stride: 2 pad: 1", "pool: MAX kernel_size: 2 stride: 2 pad: 1"]
+)
+def test_windows_that_hang_on_the_size_are_refused_at_any(how):
+    layers = Layers(POOL.format(how))
+    with pytest.raises(InputError, match=r"layer 'p' \(Pooling\): .* cannot be written as ONNX"):
+        layers.graph(any_size=True)
+
+
+def test_two_layers_of_one_name_are_refused():
+    """Nodes and constants go by the name."""
+    layers = Layers(
+        "layer { name: 's' type: 'Scale' bottom: 'data' top: 'a' } "
+        "layer { name: 's' type: 'Scale' bottom: 'a' top: 'out' }"
+    )
+    with pytest.raises(InputError, match="2 layers are named 's'"):
+        layers.graph()
 
 
 @pytest.mark.parametrize(
