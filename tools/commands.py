@@ -28,7 +28,7 @@ STEPS = {
     "train": ("train", "plot-log"),
     "score": ("score", "ensemble", "calibrate", "evaluate", "report"),
     "look": ("attend", "evaluate-maps", "extract-features", "retrieve", "figure3"),
-    "publish": ("export", "predict"),
+    "publish": ("novelty", "export", "predict"),
     "for your shell": ("completion",),
 }
 NEEDS = {"run": "snakemake", "completion": "shtab"}

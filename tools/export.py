@@ -65,6 +65,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="of calibrate.py, for predict.py to tell calibrated probabilities",
     )
+    parser.add_argument(
+        "--novelty",
+        type=Path,
+        metavar="FILE",
+        help="of novelty.py, for predict.py to name nothing in photographs that are unlike the training images; has "
+        "features of training images",
+    )
     add_allow_trained_argument(parser)
     parser.add_argument("--licence", metavar="TEXT", help="under which others may use the model, for the model card")
     parser.add_argument("--onnx", action="store_true", help="also write model.onnx")
@@ -106,6 +113,7 @@ def main() -> None:
         group_column=args.group_column,
         metrics=args.metrics,
         calibration=args.calibration,
+        novelty=args.novelty,
         licence=args.licence,
         onnx=args.onnx,
         state_dict=args.state_dict,

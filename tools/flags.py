@@ -235,7 +235,12 @@ FLAGS: Dict[str, Flag] = {
         "FILE | BLOB", "the features of the training images, of extract-features; of a trunk: their blob"
     ),
     "--queries": Flag("FILE", "the features of the query images, of extract-features"),
-    "--k": Flag("N", "neighbours per query"),
+    "--validation-features": Flag("FILE", "the features of validation images, of extract-features"),
+    "--keep": Flag("SHARE", "of images like the validation images, for something to be named in"),
+    "--reference": Flag("N", "training images whose features are kept, at most"),
+    "--novelty": Flag("FILE", "how unlike the training images a photograph may be, of novelty"),
+    "--name-unlike": Flag(NONE, "name what is seen in photographs that are unlike the training images too"),
+    "--k": Flag("N", "neighbours per query; novelty: the one whose distance is taken"),
     "--attention": Flag("DIR", "a folder of attention: overlays, and attention.json"),
     "--neighbours": Flag("CSV", "the neighbours, of retrieve"),
     "--rows": Flag("N", "how many images a figure shows"),

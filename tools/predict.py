@@ -9,8 +9,9 @@ examples: tools/predict.py work/x photo.jpg       work/x is of skinmtl run, of t
 
 Tells every lesion whose probability reaches the threshold, and the three likeliest places. A model that draws lesions
 tells class, box and mask of the one in each photograph; where it detects none, the likeliest place. Images that cannot
-be used are named on standard error, a line each, the others are still predicted, and the exit status is 1. Research
-software: not a medical device.
+be used are named on standard error, a line each, the others are still predicted, and the exit status is 1. With a model
+that has a novelty.npz nothing is named in photographs that are unlike those that it was trained on. Research software:
+not a medical device.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from net_arguments import add_run_arguments, net_of
 from parsing import renamed
 from skinmtl.engines.snapshot import not_said_by_net
 from skinmtl.publishing.model_folder import Model, read_model_folder
+from skinmtl.publishing.novelties import cannot_tell, told_of_novelty
 from skinmtl.publishing.photographs import STANDARD_INPUT, Item, gather
 from skinmtl.publishing.predicting import Prediction, Predictor, predict, said_of_seen
 from skinmtl.publishing.predicting_masks import MaskPrediction, MaskPredictor, predict_masks
@@ -107,6 +109,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="of a model that draws lesions: also write each mask, and the photograph with the outline and the box on "
         "it, to this new folder",
     )
+    parser.add_argument(
+        "--name-unlike",
+        action="store_true",
+        help="also name what is seen in photographs that are unlike the training images, which are marked (default: "
+        "nothing is named in these)",
+    )
     add_batch_size_argument(parser)
     add_engine_arguments(parser, default=None)
     add_workers_argument(parser)
@@ -163,17 +171,26 @@ def told_of(args: argparse.Namespace, model: Model, items: Sequence[Item]) -> It
     if args.masks_out is not None:
         raise InputError(f"--masks-out: {model.path} draws no lesions; leave the flag out")
     protocol = Protocol(model.short_side, model.mean, args.batch_size, engine_of(args), args.workers, args.crops)
-    predictor = Predictor(model, protocol, attends=args.attention is not None)
+    predictor = Predictor(model, protocol, attends=args.attention is not None, names_unlike=args.name_unlike)
     if model.calibration is not None and args.crops != model.calibration.same.get("crops"):
         fitted = model.calibration.same.get("crops")
         told = f"its probabilities were calibrated for {fitted} crops, not for {args.crops}"
         print(f"{program()}: {model.path}: {told}", file=sys.stderr)
     if model.calibration is not None:
         print(f"{program()}: {model.path}: {model.calibration.told()}", file=sys.stderr)
+    if predictor.novelty is None:
+        print(f"{program()}: {cannot_tell(model.path, predictor.blind)}", file=sys.stderr)
+    else:
+        print(f"{program()}: {told_of_novelty(model.path, predictor.novelty, args.name_unlike)}", file=sys.stderr)
     made = predictor.record()
+    unlike = 0
     for prediction in predict(predictor, items, args.attention, vars(args)):
+        unlike += not prediction.named
         text = "" if prediction.problem else as_text(prediction, model.labels, args.threshold)
         yield Told(prediction, as_json(prediction, model.labels, args.threshold, made), text)
+    if unlike:
+        remedy = "--name-unlike names what is seen in them all the same"
+        print(f"{program()}: nothing is named in {unlike} of {len(items)} photographs: {remedy}", file=sys.stderr)
 
 
 def drawn_of(args: argparse.Namespace, model: Model, items: Sequence[Item]) -> Iterator[Told]:
@@ -182,6 +199,8 @@ def drawn_of(args: argparse.Namespace, model: Model, items: Sequence[Item]) -> I
         raise InputError(f"--attention: {model.path} draws lesions; give --masks-out for pictures of them")
     protocol = Protocol(model.short_side, model.mean, 1, engine_of(args), args.workers, 1)
     predictor = MaskPredictor(model, protocol)
+    why = "it draws lesions, and novelty.py is of models that do not"
+    print(f"{program()}: {cannot_tell(model.path, why)}", file=sys.stderr)
     words = (model.class_names, model.labels, args.threshold)
     for prediction in predict_masks(predictor, items, args.masks_out, vars(args)):
         text = "" if prediction.problem else mask_text(prediction, *words)

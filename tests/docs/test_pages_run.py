@@ -46,6 +46,7 @@ SHORTER = {
     "--test-interval 50": "--test-interval 10",
     "--preset tiny": "--preset short.yaml",
     "--preset mask-demo": "--preset short_masks.yaml",
+    "--out work/mtl/novelty.npz": "--keep 0.8 --out work/mtl/novelty.npz",  # five validation images
     "_iter_2000.": "_iter_20.",  # what is left of the tiny solvers' iterations
 }
 HAS_TORCH = (ROOT / ".venv/bin/caffe-torch").is_file() and list((ROOT / ".venv/lib").glob("*/site-packages/torch"))

@@ -11,6 +11,7 @@ from fuzzing_formats import mutated_arrays
 
 from skinmtl.explanation.attention_file import AttentionFile
 from skinmtl.explanation.features_file import read_features
+from skinmtl.explanation.novelty_file import FORMAT, read_novelty
 from skinmtl.pretrained.checkpoint import read_checkpoint
 from skinmtl.scores.scores_file import read_scores
 
@@ -26,6 +27,13 @@ LABELLED = {
 PROBABILITIES = np.array([[0.5, 0.25], [0, 1]], np.float32)
 SCORES = {**LABELLED, "lesion_scores": PROBABILITIES, "location_scores": PROBABILITIES}
 FEATURES = {**LABELLED, "features": np.arange(6, dtype=np.float32).reshape(2, 3)}
+FITTED = {"format": FORMAT, "k": 1, "keep": 0.5, "fitted_on": "validation images", "n_groups": 2, "seed": 1}
+NOVELTY = {
+    "features": np.eye(2, 3).astype(np.float16),
+    "training": np.array([0.5, 0.75], np.float32),
+    "validation": np.array([0.5, 1], np.float32),
+    "record": np.array(json.dumps({**FITTED, "protocol": {"blob": "pool5", "crops": 10, "weights_sha256": "a"}})),
+}
 ATTENTION = {
     **{"image": LABELLED["image"], "protocol": LABELLED["protocol"]},
     **{"lesion": np.array(["naevus;närbe", "naevus"]), "location": np.array(["face", "trunk"])},
@@ -49,6 +57,16 @@ def test_scores(fuzzer):
 
 def test_features(fuzzer):
     counts = fuzzer.run("f.npz", read_features, [npz(FEATURES)], mutated_arrays)
+    assert min(counts.values()) > 0
+
+
+def test_novelty(fuzzer):
+    def read(path):
+        found = read_novelty(path)
+        assert found.likeness(np.ones((10, found.reference.shape[1]), np.float32)).threshold >= 0
+        assert found.words()
+
+    counts = fuzzer.run("n.npz", read, [npz(NOVELTY)], mutated_arrays)
     assert min(counts.values()) > 0
 
 

@@ -86,6 +86,13 @@ def features_of(snapshot: Snapshot, paths: Sequence[Path], protocol: Protocol) -
 def feature_net(deploy: Path, weights: Path, engine: Engine) -> Snapshot:
     """A snapshot whose net has features of (N, C, 1, 1) or (N, C). InputError where not."""
     snapshot = checked_snapshot(deploy, weights, engine)
+    n_features(snapshot)
+    return snapshot
+
+
+def n_features(snapshot: Snapshot) -> int:
+    """C, of a snapshot whose net has features of (N, C, 1, 1) or (N, C). InputError where not."""
+    deploy = snapshot.deploy
     blob = blobs_of(deploy).features
     shape = snapshot.shapes.tops.get(blob)
     if shape is None:
@@ -93,7 +100,7 @@ def feature_net(deploy: Path, weights: Path, engine: Engine) -> Snapshot:
     if len(shape) not in (2, 4) or shape[2:] not in ([], [1, 1]):
         found = " x ".join(map(str, shape[1:]))
         raise InputError(f"{deploy}: its blob {blob} is {found}, no vector; give a deploy.prototxt of make_prototxt.py")
-    return snapshot
+    return shape[1]
 
 
 def feature_record(snapshot: Snapshot, protocol: Protocol) -> dict[str, Any]:

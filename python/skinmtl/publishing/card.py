@@ -14,6 +14,7 @@ from skinmtl.common.markdown import plain
 from skinmtl.data.dataset import read_summary
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.trained_on import TrainedOn
+from skinmtl.explanation.novelty import Novelty, ordinal
 from skinmtl.onnx_graphs.model import OPSET
 from skinmtl.onnx_graphs.regions import OPSET as OPSET_OF_REGIONS
 from skinmtl.pretrained.resnet50 import caffe_shapes
@@ -43,6 +44,7 @@ class Facts:
     class_names: list[str] = field(default_factory=list)
     started_from: Sequence[dict[str, Any]] = ()
     calibration: Calibration | None = None
+    novelty: Novelty | None = None
 
 
 def card(facts: Facts) -> str:
@@ -74,6 +76,8 @@ def card(facts: Facts) -> str:
         metrics=[_row(one, figures) for one in facts.metrics],
         of_labels=label_rows(facts.metrics),
         calibration=facts.calibration,
+        novelty=facts.novelty,
+        nearest=None if facts.novelty is None else ordinal(facts.novelty.k),
         tested=any(one.of_these_weights for one in facts.metrics),
         others=any(not one.of_these_weights for one in facts.metrics),
         intervals=_intervals(facts.metrics),

@@ -20,6 +20,8 @@ from skinmtl.data.trained_on import FILE as TRAINED_ON
 from skinmtl.data.trained_on import TrainedOn
 from skinmtl.engines.engine import Engine
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot, mean_of, short_side_of
+from skinmtl.explanation.novelty import Novelty
+from skinmtl.explanation.novelty_file import write_novelty
 from skinmtl.images.image_size import MAX_PIXELS
 from skinmtl.nets.net_record import read_net_record
 from skinmtl.publishing.calibrations import CALIBRATION, chosen_calibration
@@ -40,6 +42,7 @@ from skinmtl.publishing.model_folder import (
     region_record,
     write_labels,
 )
+from skinmtl.publishing.novelties import NOVELTY, chosen_novelty
 from skinmtl.publishing.trained_names import class_names_of, label_names
 from skinmtl.scores.calibration_file import Calibration
 from skinmtl.scores.crops import CROPS
@@ -68,6 +71,7 @@ class Request:
     group_column: str | None = None
     allow_trained: bool = False
     calibration: Path | None = None
+    novelty: Path | None = None
 
 
 def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
@@ -93,6 +97,9 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         calibration = chosen_calibration(request.calibration, source, labels, record)
         if calibration is not None:
             write_json(folder / CALIBRATION, calibration.record(), allow_nan=False)
+        novelty = chosen_novelty(request.novelty, snapshot, record)
+        if novelty is not None:
+            write_novelty(folder / NOVELTY, novelty)
         if class_names:
             write_labels(folder / CLASSES, class_names)
         trained_on = of_net(source)
@@ -106,7 +113,9 @@ def export(request: Request, out: Path, arguments: dict[str, Any]) -> list[str]:
         )
         sums = {path.name: sha256(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
         (folder / f"{WEIGHTS}.sha256").write_text(f"{sums[WEIGHTS]}  {WEIGHTS}\n", encoding="utf-8")
-        facts = _facts(request, snapshot, manifest, metrics, record, labels, sums, listed, class_names, calibration)
+        facts = _facts(
+            request, snapshot, manifest, metrics, record, labels, sums, listed, class_names, calibration, novelty
+        )
         (folder / CARD).write_text(card(facts), encoding="utf-8")
         record.update(sha256=sums, inputs_sha256=_inputs(request), **made_by(_without_folders(arguments)))
         write_json(folder / RECORD, record, allow_nan=False)
@@ -198,6 +207,7 @@ def _facts(
     listed: TrainedOn | None,
     class_names: list[str],
     calibration: Calibration | None,
+    novelty: Novelty | None,
 ) -> Facts:
     return Facts(
         record=record,
@@ -213,12 +223,13 @@ def _facts(
         class_names=class_names,
         started_from=request.source.started_from,
         calibration=calibration,
+        novelty=novelty,
     )
 
 
 def _inputs(request: Request) -> list[dict[str, str]]:
     """The name and sha256 of what went in beside net and weights."""
-    paths = [*request.metrics, *(each for each in (request.manifest, request.calibration) if each)]
+    paths = [*request.metrics, *(each for each in (request.manifest, request.calibration, request.novelty) if each)]
     if request.source.train_data:
         paths.append(request.source.train_data / "dataset.json")
     return [{"file": path.name, "sha256": sha256(path)} for path in paths]

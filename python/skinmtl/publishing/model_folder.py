@@ -7,6 +7,7 @@ lesions.txt                a name a line, in the order of lesion_prob; not there
 locations.txt              the same for location_prob
 classes.txt                the same for the classes of a net that draws lesions, where it has some
 calibration.json           how its probabilities are calibrated, where they are
+novelty.npz                how unlike its training images a photograph may be, where that is known
 model.json                 how images are prepared, the sha256 of each file, what made the folder
 trained_on.json            digests of the images that it was trained on, where they are recorded
 README.md                  the model card
@@ -27,8 +28,10 @@ from skinmtl.data.label_file import line_faults, names_of
 from skinmtl.data.names import spelled
 from skinmtl.data.trained_on import FILE as TRAINED_ON
 from skinmtl.engines.snapshot import Snapshot
+from skinmtl.explanation.novelty import Novelty
 from skinmtl.images.image_size import MAX_PIXELS
 from skinmtl.publishing.calibrations import CALIBRATION, REMEDY, folder_calibration
+from skinmtl.publishing.novelties import NOVELTY, folder_novelty
 from skinmtl.scores.calibration_file import Calibration
 from skinmtl.scores.crops import CUTS
 from skinmtl.scores.mask_net import MaskNet, mask_net_of
@@ -53,7 +56,7 @@ class Model:
 
     `net` is there where the net draws lesions: then the whole image goes into one square, whose side is `crop` and
     `short_side` too, and `class_names` are the names of its classes, if it has some. `calibration` is what is done
-    to the probabilities, if anything is.
+    to the probabilities, if anything is; `novelty` tells photographs that are unlike the training images, if it can.
     """
 
     path: Path
@@ -70,6 +73,7 @@ class Model:
     net: MaskNet | None = None
     class_names: list[str] = field(default_factory=list)
     calibration: Calibration | None = None
+    novelty: Novelty | None = None
 
 
 def read_model_folder(path: Path) -> Model:
@@ -89,7 +93,9 @@ def read_model_folder(path: Path) -> Model:
                     f"{output}; {REMEDY}"
                 )
     net, class_names = _regions(path, record)
-    listed = [name for name in (TRAINED_ON, CALIBRATION) if name in record["sha256"]]  # not every folder has them
+    listed = [
+        name for name in (TRAINED_ON, CALIBRATION, NOVELTY) if name in record["sha256"]
+    ]  # not every folder has them
     of_classes = [CLASSES] if class_names else []
     for name in (DEPLOY, WEIGHTS, *(LABELS[head] for head in labels), *of_classes, *listed):
         if not (path / name).is_file():
@@ -111,6 +117,7 @@ def read_model_folder(path: Path) -> Model:
         net=net,
         class_names=class_names,
         calibration=folder_calibration(path, record["sha256"][WEIGHTS], labels) if CALIBRATION in listed else None,
+        novelty=folder_novelty(path, record["sha256"][WEIGHTS]) if NOVELTY in listed else None,
     )
 
 

@@ -18,11 +18,14 @@ from skinmtl.common.provenance import made_by
 from skinmtl.data.seen import KEY, UNKNOWN, Image, marks, seen
 from skinmtl.engines.snapshot import Snapshot, checked_snapshot
 from skinmtl.explanation.attention_net import AttentionNet
+from skinmtl.explanation.novelty import Likeness
 from skinmtl.explanation.photograph import Photograph, drawable, large_of, load_large
 from skinmtl.figures.overlay import DISPLAY, VEIL, overlay, png_bytes
 from skinmtl.images import image_file
 from skinmtl.images.resizing import RESIZING
+from skinmtl.nets.net_blobs import blobs_of
 from skinmtl.publishing.model_folder import OUTPUTS, WEIGHTS, Model, check_net
+from skinmtl.publishing.novelties import unusable
 from skinmtl.publishing.photographs import Item, check_overlay_names
 from skinmtl.scores.crops import CUTS
 from skinmtl.scores.forward import Protocol
@@ -35,20 +38,27 @@ FEW = 8  # images that one process has read before others would have started: ou
 class Prediction:
     """What the net makes of an image: of each head the probabilities (P,) float32 and, where it was drawn, the overlay
     of the likeliest label, and what a person should know of the image, a line each; or, in one line, why it cannot be
-    used."""
+    used. `likeness` is there where the model can tell how unlike its training images the image is; one that is `named`
+    may be told of."""
 
     item: Item
     probabilities: dict[str, np.ndarray] = field(default_factory=dict)
     overlays: dict[str, Path] = field(default_factory=dict)
     problem: str = ""
     told: tuple[str, ...] = ()
+    likeness: Likeness | None = None
+    named: bool = True
 
 
 class Predictor:
-    """A model, open: `snapshot` is its checked net. InputError where its files do not fit together."""
+    """A model, open: `snapshot` is its checked net. InputError where its files do not fit together.
 
-    def __init__(self, model: Model, protocol: Protocol, attends: bool) -> None:
-        self.model, self.protocol = model, protocol
+    `novelty` is the model's where it can be used; else `blind` says why not. `names_unlike`: images that are unlike the
+    training images are named too.
+    """
+
+    def __init__(self, model: Model, protocol: Protocol, attends: bool, names_unlike: bool = False) -> None:
+        self.model, self.protocol, self.names_unlike = model, protocol, names_unlike
         self.attention: AttentionNet | None = None
         if attends:
             self.attention = AttentionNet(model.deploy, model.weights, protocol)
@@ -56,7 +66,9 @@ class Predictor:
         else:
             self.snapshot = checked_snapshot(model.deploy, model.weights, protocol.engine)
         check_net(model, self.snapshot)
-        self._net = None if attends else self.snapshot.open()
+        self.blind = unusable(model.novelty, self.snapshot, protocol)
+        self.novelty = None if self.blind else model.novelty
+        self._net = self.attention.lens.net if self.attention else self.snapshot.open()
 
     def record(self) -> dict[str, Any]:
         """What made the predictions, in short."""
@@ -66,24 +78,31 @@ class Predictor:
             "crops": self.protocol.crops,
             "resizing": RESIZING,
             **({"calibration": self.model.calibration.words()} if self.model.calibration else {}),
+            **({"novelty": self.novelty.words()} if self.novelty else {}),
             **self.protocol.engine.record(),
         }
 
-    def probabilities(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    def look(self, pixels: np.ndarray) -> tuple[dict[str, np.ndarray], Likeness | None]:
         """Of an (H, W, 3) BGR image, resized: each head's (P,) float32, averaged over the crops as score.py does, and
-        calibrated where the model says how."""
-        assert self._net is not None
+        calibrated where the model says how; and how unlike the training images it is, where the model can tell."""
         crops = CUTS[self.protocol.crops](pixels, self.snapshot.side, np.array(self.protocol.mean))
         blobs = [OUTPUTS[head] for head in self.model.labels]
+        if self.novelty:
+            blobs.append(blobs_of(self.model.deploy).features)
         parts = []
         for first in range(0, len(crops), self.protocol.batch_size):
             batch = crops[first : first + self.protocol.batch_size]
             tops = self._net.forward({"data": batch}, blobs)
             parts.append([top.reshape(len(batch), -1).copy() for top in tops])
-        found = {head: np.concatenate(tops).mean(axis=0) for head, tops in zip(self.model.labels, zip(*parts))}
-        if not all(np.isfinite(values).all() for values in found.values()):
+        outputs = [np.concatenate(tops) for tops in zip(*parts)]
+        if not all(np.isfinite(values).all() for values in outputs):
             raise InputError(f"{self.model.weights}: its outputs are NaN or infinite; training diverged, use another")
-        return self.calibrated(found)
+        found = {head: values.mean(axis=0) for head, values in zip(self.model.labels, outputs)}
+        return self.calibrated(found), self.novelty.likeness(outputs[-1]) if self.novelty else None
+
+    def is_named(self, likeness: Likeness | None) -> bool:
+        """Whether labels of such an image are told."""
+        return likeness is None or self.names_unlike or not likeness.unlike
 
     def calibrated(self, probabilities: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the model's calibration makes of each head's (P,); without one, the same."""
@@ -105,12 +124,16 @@ def predict(
 
     `overlays` is the new folder for IMAGE.lesion.png and IMAGE.location.png, the attention for the likeliest label of
     each head, and attention.json, which says what made them. It is there after the last prediction, unless no image
-    could be used.
+    could be used, or named.
     """
     if overlays is None:
         for item, one in _loaded(items, predictor.protocol):
-            probabilities = {} if one.problem else predictor.probabilities(one.pixels)
-            yield Prediction(item, probabilities, problem=one.problem, told=one.told)
+            if one.problem:
+                yield Prediction(item, problem=one.problem, told=one.told)
+                continue
+            probabilities, likeness = predictor.look(one.pixels)
+            named = predictor.is_named(likeness)
+            yield Prediction(item, probabilities, told=one.told, likeness=likeness, named=named)
         return
     check_overlay_names(items)
     described = []
@@ -119,10 +142,16 @@ def predict(
             if one.problem:
                 yield Prediction(item, problem=one.problem)
                 continue
+            likeness = None
+            if predictor.novelty:
+                probabilities, likeness = predictor.look(one.pixels)
+                if not predictor.is_named(likeness):
+                    yield Prediction(item, probabilities, told=one.told, likeness=likeness, named=False)
+                    continue
             probabilities, drawn = _attend(predictor, item, one.pixels, folder)
             described.append({"image": item.name, **drawn})
             paths = {head: overlays / each["overlay"] for head, each in drawn.items()}
-            yield Prediction(item, probabilities, paths, told=one.told)
+            yield Prediction(item, probabilities, paths, told=one.told, likeness=likeness)
         if not described:
             raise _NothingDrawnError
         assert predictor.attention is not None

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 from tqdm import tqdm
 
+from skinmtl.explanation.novelty import Likeness
 from skinmtl.publishing.predicting import Prediction
 
 LIKELIEST = 3  # locations that are told: the paper's figure 4
@@ -17,11 +18,25 @@ LIKELIEST = 3  # locations that are told: the paper's figure 4
 def as_text(prediction: Prediction, labels: dict[str, list[str]], threshold: float) -> str:
     """The image's name, and below it the lesions from `threshold` on and the likeliest locations, a line each.
 
-    Where no lesion reaches the threshold, a line says so and which is the likeliest.
+    Where no lesion reaches the threshold, a line says so and which is the likeliest. An image that is not named has
+    neither; how unlike the training images it is stands last, where that is known.
     """
-    return "\n".join(
-        [prediction.item.name, *head_lines(prediction.probabilities, labels, threshold, prediction.overlays)]
-    )
+    lines = [prediction.item.name]
+    if prediction.named:
+        lines += head_lines(prediction.probabilities, labels, threshold, prediction.overlays)
+    if prediction.likeness is not None:
+        lines.append(f"  novelty   {novelty_words(prediction.likeness, prediction.named)}")
+    return "\n".join(lines)
+
+
+def novelty_words(likeness: Likeness, named: bool) -> str:
+    """How unlike the training images it is, and what follows."""
+    if likeness.unlike:
+        what = "unlike the images that the model was trained on"
+        follows = "" if named else ": nothing is named"
+        return f"{likeness.distance:.3f}, beyond {likeness.threshold:.3f}: {what}{follows}"
+    nearer = f"{100 * likeness.above_training:.0f} % of the training images are less far from the others"
+    return f"{likeness.distance:.3f}, within {likeness.threshold:.3f}; {nearer}"
 
 
 def head_lines(
@@ -47,17 +62,35 @@ def as_json(prediction: Prediction, labels: dict[str, list[str]], threshold: flo
     `image`; `lesions` from the threshold on and the three likeliest `locations`, each a `label` and a `probability`,
     the likeliest first; `probabilities` of all labels by head; `attention` with the overlays' paths; `told`, if there
     is something that a person should know of the image; `model` says what made it. An image that cannot be used has
-    `image`, `error` and `model` alone.
+    `image`, `error` and `model` alone. `novelty`, where the model can tell it, says how far the image is from the
+    training images; where it is `unlike` them and not `named`, `lesions` and `locations` are empty.
     """
     record: dict[str, Any] = {"image": prediction.item.name}
     if prediction.problem:
         return json.dumps({**record, "error": prediction.problem, "model": made})
     record.update(head_record(prediction.probabilities, labels, threshold))
+    if not prediction.named:
+        record.update({f"{head}s": [] for head in prediction.probabilities})
+    if prediction.likeness is not None:
+        record["novelty"] = novelty_record(prediction.likeness, prediction.named)
     if prediction.told:
         record["told"] = list(prediction.told)
     if prediction.overlays:
         record["attention"] = {head: str(path) for head, path in prediction.overlays.items()}
     return json.dumps({**record, "model": made})
+
+
+def novelty_record(likeness: Likeness, named: bool) -> dict[str, Any]:
+    """The distance and the threshold, the percentiles among training and validation images, and what follows."""
+    return {
+        "unlike": likeness.unlike,
+        "named": named,
+        "distance": short(likeness.distance),
+        "threshold": short(likeness.threshold),
+        "percentile_of_training": short(100 * likeness.above_training),
+        "percentile_of_validation": short(100 * likeness.above_validation),
+        "spread_over_crops": None if likeness.spread is None else short(likeness.spread),
+    }
 
 
 def head_record(probabilities: dict[str, np.ndarray], labels: dict[str, list[str]], threshold: float) -> dict[str, Any]:

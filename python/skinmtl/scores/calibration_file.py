@@ -74,17 +74,23 @@ def fit(path: Path, scores: Scores, method: str) -> Calibration:
     heads = {name: fitted(str(path), head_of(scores, name), name, method) for name in heads_of(scores)}
     same = {name: scores.protocol.get(name) for name in SAME}
     return Calibration(
-        heads, part_of(scores), len(scores.image), weights, same, sha256(path), images=tuple(scores.image)
+        heads,
+        part_of(scores.protocol, len(scores.image)),
+        len(scores.image),
+        weights,
+        same,
+        sha256(path),
+        images=tuple(scores.image),
     )
 
 
-def part_of(scores: Scores) -> str:
-    """Which part of the data set the images are of, as far as the file says: by its --subset, or because the training
-    has watched them all."""
-    arguments = scores.protocol.get("arguments")
+def part_of(protocol: Mapping[str, Any], count: int) -> str:
+    """Which part of the data set the `count` images of scores or features are of, as far as the file's protocol says:
+    by its --subset, or because the training has watched them all."""
+    arguments = protocol.get("arguments")
     subset = arguments.get("subset") if isinstance(arguments, dict) else None
-    seen = scores.protocol.get("trained_on")
-    watched = isinstance(seen, dict) and seen.get("watched") == len(scores.image)
+    seen = protocol.get("trained_on")
+    watched = isinstance(seen, dict) and seen.get("watched") == count
     if subset == "validation" or watched:
         return VALIDATION
     return TEST if subset == "test" else NOT_RECORDED

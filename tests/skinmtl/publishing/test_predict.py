@@ -35,6 +35,12 @@ def protocol_of(model, crops=10, batch_size=10):
     return Protocol(model.short_side, model.mean, batch_size, ENGINE, 1, crops)
 
 
+def cannot_tell(folder):
+    """What is said of a model without a novelty."""
+    why = "it has no novelty.npz, which export.py --novelty puts into a model folder"
+    return f"predict.py: {folder}: cannot tell photographs that are unlike its training images: {why}"
+
+
 def paths(photographs, *names):
     return [str(photographs.images / name) for name in names or photographs.names]
 
@@ -78,6 +84,7 @@ def test_a_folder_as_json_with_what_made_it(tool, model, photographs, expected, 
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"predict.py: {folder}: 1 file has another ending and is left out",
+        cannot_tell(model.path),
         f"predict.py: {folder}/broken.png: not an image that OpenCV reads, or a truncated one; mend it or leave it out",
         "predict.py: no such.jpg: cannot be read (No such file or directory); mend it or leave it out",
     ]
@@ -200,7 +207,7 @@ def test_a_stop_leaves_no_half_folder(model, photographs, tmp_path):
     process.send_signal(signal.SIGINT)
     process.stdout.read()
     assert process.wait(timeout=60) == 128 + signal.SIGINT
-    assert process.stderr.read() == "predict.py: stopped by SIGINT\n"
+    assert process.stderr.read() == f"{cannot_tell(model.path)}\npredict.py: stopped by SIGINT\n"
     process.stdout.close()
     process.stderr.close()
     assert not [path.name for path in tmp_path.iterdir() if "shown" in path.name]
@@ -269,9 +276,10 @@ class TestFolderFirst:
         by_flag = tool("predict.py", "--model-folder", model.path, image)
         by_folder = tool("predict.py", tmp_path, image)
         assert (by_folder.returncode, by_folder.stdout) == (0, by_flag.stdout)
-        assert (
-            by_folder.stderr == f"predict.py: {tmp_path}: taken as the experiment whose model is {tmp_path / 'model'}\n"
-        )
+        assert by_folder.stderr.splitlines() == [
+            f"predict.py: {tmp_path}: taken as the experiment whose model is {tmp_path / 'model'}",
+            cannot_tell(tmp_path / "model"),
+        ]
 
     def test_a_folder_without_a_model_or_nothing_else_is_wrong_usage(self, folder, tmp_path):
         (tmp_path / "images").mkdir()
