@@ -19,6 +19,7 @@ from cli import new_parser, run
 from skinmtl.common.counting import counted
 from skinmtl.importers.importer import Importer
 from skinmtl.importers.importing import Imported, import_dataset
+from skinmtl.importers.kept_columns import kept_columns_text, unused_images, unused_images_text
 from skinmtl.importers.registry import importers
 from skinmtl.importers.report import masks_and_splits, noticed, write_import
 from skinmtl.refinement.rules import ready_maps
@@ -162,6 +163,8 @@ def print_result(imported: Imported, out: Path) -> None:
     lesions, locations = len(manifest.lesion_names), len(manifest.location_names)
     print(f"{counted(lesions, 'lesion')}, {counted(locations, 'location')}; see {out / 'import.md'}")
     print_masks_and_splits(imported)
+    for line in filter(None, [*kept_columns_text(imported), unused_images_text(unused_images(imported))]):
+        print(line)
     if noticed(imported):
         counts = ((name, value if isinstance(value, int) else len(value)) for name, value in noticed(imported).items())
         print(f"noticed: {', '.join(f'{name} ({count})'.replace('_', ' ') for name, count in counts)}")

@@ -78,6 +78,10 @@ class Images:
     def __len__(self) -> int:
         return sum(map(len, self._by_name.values()))
 
+    def names(self) -> Iterator[str]:
+        """All of them, below the root."""
+        return (name for names in self._by_name.values() for name in names)
+
     def find(self, asked: str) -> list[str]:
         """The files, relative to the root, that `asked` can mean: none, one, or several where it is ambiguous.
 

@@ -27,7 +27,7 @@ class Found:
     lesion_id     the lesion where the data set names it, to find one lesion with several sites; "": not named
     mask          the mask's file as the data set names it, with or without an ending; "": none is named
     split         the data set's own part that the image is of: train, validation or test; "": none
-    others        further columns for the manifest
+    others        further columns for the manifest, those of `Importer.subgroups` among them
     problem       why the importer cannot make sense of the row ("unreadable label"): dropped and counted under it
     detail        what was read instead, for the list of dropped rows
     """
@@ -93,6 +93,8 @@ class Importer:
     overlap         other data sets that have the same images: no folds can keep those apart
     has_sites       whether the data set tells body sites; where it does not, the manifest has no locations
     masks           which files are the masks, in words; "": the data set has none
+    subgroups       columns of `others` that tell patients or photographs apart, each with what it says: skin type,
+                    sex, age, device, centre; they keep the data set's own names
     no_images       patterns of image files that are neither images nor masks, such as superpixels
     unknown_sites   values that say that the site is not known, in lower case, besides `data.nothing`'s
     options         flags of this importer only
@@ -110,6 +112,7 @@ class Importer:
     overlap: str = ""
     has_sites: bool = True
     masks: str = ""
+    subgroups: Mapping[str, str] = field(default_factory=dict)
     no_images: tuple[str, ...] = ()
     unknown_sites: frozenset[str] = frozenset()
     options: tuple[Option, ...] = ()

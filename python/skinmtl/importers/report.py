@@ -16,6 +16,7 @@ from skinmtl.data.manifest_columns import SPLITS
 from skinmtl.data.names import look_alike_groups, look_alikes
 from skinmtl.data.table import write_csv
 from skinmtl.importers.importing import REASONS, Dropped, Imported
+from skinmtl.importers.kept_columns import kept_columns, unused_images, unused_images_text
 
 NOT_THERE = "not_there"  # what an importer notes of a download that it did not find: a section of its own
 EXAMPLES = 5  # dropped rows a reason in import.md; dropped.csv has all
@@ -77,6 +78,8 @@ def summary(imported: Imported) -> dict[str, Any]:
         "lesions": _sorted_counts(name for row in rows for name in row.lesions),
         "locations": _sorted_counts(row.location for row in rows if row.location),
         **masks_and_splits(imported),
+        "columns": kept_columns(imported),
+        "image_files_of_no_kept_row": unused_images(imported),
         "noticed": noticed(imported),
     }
 
@@ -146,8 +149,6 @@ def noticed(imported: Imported) -> dict[str, Any]:
         found["images_of_that_name_only_in_other_folders"] = images.in_other_folders
         found["image_files_that_cannot_stand_in_a_manifest"] = images.unusable
         found["image_files_passed_over_since_they_are_no_images"] = len(images.passed_over)
-        masks = {row.mask for row in manifest.rows if imported.masks is not None and imported.masks.root == images.root}
-        found["image_files_of_no_kept_row"] = len(images) - len(manifest.rows) - len(masks - {""})
     return {name: value for name, value in found.items() if value}
 
 
@@ -170,7 +171,8 @@ def _markdown(imported: Imported, record: Mapping[str, Any]) -> str:
         *_not_there_text(record.get(NOT_THERE, ())),
         *_splits_text(record.get("splits", {})),
         *_masks_text(record.get("masks")),
-        "## Noticed\n\n" + _noticed_text(record["noticed"]),
+        *_columns_text(record["columns"]),
+        "## Noticed\n\n" + _noticed_text(record["noticed"], unused_images_text(record["image_files_of_no_kept_row"])),
         "## Read from\n\n"
         + _table(("file", "records", "sha256"), [tuple(table.values()) for table in record["tables"]])
         + _rows((each["file"], "site map", each["sha256"]) for each in [record["site_map"]] if each),
@@ -228,10 +230,18 @@ def _place(row: Dropped) -> str:
     return f"{row.file.name}:{row.line}" if row.line else row.file.name
 
 
-def _noticed_text(found: Mapping[str, Any]) -> str:
-    if not found:
+def _columns_text(columns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    if columns:
+        lines = [(name, of["tells"], of["rows"]) for name, of in columns.items()]
+        text = "What tells subgroups is for `evaluate.py --subgroup-column`.\n\n"
+        yield f"## Other columns ({len(columns)})\n\n{text}" + _table(("column", "tells", "rows with a value"), lines)
+
+
+def _noticed_text(found: Mapping[str, Any], unused: str) -> str:
+    lines = [f"- {plain(unused)}\n"] if unused else []
+    if not (found or lines):
         return "Nothing else.\n"
-    return "".join(
+    return "".join(lines) + "".join(
         f"- {name.replace('_', ' ')}: {plain(value if isinstance(value, int) else len(value))}"
         f"{'' if isinstance(value, int) else ' (' + _examples(value) + ')'}\n"
         for name, value in found.items()

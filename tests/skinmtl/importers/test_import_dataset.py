@@ -13,11 +13,11 @@ from skinmtl.importers.importing import import_dataset
 from skinmtl.importers.registry import importers
 from skinmtl.importers.report import write_import
 
-TABLE = """patient_id,lesion_id,region,diagnostic,img_id
-PAT_1,8,ARM,NEV,PAT_1_8_1.png
-PAT_1,8,FACE,NEV,PAT_1_8_2.png
-PAT_2,9,,BCC,PAT_2_9_1.png
-PAT_3,9,LIP,BCC,PAT_3_9_1.png
+TABLE = """patient_id,lesion_id,age,gender,region,diagnostic,img_id
+PAT_1,8,61,FEMALE,ARM,NEV,PAT_1_8_1.png
+PAT_1,8,,FEMALE,FACE,NEV,PAT_1_8_2.png
+PAT_2,9,50,,,BCC,PAT_2_9_1.png
+PAT_3,9,50,MALE,LIP,BCC,PAT_3_9_1.png
 """
 
 
@@ -43,9 +43,9 @@ def test_an_import_from_download_to_folds(tool, downloaded, tmp_path):
         ["dropped:", "missing", "image", "1"],
     ]
     assert (out / "manifest.csv").read_text().splitlines() == [
-        "image,lesions,location,group,lesion_id,biopsed",
-        "imgs_part_1/PAT_1_8_1.png,NEV,ARM,PAT_1,8,",
-        "imgs_part_1/PAT_1_8_2.PNG,NEV,FACE,PAT_1,8,",
+        "image,lesions,location,group,lesion_id,biopsed,gender,age",
+        "imgs_part_1/PAT_1_8_1.png,NEV,ARM,PAT_1,8,,FEMALE,61",
+        "imgs_part_1/PAT_1_8_2.PNG,NEV,FACE,PAT_1,8,,FEMALE,",
     ]
     assert (out / "lesions.txt").read_text() == "NEV\n"
     assert (out / "locations.txt").read_text() == "ARM\nFACE\n"
@@ -72,6 +72,11 @@ def test_an_import_from_download_to_folds(tool, downloaded, tmp_path):
     assert lmdb.startswith(f"then: tools/make_lmdb.py --manifest {out}/manifest.csv --images '{downloaded}' ")
     assert at_once.startswith(f"or all at once: skinmtl run {out}/manifest.csv --images '{downloaded}' --out ")
     assert "noticed: lesions with several sites (1)" in done.stdout
+    assert "for evaluate.py --subgroup-column: gender (sex; 2 of 2 rows), age (age; 1 of 2 rows)\n" in done.stdout
+    assert "columns for subgroups that the tables have not: fitspatrick (Fitzpatrick skin type)\n" in done.stdout
+    assert "other columns kept: lesion_id (2 of 2 rows), biopsed (0 of 2 rows)\n" in done.stdout
+    assert record["columns"]["age"] == {"rows": 1, "tells": "age"}
+    assert "| gender | sex | 2 |" in (out / "import.md").read_text()
     folds = tool(
         "make_folds.py",
         "--manifest",
@@ -84,6 +89,19 @@ def test_an_import_from_download_to_folds(tool, downloaded, tmp_path):
         "image",
     )
     assert folds.returncode == 0, folds.stderr
+
+
+def test_image_files_of_no_row_are_told_by_their_folders(tool, downloaded, tmp_path):
+    """Such as masks below the same root, which this data set has not, and a copy of a photograph, which is one."""
+    for name in ("masks/PAT_1_8_1_mask.png", "masks/PAT_1_8_2_mask.png", "stray.png"):
+        (downloaded / name).parent.mkdir(exist_ok=True)
+        (downloaded / name).write_bytes(name.encode())
+    (downloaded / "copies").mkdir()
+    (downloaded / "copies" / "PAT_1_8_1.png").write_bytes(b"PAT_1_8_1.png")
+    done = tool("import_dataset.py", "pad-ufes-20", "--root", downloaded, "--out", tmp_path / "out")
+    assert "image files of no kept row: 3 (2 in masks, 1 in .)\n" in done.stdout, done.stderr
+    record = json.loads((tmp_path / "out" / "import.json").read_text())
+    assert record["image_files_of_no_kept_row"] == {"masks": 2, ".": 1}
 
 
 def test_the_same_input_gives_the_same_bytes(downloaded, tmp_path):

@@ -90,6 +90,14 @@ class TestDermaConIn:
         assert kept(imported) == list(self.KEPT)
         assert dropped(imported) == list(self.DROPPED)
 
+    def test_what_tells_subgroups_is_kept(self, table, take):
+        row = dict(zip(("Image_name", "Body_part", "Descriptors", "Subject_ID"), self.ROWS[1]))
+        facts = {"Sex": "Male", "Age": "31", "Fitzpatrick": "4", "Monk_skin_tone": "6"}
+        table("METADATA/Skin_Metadata.csv", {**row, **facts}, header="Skin_Metadata.csv")
+        others = take("dermacon-in").manifest.rows[0].others
+        assert {name.lower(): value for name, value in facts.items()}.items() <= others.items()
+        assert set(importers()["dermacon-in"].subgroups) <= set(others)
+
     def split(self, table, name, *rows):
         table(
             f"METADATA/{name}",
@@ -251,6 +259,14 @@ class TestScin:
         self.cases(table, (("1", "1.png"), ["arm"]), (("2", "2.png"), ["arm"]))
         self.labels(table, ("1", "{'a': 1}"), ("2", text))
         assert dropped(take("scin")) == [(3, "2.png", "unreadable label")]
+
+    @pytest.mark.parametrize("age, kept_age", [("AGE_30_TO_39", "AGE_30_TO_39"), ("AGE_UNKNOWN", ""), ("", "")])
+    def test_what_tells_subgroups_is_kept(self, table, take, age, kept_age):
+        facts = {"age_group": age, "sex_at_birth": "FEMALE", "fitzpatrick_skin_type": "FST3"}
+        table("scin_cases.csv", {"case_id": "1", "image_1_path": "1.png", "body_parts_arm": "YES", **facts})
+        self.labels(table, ("1", "{'a': 1}"))
+        others = take("scin").manifest.rows[0].others
+        assert {**facts, "age_group": kept_age}.items() <= others.items()
 
     def test_textures_as_labels(self, table, take):
         yes = {"body_parts_arm": "YES", "textures_flat": "YES"}

@@ -109,7 +109,9 @@ def test_the_published_split_is_by_row_number_from_0(folder):
     assert [row.split for row in imported.manifest.rows] == ["train", "validation", "train", "test"]
     for name in SPLITS:
         (folder / name).unlink()
-    assert [row.others for row in import_folder("derm7pt", folder).manifest.rows] == [{"view": "clinic"}] * 4
+    assert [row.others for row in import_folder("derm7pt", folder).manifest.rows] == [
+        {"view": "clinic", "sex": sex} for sex in ("female", "female", "female", "male")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +145,6 @@ def test_through_the_tool_with_the_image_folder_of_its_own(tool, folder, tmp_pat
     assert written_reasons(tmp_path / "out") == (18, 10, REASONS_OF_BOTH)
     lines = (tmp_path / "out" / "manifest.csv").read_text().splitlines()
     assert lines[:2] == [
-        "image,lesions,location,group,split,view",
-        "NEL/NEL025.JPG,basal cell carcinoma,abdomen,case:1,train,clinic",
+        "image,lesions,location,group,split,view,sex",
+        "NEL/NEL025.JPG,basal cell carcinoma,abdomen,case:1,train,clinic,female",
     ]

@@ -60,7 +60,9 @@ def test_the_rows_kept_and_each_row_dropped(tmp_path):
     ]
     assert imported.reasons() == REASONS
     assert imported.lesion_sites == {"HAM_0000003": ("back", "chest")}  # kept, each row its own site
-    assert imported.manifest.rows[2].others == {"dx_type": "histo", "dataset": "rosendahl"}
+    assert imported.manifest.rows[2].others == {
+        **{"dx_type": "histo", "dataset": "rosendahl", "age": "", "sex": "male"},
+    }
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,7 @@ def test_the_tool_imports_it_and_refuses_another_folder(tool, tmp_path, refused)
     assert finished.returncode == 0, finished.stderr
     assert written_reasons(tmp_path / "out") == (11, 6, REASONS)
     assert (tmp_path / "out" / "manifest.csv").read_text().splitlines()[1] == (
-        "HAM10000_images_part_1/ISIC_0020001.jpg,bkl,scalp,lesion:HAM_0000001,histo,vidir_modern"
+        "HAM10000_images_part_1/ISIC_0020001.jpg,bkl,scalp,lesion:HAM_0000001,histo,80.0,male,vidir_modern"
     )
     elsewhere = tool("import_dataset.py", "ham10000", "--root", tmp_path / "out", "--out", tmp_path / "other")
     refused(elsewhere, "no HAM10000_metadata.csv or HAM10000_metadata")

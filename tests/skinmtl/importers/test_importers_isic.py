@@ -104,6 +104,13 @@ class TestIsic2019:
         assert imported.reasons() == {**REASONS_2019, "of HAM10000": 2}
         assert "HAM" not in {row.others["source"] for row in imported.manifest.rows}
 
+    def test_age_and_sex_are_kept_but_not_where_two_rows_of_the_image_differ(self, folder):
+        table = folder / "ISIC_2019_Training_Metadata.csv"
+        table.write_text(METADATA_2019 + "ISIC_0000001,60,anterior torso,,female\n")
+        rows = import_folder("isic2019", folder).manifest.rows
+        assert rows[0].others == {"source": "", "age_approx": "", "sex": "female"}
+        assert rows[5].others == {"source": "BCN", "age_approx": "80", "sex": "male"}
+
     def test_without_the_unk_column_and_with_a_bom_and_windows_line_ends(self, folder):
         for name, text in (("GroundTruth", TRUTH_2019), ("Metadata", METADATA_2019)):
             if name == "GroundTruth":
@@ -180,6 +187,10 @@ class TestIsic2020:
             ("train/ISIC_0000112.jpg", "seborrheic keratosis", "oral/genital", "IP_0000006"),
             ("train/ISIC_0000113.jpg", "nevus", "torso", "IP_0000007"),  # its pair is not in the table
         ]
+
+    def test_age_and_sex_are_kept(self, folder):
+        others = import_folder("isic2020", folder).manifest.rows[0].others
+        assert {"age_approx", "sex"} <= set(others)
 
     def test_of_listed_duplicates_one_is_kept_the_one_that_has_its_labels(self, folder):
         imported = import_folder("isic2020", folder)

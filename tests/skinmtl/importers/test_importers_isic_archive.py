@@ -71,6 +71,13 @@ class TestTrees:
             "image_type": "dermoscopic",
             "copyright_license": "CC-BY-NC",
             "anatom_site_special": "acral palms or soles",
+            **{
+                "fitzpatrick_skin_type": "",
+                "sex": "female",
+                "age_approx": "50",
+                "dermoscopic_type": "",
+                "attribution": "A",
+            },
         }
 
     @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Iterator, Mapping
 
 from caffe_files.errors import InputError
 from skinmtl.importers.importer import Found, Importer, Option
+from skinmtl.importers.records import kept
 from skinmtl.importers.source import Source
 
 TABLE = "meta.csv"
@@ -53,7 +54,7 @@ def read(source: Source) -> Iterator[Found]:
                 group=source.group_of("", case=record["case_num"]),
                 lesion_id=record["case_num"],
                 split=SPLITS.get(splits.get(number, ("",))[0], ""),
-                others={"view": view},
+                others={"view": view, **kept(record, "sex")},
                 problem=NO_CLINICAL if stand_in else "",
                 detail=record.get("notes", "") if stand_in else "",
             )
@@ -98,6 +99,7 @@ IMPORTER = Importer(
     lesion_labels="single (diagnosis) or multi (seven-point criteria)",
     group="case_num",
     read=read,
+    subgroups={"sex": "sex", "view": "device"},
     options=(
         Option(
             "--view",

@@ -24,7 +24,8 @@ from skinmtl.importers.source import Source
 METADATA = "Skin_Metadata.csv"
 SPLITS = ("train_split.csv", "test_split.csv")
 COMMON = ("Image_name", "Subject_ID")
-KEPT = ("Main_class", "Disease_label", "Gradability", "Confidence", "Fitzpatrick", "Monk_skin_tone")
+KEPT = ("Main_class", "Disease_label", "Gradability", "Confidence", "Fitzpatrick", "Monk_skin_tone", "Sex", "Age")
+SUBGROUPS = {"fitzpatrick": "Fitzpatrick skin type", "monk_skin_tone": "Monk skin tone", "sex": "sex", "age": "age"}
 
 
 def read(source: Source) -> Iterator[Found]:
@@ -95,6 +96,7 @@ IMPORTER = Importer(
     lesion_labels="multi",
     group="Subject_ID",
     read=read,
+    subgroups=SUBGROUPS,
     options=(
         Option(
             "--table",
@@ -104,5 +106,8 @@ IMPORTER = Importer(
             choices=("auto", "metadata", "splits"),
         ),
     ),
-    notes=("Descriptors and Body_part: both `,` and `;` part values. Words such as N/A are no value.",),
+    notes=(
+        "Descriptors and Body_part: both `,` and `;` part values. Words such as N/A are no value.",
+        "Columns that are copied have their names in lower case.",
+    ),
 )

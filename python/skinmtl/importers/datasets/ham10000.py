@@ -21,6 +21,7 @@ from skinmtl.importers.source import Source
 TABLES = ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab")
 MASKS = ("HAM10000_segmentations_lesion_tschandl",)
 COLUMNS = ("lesion_id", "image_id", "dx", "localization")
+SUBGROUPS = {"age": "age", "sex": "sex", "dataset": "centre and device"}
 
 
 def read(source: Source) -> Iterator[Found]:
@@ -40,7 +41,7 @@ def read(source: Source) -> Iterator[Found]:
             group=source.group_of("", lesion=lesion),
             lesion_id=lesion,
             mask=masks.ask(MASKS, f"{stem(record['image_id'])}_segmentation"),
-            others=kept(record, "dx_type", "dataset"),
+            others=kept(record, "dx_type", *SUBGROUPS),
         )
 
 
@@ -52,6 +53,7 @@ IMPORTER = Importer(
     lesion_labels="single",
     group="lesion_id",
     read=read,
+    subgroups=SUBGROUPS,
     masks="<image_id>_segmentation.png in HAM10000_segmentations_lesion_tschandl",
     overlap="ISIC 2019 contains all of HAM10000: never train on one and test on the other.",
 )

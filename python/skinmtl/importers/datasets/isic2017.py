@@ -35,6 +35,7 @@ COLUMNS = {"melanoma": "melanoma", "seborrheic_keratosis": "seborrheic keratosis
 NEITHER = "nevus"
 ID = "image_id"
 NAMES = {"train": "Training", "validation": "Validation", "test": "Test_v2"}
+SUBGROUPS = {"age_approximate": "age", "sex": "sex"}
 PARTS = tuple(
     Part(
         split,
@@ -49,9 +50,9 @@ PARTS = tuple(
 def read(source: Source) -> Iterator[Found]:
     downloads = Downloads(source, PARTS)
     for part in PARTS:
-        ages = described(source, f"{part.images[0]}_metadata.csv", (ID, "age_approximate", "sex"))
+        facts = described(source, f"{part.images[0]}_metadata.csv", (ID, *SUBGROUPS))
         for entry in downloads.entries(part, (ID, *COLUMNS)):
-            yield entry.found(_diagnosis(entry, source.options), others=ages.get(without_case(entry.name), {}))
+            yield entry.found(_diagnosis(entry, source.options), others=facts.get(without_case(entry.name), {}))
 
 
 def _diagnosis(entry: Entry, options: Mapping[str, bool]) -> Label:
@@ -79,6 +80,7 @@ IMPORTER = Importer(
     group="none: every image is its own",
     read=read,
     has_sites=False,
+    subgroups=SUBGROUPS,
     masks="<image_id>_segmentation.png in ISIC-2017_<split>_Part1_GroundTruth",
     no_images=(SUPERPIXELS,),
     options=(

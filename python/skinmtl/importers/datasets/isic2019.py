@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from pathlib import Path
-from typing import Iterator, Mapping
+from typing import Iterable, Iterator, Mapping
 
 from skinmtl.importers.importer import Found, Importer, Option
 from skinmtl.importers.records import image_key
@@ -25,6 +25,8 @@ METADATA = "ISIC_2019_Training_Metadata.csv"
 CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC")
 UNKNOWN_CLASS = "UNK"
 COLUMNS = ("image", "anatom_site_general", "lesion_id")
+OF_PATIENT = ("age_approx", "sex")
+SUBGROUPS = {"age_approx": "age", "sex": "sex", "source": "centre"}
 DOWNSAMPLED = re.compile(r"_downsampled(\.\w+)?$", re.IGNORECASE)
 
 NO_CLASS = "no class set"
@@ -64,12 +66,18 @@ def read(source: Source) -> Iterator[Found]:
             sites=(site,),
             group=source.group_of("", lesion=lesion),
             lesion_id=lesion,
-            others={"source": lesion.rpartition("_")[0]},
+            others={"source": lesion.rpartition("_")[0], **_of_patient(described.get(key, ()))},
             problem=problem,
             detail=detail,
         )
     source.noticed["rows_of_ham10000_which_that_data_set_has_too"] = of_ham10000
     yield from _undiagnosed(metadata, described, diagnosed)
+
+
+def _of_patient(rows: Iterable[tuple[int, Mapping[str, str]]]) -> dict[str, str]:
+    """The columns of OF_PATIENT that the metadata have; "" where two rows of the image differ."""
+    values = {name: {row[name] for _, row in rows if name in row} for name in OF_PATIENT}
+    return {name: min(of) if len(of) == 1 else "" for name, of in values.items() if of}
 
 
 def _diagnosis(record: Mapping[str, str]) -> tuple[tuple[str, ...], str, str]:
@@ -116,6 +124,7 @@ IMPORTER = Importer(
     lesion_labels="single",
     group="lesion_id",
     read=read,
+    subgroups=SUBGROUPS,
     options=(
         Option(
             "--ham10000",
@@ -130,6 +139,7 @@ IMPORTER = Importer(
         "A ground truth row counts where exactly one class is 1 and all others are 0. None set, or UNK alone: dropped "
         f"as `{NO_CLASS}`. Several set: dropped as `{SEVERAL_CLASSES}`. Any other value: `{NOT_0_OR_1}`.",
         "A row without lesion_id is a group of its own; its lesion may still be on another image.",
+        "The column source is the name of the collection in lesion_id.",
         "An image named ..._downsampled is also found under the name without it.",
     ),
 )

@@ -25,6 +25,7 @@ from skinmtl.importers.source import Source
 TABLES = ("ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv", "train.csv")
 DUPLICATES = "ISIC_2020_Training_Duplicates.csv"
 COLUMNS = ("image_name", "patient_id", "anatom_site_general_challenge")
+SUBGROUPS = {"age_approx": "age", "sex": "sex"}
 LABELS = {"diagnosis": "diagnosis", "benign-malignant": "benign_malignant"}
 
 UNKNOWN_DIAGNOSIS = "unknown diagnosis"
@@ -62,7 +63,7 @@ def read(source: Source) -> Iterator[Found]:
             sites=(record["anatom_site_general_challenge"],),
             group=groups.of(_group(source, record) or group_of_image[image_key(record["image_name"])]),
             lesion_id=lesion,
-            others=kept(record, "lesion_id", "benign_malignant"),
+            others=kept(record, "lesion_id", "benign_malignant", *SUBGROUPS),
             problem=problem,
             detail=detail,
         )
@@ -121,6 +122,7 @@ IMPORTER = Importer(
     lesion_labels="single",
     group="patient_id",
     read=read,
+    subgroups=SUBGROUPS,
     overlap="The ISIC Archive has these images too: never train on one and test on the other.",
     options=(
         Option(

@@ -22,7 +22,15 @@ from skinmtl.importers.source import Source
 LEVELS = ("1", "2", "3", "4", "5", "deepest")
 SITE, FLAT_SITE, SPECIAL_SITE = "anatom_site", "anatom_site_general", "anatom_site_special"
 DIAGNOSIS, FLAT_DIAGNOSIS = "diagnosis", "diagnosis"
-KEPT = ("image_type", "copyright_license", SPECIAL_SITE)
+KEPT = ("copyright_license", SPECIAL_SITE)
+SUBGROUPS = {
+    "fitzpatrick_skin_type": "Fitzpatrick skin type",
+    "sex": "sex",
+    "age_approx": "age",
+    "image_type": "device",
+    "dermoscopic_type": "device",
+    "attribution": "centre",
+}
 OTHER_TYPE = "another image type"
 
 
@@ -53,7 +61,7 @@ def read(source: Source) -> Iterator[Found]:
             sites=(_last(source, record, special) or _last(source, record, sites) or record[sites[0]],),
             group=source.group_of(patient, lesion=lesion),
             lesion_id=lesion,
-            others=kept(record, *KEPT),
+            others=kept(record, *KEPT, *SUBGROUPS),
             problem=OTHER_TYPE if unwanted else "",
             detail=image_type if unwanted else "",
         )
@@ -117,6 +125,7 @@ IMPORTER = Importer(
     lesion_labels="single",
     group="patient_id, else lesion_id",
     read=read,
+    subgroups=SUBGROUPS,
     options=(
         Option("--table", "the export's file name, where the folder has several", metavar="NAME"),
         Option(

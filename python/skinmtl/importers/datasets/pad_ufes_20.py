@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import Iterator
 
 from skinmtl.importers.importer import Found, Importer
+from skinmtl.importers.records import kept
 from skinmtl.importers.source import Source
 
 COLUMNS = ("patient_id", "lesion_id", "region", "diagnostic", "img_id")
+SUBGROUPS = {"fitspatrick": "Fitzpatrick skin type", "gender": "sex", "age": "age"}  # as the set spells them
 
 
 def read(source: Source) -> Iterator[Found]:
@@ -28,7 +30,7 @@ def read(source: Source) -> Iterator[Found]:
             sites=(record["region"],),
             group=source.group_of(patient),
             lesion_id=whole,
-            others={"lesion_id": lesion, "biopsed": record.get("biopsed", "")},
+            others={"lesion_id": lesion, "biopsed": record.get("biopsed", ""), **kept(record, *SUBGROUPS)},
         )
 
 
@@ -41,5 +43,6 @@ IMPORTER = Importer(
     group="patient_id",
     read=read,
     ending=".png",
+    subgroups=SUBGROUPS,
     notes=("A lesion is patient_id and lesion_id together, since lesion_id is reused across patients.",),
 )

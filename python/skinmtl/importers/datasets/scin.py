@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Iterator
 
 from skinmtl.importers.importer import Found, Importer, Option
-from skinmtl.importers.records import labels_set
+from skinmtl.importers.records import kept, labels_set
 from skinmtl.importers.source import Source
 
 IMAGES = ("image_1_path", "image_2_path", "image_3_path")
@@ -28,6 +28,8 @@ SITES = (
 )
 SITE_COLUMNS = {f"body_parts_{site}": site for site in SITES}
 TEXTURES = {f"textures_{texture}": texture for texture in ("raised_or_bumpy", "flat", "rough_or_flaky", "fluid_filled")}
+SUBGROUPS = {"fitzpatrick_skin_type": "Fitzpatrick skin type", "sex_at_birth": "sex", "age_group": "age"}
+NOT_TOLD = frozenset({"AGE_UNKNOWN", "NONE_SELECTED", "NONE_IDENTIFIED"})  # the set's own words for no value there
 WEIGHTED = "weighted_skin_condition_label"
 
 MINIMUM_WEIGHT = 0.3  # our choice: three dermatologists who name one condition each, all different, give each 1/3
@@ -66,7 +68,7 @@ def read(source: Source) -> Iterator[Found]:
                 group=source.group_of(case),
                 others={
                     "shot_type": shot,
-                    "fitzpatrick_skin_type": record.get("fitzpatrick_skin_type", ""),
+                    **{name: "" if text in NOT_TOLD else text for name, text in kept(record, *SUBGROUPS).items()},
                     "weights": weighted.get(case) or "",
                 },
                 problem=problem,
@@ -131,6 +133,7 @@ IMPORTER = Importer(
     group="case_id",
     read=read,
     ending=".png",
+    subgroups=SUBGROUPS,
     options=(
         Option(
             "--labels",
@@ -148,6 +151,7 @@ IMPORTER = Importer(
     ),
     notes=(
         "A condition is a label where its weight is at least --minimum-weight. All images of a case have its labels.",
+        "Skin type, sex and age are as the volunteer told them.",
         "`other` is a site as the rest; a site map with an empty `to` leaves it out.",
         "A case that names no image counts as one row, and so does a label row of no case.",
     ),
