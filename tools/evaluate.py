@@ -52,6 +52,7 @@ from skinmtl.data.seen import is_known, marks, n_trained
 from skinmtl.data.subgroups import subgroups_of
 from skinmtl.scores.called import Rule
 from skinmtl.scores.chosen_thresholds import own_images
+from skinmtl.scores.decision_table import write_decision_csv
 from skinmtl.scores.evaluating import Plan, Resampling, evaluated
 from skinmtl.scores.evaluation_table import evaluation_table
 from skinmtl.scores.figures_csv import write_figures_csv
@@ -84,6 +85,15 @@ def make_parser() -> argparse.ArgumentParser:
         "--reliability",
         help="also draw the reliability diagram of each label, .png or .svg (example: --reliability reliability.svg)",
     )
+    parser.add_output_argument(
+        "--net-benefit",
+        help="also write the net benefit of calling each lesion from a probability of 1 to 99 %% on, beside that of "
+        "calling all images and none; with --bootstrap, its intervals too (example: --net-benefit net_benefit.csv)",
+    )
+    parser.add_output_argument(
+        "--decision-curves",
+        help="also draw it for each lesion, .png or .svg (example: --decision-curves decision.svg)",
+    )
     parser.add_argument(
         "--fail-if-below",
         type=floor,
@@ -112,8 +122,9 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser()
     arguments = parser.parse_args()
     settle_evaluation_arguments(parser, arguments)
-    if arguments.reliability is not None and arguments.reliability.suffix not in (".png", ".svg"):
-        parser.error(f"--reliability {arguments.reliability}: must end in .png or .svg")
+    for flag, path in (("--reliability", arguments.reliability), ("--decision-curves", arguments.decision_curves)):
+        if path is not None and path.suffix not in (".png", ".svg"):
+            parser.error(f"{flag} {path}: must end in .png or .svg")
     return arguments
 
 
@@ -179,13 +190,18 @@ def plan_of(arguments: argparse.Namespace, scores: Scores) -> Plan:
     if arguments.subgroup_column is not None and manifest is not None:
         groups_of(str(arguments.scores), scores, manifest)  # all images must be in it
         subgroups = subgroups_of(manifest, arguments.subgroup_column, scores.image)
-    return Plan(resampling, Rule.of(rule) if rule else None, source, calibration, subgroups)
+    curves = arguments.net_benefit is not None or arguments.decision_curves is not None
+    return Plan(resampling, Rule.of(rule) if rule else None, source, calibration, subgroups, curves)
 
 
 def write_files(arguments: argparse.Namespace, scores: Scores, figures: dict[str, Any], seen: list[str]) -> None:
-    """The JSON, the CSV and the diagram that are asked for. The diagram is made first, which alone can be refused, so
-    that then no file is left behind."""
-    diagram = None if arguments.reliability is None else drawn_reliability(arguments, figures)
+    """The JSON, the CSVs and the pictures that are asked for. The pictures are made first, which alone can be refused,
+    so that then no file is left behind."""
+    pictures = {
+        path: draw(arguments, figures)
+        for path, draw in ((arguments.reliability, drawn_reliability), (arguments.decision_curves, drawn_curves))
+        if path is not None
+    }
     source = {"seen": seen, "scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}
     if arguments.manifest is not None:
         source["manifest_sha256"] = sha256(arguments.manifest)
@@ -196,10 +212,13 @@ def write_files(arguments: argparse.Namespace, scores: Scores, figures: dict[str
     if arguments.csv is not None:
         with new_file(arguments.csv) as partial:
             write_figures_csv(partial, report)
-    if diagram is not None:
+    if arguments.net_benefit is not None:
+        with new_file(arguments.net_benefit) as partial:
+            write_decision_csv(partial, report)
+    for path, picture in pictures.items():
         from skinmtl.figures.style import save_figure
 
-        save_figure(diagram, arguments.reliability)
+        save_figure(picture, path)
 
 
 def drawn_reliability(arguments: argparse.Namespace, figures: dict[str, Any]) -> Any:
@@ -211,6 +230,18 @@ def drawn_reliability(arguments: argparse.Namespace, figures: dict[str, Any]) ->
         raise InputError(f"{arguments.scores}: has no probabilities to draw; leave --reliability out")
     how = f"{arguments.scores.name}, {figures['n_images']} images; in brackets the images with the label"
     return reliability_figure(labels, how)
+
+
+def drawn_curves(arguments: argparse.Namespace, figures: dict[str, Any]) -> Any:
+    """A matplotlib figure: the decision curves of all lesions that have one."""
+    from skinmtl.figures.decision_curves import evaluated_curves_figure
+
+    if not any(figures["decision_curves"]["of_lesions"].values()):
+        raise InputError(
+            f"{arguments.scores}: no lesion has an image and lacks one too, so that there is no decision curve; leave "
+            "--decision-curves out"
+        )
+    return evaluated_curves_figure(figures, arguments.scores.name)
 
 
 def main() -> int:

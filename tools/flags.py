@@ -221,6 +221,8 @@ FLAGS: Dict[str, Flag] = {
     "--bootstrap": Flag("N", "resamples of the groups, for intervals"),
     "--thresholds-from": Flag("FILE", "scores of validation images, to choose thresholds on"),
     "--threshold-rule": Flag("RULE", "how the threshold of a label is chosen"),
+    "--net-benefit": Flag("FILE", "also write what it is worth to call each lesion from a probability on"),
+    "--decision-curves": Flag("FILE", "also draw what it is worth to call each lesion from a probability on"),
     "--reliability": Flag("FILE", "also draw how probabilities and shares of positives agree"),
     "--subgroup-column": Flag("NAME", "the column whose values the images are told apart by"),
     "--scaling": Flag(CHOICE, "what is fitted to calibrate probabilities"),

@@ -33,6 +33,7 @@ NOT_RUN = {
     r"^tools/evaluate\.py scores\.npz": "needs the scores of that snapshot",
     r"--root DermaCon-IN": "needs a data set that its owner hands out",
     r"ISIC20|work/isic20|--root (PH2|HAM10000)": "needs data sets to be downloaded; tests/skinmtl/importers has some",
+    r"PAD-UFES-20|work/pad": "needs a data set to be downloaded; tests/skinmtl/importers has its table",
     r"^caffe-torch train -solver solver\.prototxt|^torchrun": "needs several GPUs",
     r"configfile work/paper\.yaml|^snakemake |^pip install snakemake": "days on a GPU, or a cluster; tests/workflow",
     r"--fuzz-cases|tests/kills\.py": "more than half an hour; the suite runs the same with fewer cases",

@@ -59,11 +59,11 @@ def _scores(manifest, rows, model, fold, random):
     lesions, locations = manifest.lesion_labels()[rows], manifest.location_labels()[rows]
     heads = {}
     if model != "resnet50_location":
-        heads["lesion_scores"] = (lesions * 0.6 + random.uniform(size=lesions.shape)).astype(np.float32)
+        heads["lesion_scores"] = ((lesions * 0.6 + random.uniform(size=lesions.shape)) / 1.6).astype(np.float32)
         heads.update(lesion_labels=lesions, lesion_names=list(manifest.lesion_names))
     if model in ("resnet50_location", "resnet50_mtl"):
         one_hot = np.eye(len(manifest.location_names))[locations]
-        heads["location_scores"] = (one_hot * 0.7 + random.uniform(size=one_hot.shape)).astype(np.float32)
+        heads["location_scores"] = ((one_hot * 0.7 + random.uniform(size=one_hot.shape)) / 1.7).astype(np.float32)
         heads.update(location_labels=locations, location_names=list(manifest.location_names))
     images = [row.image for row, is_there in zip(manifest.rows, rows) if is_there]
     return Scores(images, {"net": model, "weights_sha256": f"{MODELS.index(model)}{fold}" * 32}, **heads)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from skinmtl.data.correlation import Strength, clustered_order
 from skinmtl.data.manifest import Manifest
+from skinmtl.figures.decision_curves import decision_curve_figure
 from skinmtl.figures.gains import gain_against_strength_figure, gains_figure
 from skinmtl.figures.heat_map import heat_map
 from skinmtl.figures.locations import location_figure
@@ -22,9 +23,11 @@ from skinmtl.figures.shown import MOST_PANELS, said, shown
 from skinmtl.figures.style import SETTINGS, save_figure
 from skinmtl.report.comparison import FEW, Gain, LesionComparison, LocationComparison, RankCorrelation, confusion
 from skinmtl.report.correlation import correlation_figure, number, write_correlation_csv, write_csv, write_strength_csv
+from skinmtl.report.decisions import Decisions
 from skinmtl.report.experiment import LESION_MODELS, LOCATION, MTL, TITLES, Experiment
 from skinmtl.report.runs import Run
 from skinmtl.report.table1 import Table1, fold_records, records, signed
+from skinmtl.scores.net_benefit import THRESHOLDS
 
 POINTS = 300  # of a precision-recall curve at most: a small panel shows no more
 
@@ -89,6 +92,20 @@ def thinned(recall: np.ndarray, precision: np.ndarray, points: int = POINTS) -> 
         return recall, precision
     kept = np.unique(np.linspace(0, len(recall) - 1, points).round().astype(np.int64))
     return recall[kept], precision[kept]
+
+
+def draw_decisions(found: Decisions, folder: Path) -> str:
+    """Writes the numbers too, as decision_curves.csv."""
+    lines = [
+        [name, f"{threshold:g}", *(number(curve[t]) for curve in curves), number(call_all[t]), 0]
+        for (name, _, _), curves, call_all in zip(found.lesions, found.curves, found.call_all)
+        for t, threshold in enumerate(THRESHOLDS)
+    ]
+    write_csv(folder / "decision_curves.csv", ["lesion", "threshold", *found.models, "call_all", "call_none"], lines)
+    models = [(LESION_MODELS.index(model), TITLES[model]) for model in found.models]
+    title = "what calling each lesion is worth (its images)"
+    figure = decision_curve_figure(found.lesions, THRESHOLDS, models, found.curves, found.call_all, title)
+    return save_and_inline(figure, folder, "decision_curves")
 
 
 def write_gains(lesions: LesionComparison, strengths: np.ndarray, folder: Path) -> None:

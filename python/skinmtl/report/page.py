@@ -40,6 +40,7 @@ class Parts:
     locations: LocationComparison | None
     confusion_folds: tuple[int, ...]
     figures: dict[str, str]
+    decision_notes: list[str]
     maps: dict[str, Any] | None
     seeds: SeedTables | None
     helps: WhatHelps | None

@@ -18,9 +18,11 @@ from skinmtl.data.correlation import correlation, strength
 from skinmtl.data.manifest import Manifest
 from skinmtl.report.attention_maps import read_maps
 from skinmtl.report.comparison import compare_lesions, compare_locations, rank_correlation
+from skinmtl.report.decisions import decisions
 from skinmtl.report.draw import (
     draw_confusion,
     draw_correlation,
+    draw_decisions,
     draw_gains,
     draw_locations,
     draw_precision_recall,
@@ -113,6 +115,9 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
     if table is not None:
         write_table1(table, folder)
         figures["precision_recall"] = draw_precision_recall(experiment, table, folder)
+    of_calls = None if table is None else decisions(experiment, table)
+    if of_calls is not None:
+        figures["decision_curves"] = draw_decisions(of_calls, folder)
     lesions = compare_lesions(experiment, settings.resamples, settings.seed)
     rank = None
     if lesions is not None:
@@ -156,6 +161,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
         locations=locations,
         confusion_folds=of_mtl,
         figures=figures,
+        decision_notes=[] if of_calls is None else of_calls.notes,
         maps=maps,
         seeds=seeds,
         helps=helps,

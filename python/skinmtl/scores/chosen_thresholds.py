@@ -50,7 +50,7 @@ def own_images(figures: Mapping[str, Any]) -> list[str]:
     if (figures.get("thresholds") or {}).get("chosen_on") == TEST:
         lines.append(f"the thresholds were chosen on {TEST}: the figures at them are too good")
     if (figures.get("calibration") or {}).get("fitted_on") == TEST:
-        lines.append(f"the calibration was fitted on {TEST}: Brier score and ECE are too good")
+        lines.append(f"the calibration was fitted on {TEST}: Brier score, ECE and net benefit are too good")
     return lines
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
+from caffe_files.errors import InputError
 from skinmtl.common.provenance import sha256
 from skinmtl.data.subgroups import Subgroups
-from skinmtl.scores.calibration_file import calibrated, fitted_on, read_calibration
+from skinmtl.scores.calibration_file import Calibration, calibrated, fitted_on, read_calibration
 from skinmtl.scores.called import Rule
 from skinmtl.scores.chosen_thresholds import chosen_thresholds
+from skinmtl.scores.decision_table import NOT_CALIBRATED
 from skinmtl.scores.intervals import intervals
 from skinmtl.scores.label_figures import MEANS, OF_HEAD, PROBABILITY, head_of, label_figures, mean_auroc
 from skinmtl.scores.metrics import evaluate
+from skinmtl.scores.net_benefit import THRESHOLDS, decision_curves
 from skinmtl.scores.one_lesion import one_lesion_figures, one_lesion_intervals
 from skinmtl.scores.pairing import heads_of
 from skinmtl.scores.region_bootstrap import region_intervals
@@ -32,13 +35,14 @@ class Resampling(NamedTuple):
 
 class Plan(NamedTuple):
     """What is wanted beside the figures: intervals, thresholds by a rule that is read on the images of a file (None: on
-    the tested ones), the calibration in a file, and the figures of subgroups. None: not that."""
+    the tested ones), the calibration in a file, the figures of subgroups, and decision curves. None: not that."""
 
     resampling: Resampling | None = None
     rule: Rule | None = None
     thresholds_from: Path | None = None
     calibration: Path | None = None
     subgroups: Subgroups | None = None
+    decision_curves: bool = False
 
 
 def evaluated(path: Path, scores: Scores, positive: str | None, plan: Plan) -> dict[str, Any]:
@@ -77,7 +81,9 @@ def evaluated(path: Path, scores: Scores, positive: str | None, plan: Plan) -> d
             used.setdefault("before", {})[OF_HEAD[head]] = of_head
     if scores.has_regions:
         figures.update(evaluate_regions(scores, positive))
-    figures["subgroups"] = None
+    figures["subgroups"] = figures["decision_curves"] = None
+    if plan.decision_curves:
+        figures["decision_curves"] = _decision_curves(path, scores, calibration, used, resampling)
     if plan.subgroups is not None:
         figures["subgroups"] = subgroup_figures(scores, plan.subgroups, thresholds, resampling)
     if resampling is None:
@@ -88,3 +94,19 @@ def evaluated(path: Path, scores: Scores, positive: str | None, plan: Plan) -> d
     if scores.has_regions:
         figures["intervals"].update(region_intervals(scores, positive, *resampling))
     return figures
+
+
+def _decision_curves(
+    path: Path, scores: Scores, calibration: Calibration | None, used: Any, resampling: Resampling | None
+) -> dict[str, Any]:
+    """Those of the lesions, and what the probabilities are. InputError where there are none."""
+    if scores.lesion_scores is None:
+        raise InputError(f"{path}: has no lesion head, which decision curves are of; leave the flag out")
+    head = head_of(scores, "lesion")
+    if not head.probable:
+        raise InputError(f"{path}: the lesion scores are not all from 0 to 1; decision curves need probabilities")
+    words = NOT_CALIBRATED
+    if calibration is not None:
+        words = f"calibrated ({calibration.heads['lesion'].words()}), fitted on {used['fitted_on']}"
+    curves = decision_curves(head, resampling)
+    return {"probabilities": words, "thresholds": THRESHOLDS.tolist(), "of_lesions": curves}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from skinmtl.scores.decision_table import decision_lines
 from skinmtl.scores.label_figures import MEANS, OF_HEAD
 from skinmtl.scores.label_tables import label_tables, mean_rows
 from skinmtl.scores.subgroup_tables import subgroup_tables
@@ -33,6 +34,7 @@ def evaluation_table(figures: dict[str, Any]) -> str:
         more = [with_range(figures[name], ends[name])] if ends else []
         rows.append([words, as_number(figures[name]), *more, as_number(_chance(figures, name))])
     lines += [*columns(rows), ""]
+    lines += decision_lines(figures)
     if figures.get("subgroups") is not None:
         lines += [*subgroup_tables(figures), ""]
     if figures.get("lesion_confusion") is not None and len(figures["support"]) <= CONFUSION_LABELS:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping
 
 from skinmtl.scores.label_figures import FIGURES, MEANS, OF_HEAD
 from skinmtl.scores.region_metrics import OF_CLASS, REGION_FIGURES
+from skinmtl.scores.subgroup_means import MAPS
 
 OF_SET = ("map_class", "map_image", "lesion_accuracy", "balanced_accuracy", MEANS["lesion"], "location_top1",
           "location_top3", MEANS["location"])  # fmt: skip
+PROTOCOL = (
+    *("images", "groups", "thresholds", "net", "weights_sha256", "trained_on", "fold", "subset", "short_side"),
+    *("crops", "scores_sha256"),
+)
 HEADER = (
     *("subgroup", "head", "label", "figure", "value", "low", "high", "without_looking", "gap", "gap_low", "gap_high"),
-    *("positives", "images", "groups"),
-    *("threshold", "thresholds", "net", "weights_sha256", "trained_on", "fold", "subset", "short_side", "crops"),
-    "scores_sha256",
+    *("positives", *PROTOCOL[:2], "threshold", *PROTOCOL[2:]),
 )
 
 
@@ -24,7 +27,7 @@ def write_figures_csv(path: Path, report: dict[str, Any]) -> None:
     with open(str(path), "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, HEADER, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({**_protocol(report), **row} for row in _rows(report))
+        writer.writerows({**protocol_of(report), **row} for row in _rows(report))
 
 
 def _rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -38,8 +41,17 @@ def _rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
     found = report.get("subgroups")
     for record in found["values"] if found else ():
         of_images = {"subgroup": f"{found['column']}: {record['value']}", "images": record["n_images"]}
-        for row in _of_labels(record, record.get("intervals") or {}):
+        for row in (*_of_means(record.get("means")), *_of_labels(record, record.get("intervals") or {})):
             yield {**row, **of_images, "groups": record.get("n_groups")}
+
+
+def _of_means(means: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """The mAPs of a subgroup."""
+    for figure in MAPS if means else ():
+        low, high = _of(means, "gap_intervals", figure) or (None, None)
+        gap = {"gap": means["gaps"][figure], "gap_low": low, "gap_high": high}
+        chance = {"without_looking": means["chance"][figure]}
+        yield {"figure": figure, **_value(means[figure], _of(means, "intervals", figure)), **chance, **gap}
 
 
 def _of_regions(report: dict[str, Any], ends: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -89,7 +101,8 @@ def _value(value: Any, ends: Any) -> dict[str, Any]:
     return {"value": value, "low": low, "high": high}
 
 
-def _protocol(report: dict[str, Any]) -> dict[str, Any]:
+def protocol_of(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What figures belong to, by the names of PROTOCOL."""
     protocol = report["protocol"]
     made = protocol.get("arguments") or {}
     thresholds = report.get("thresholds") or {}

@@ -13,12 +13,13 @@ from typing import Any, Sequence
 import numpy as np
 
 from skinmtl.data.subgroups import Subgroups
-from skinmtl.scores.bootstrap import blocks, ends_of, indexed
+from skinmtl.scores.bootstrap import blocks, ends_of, indexed, weighted
 from skinmtl.scores.intervals import enough_by_figure, intervals_by_label
 from skinmtl.scores.label_figures import FIGURES, OF_HEAD, Head, Thresholds, head_of, label_figures
 from skinmtl.scores.label_resamples import LabelResampler, joined
 from skinmtl.scores.pairing import heads_of
 from skinmtl.scores.scores_file import Scores
+from skinmtl.scores.subgroup_means import groups_with_lesion, image_sums, mean_figures, mean_intervals
 
 FEW = 20  # positives, or others: below, a figure of a subgroup is marked: our choice
 
@@ -33,7 +34,7 @@ def subgroup_figures(
 
     Each has its `value`, `n_images`, and by head and label the figures (`of_lesions`), `gaps`, and where there are
     resamples (groups, number, seed, level) `intervals` and `gap_intervals`; `few` names the labels with fewer than FEW
-    images there that have them, or that have not.
+    images there that have them, or that have not. `means`, where there are lesions, has what `subgroup_means` finds.
     """
     values = []
     for name, inside in zip(subgroups.names, subgroups.members):
@@ -50,9 +51,15 @@ def subgroup_figures(
             record["few"][key] = [
                 label for label, of_label in here.items() if min(of_label["n_positive"], of_label["n_negative"]) < FEW
             ]
+            if head_name == "lesion":
+                record["means"] = mean_figures(*parts)
             if resampling is not None:
-                ends = _intervals(parts, inside, chosen, record["gaps"][key], resampling, name)
-                record["intervals"][key], record["gap_intervals"][key] = ends
+                gaps, means = record["gaps"][key], record["means"] if head_name == "lesion" else None
+                record["intervals"][key], record["gap_intervals"][key], of_means = _intervals(
+                    parts, inside, chosen, gaps, means, resampling, name
+                )
+                if means is not None:
+                    means.update(of_means)
         values.append(record)
     return {"column": subgroups.column, "told": list(subgroups.told), "values": values}
 
@@ -72,10 +79,12 @@ def _intervals(
     inside: np.ndarray,
     thresholds: Thresholds | None,
     gaps: dict[str, dict[str, float | None]],
+    means: dict[str, Any] | None,
     resampling: tuple[Sequence[str], int, int, float],
     what: str,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The intervals of the figures of the first part, and those of the gaps, by label and figure."""
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The intervals of the figures of the first part, and those of the gaps, by label and figure; and those of the
+    `means`, where there are some."""
     groups, resamples, seed, level = resampling
     index, sizes = indexed(groups, len(inside))
     of_parts = [index[inside], index[~inside]]
@@ -84,9 +93,13 @@ def _intervals(
         for part, of_part in zip(parts, of_parts)
     ]
     drawn: list[list[dict[str, np.ndarray]]] = [[], []]
+    of_images: list[list[np.ndarray]] = [[], []]
+    sums = [image_sums(part, of_part, len(sizes)) for part, of_part in zip(parts, of_parts) if means is not None]
     for counts in blocks(sizes, resamples, seed, what):
         for read, resampler in zip(drawn, resamplers):
             read.append(resampler.under(counts))
+        for read, each in zip(of_images, sums):
+            read.append(weighted(each, counts))
     here, elsewhere = (joined(read, resamples) for read in drawn)
     ends = intervals_by_label(parts[0], here, of_parts[0], level, thresholds)
     enough = [enough_by_figure(part, of_part, thresholds) for part, of_part in zip(parts, of_parts)]
@@ -100,4 +113,9 @@ def _intervals(
                 differences = differences - np.nanmean(differences) + gap
             both = gap is not None and all(each[label][figure] for each in enough)
             of_gaps[label][figure] = ends_of(differences, level, both)
-    return ends, of_gaps
+    if means is None:
+        return ends, of_gaps, {}
+    precision = here["average_precision"], elsewhere["average_precision"]
+    counted = [np.concatenate(read, axis=1)[:, :resamples] for read in of_images]
+    n_groups = [groups_with_lesion(part, of_part) for part, of_part in zip(parts, of_parts)]
+    return ends, of_gaps, mean_intervals(means, precision, counted, n_groups, level)

@@ -27,7 +27,10 @@ from skinmtl.scores.scores_file import read_scores, write_scores
 
 LESIONS = ["Nodule", "<script>alert(1)</script>", 'quoted "x" & co', "it's $x_1$ {{ 7*7 }}"]
 LOCATIONS = ["<i>arm</i>", "leg & foot", "trunk"]
-TABLES = {"table1.csv", "table1_folds.csv", "mtl_against_resnet.csv", "locations.csv", "confusion.csv", "runs.csv"}
+TABLES = {
+    *("table1.csv", "table1_folds.csv", "mtl_against_resnet.csv", "locations.csv", "confusion.csv", "runs.csv"),
+    "decision_curves.csv",
+}
 FIGURES = {
     "correlation",
     "correlation_clustered",
@@ -36,6 +39,7 @@ FIGURES = {
     "gains",
     "gain_against_strength",
     "precision_recall",
+    "decision_curves",
 }
 QUICK = Settings(resamples=20, seed=1, paper_table=BUNDLED, require_complete=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import permutations
 
@@ -14,11 +15,15 @@ from scipy.stats import spearmanr
 
 from caffe_files.errors import InputError
 from skinmtl.report.comparison import compare_lesions, compare_locations, confusion, rank_correlation
+from skinmtl.report.decisions import decisions
 from skinmtl.report.draw import precision_recall, thinned
-from skinmtl.report.experiment import ALEXNET, ENSEMBLE, LOCATION, MTL, RESNET, read_experiment
+from skinmtl.report.experiment import ALEXNET, ENSEMBLE, LOCATION, MTL, RESNET, read_experiment, scores_path
 from skinmtl.report.paper import BUNDLED, read_paper_table
 from skinmtl.report.table1 import as_text, chance_of, records, table1
+from skinmtl.scores.calibration import HeadCalibration
+from skinmtl.scores.calibration_file import Calibration
 from skinmtl.scores.metrics import average_precision, evaluate
+from skinmtl.scores.net_benefit import net_benefit, of_calling_all
 from skinmtl.scores.scores_file import Scores
 
 LESIONS, LOCATIONS = ["Nodule", "erythematous Papule", "seldom", "wart"], ["arm", "leg", "trunk"]
@@ -43,6 +48,70 @@ def without(experiment, *missing):
     """The experiment as if these (model, fold) were not there."""
     kept = {key: scores for key, scores in experiment.scores.items() if key not in missing}
     return type(experiment)(**{**vars(experiment), "scores": kept})
+
+
+class TestDecisions:
+    """Decision curves of pooled folds, on calibrated probabilities where each fold has a calibration."""
+
+    def test_are_the_net_benefit_of_the_pooled_scores(self, experiment, paper):
+        table = table1(experiment, paper)
+        found = decisions(experiment, table)
+        assert found.models == list(table.models) and found.notes[0] == "AlexNet, lesions only: not calibrated."
+        pooled = experiment.pooled(MTL, table.folds[MTL])
+        for (name, positives, prevalence), curves, call_all in zip(found.lesions, found.curves, found.call_all):
+            labels = pooled.lesion_labels[:, LESIONS.index(name)] != 0
+            wanted = net_benefit(labels, pooled.lesion_scores[:, LESIONS.index(name)])
+            assert curves[found.models.index(MTL)].tolist() == wanted.tolist()
+            assert positives == labels.sum() and prevalence == pytest.approx(labels.mean())
+            assert call_all == pytest.approx(of_calling_all(labels.mean()))
+
+    def calibrate(self, experiment, folder, fold, **changes):
+        scores = experiment.scores[MTL, fold]
+        heads = {
+            head: HeadCalibration(kind, "temperature", tuple(getattr(scores, f"{head}_names")), (0.5,) * p, (0.0,) * p)
+            for head, kind, p in (("lesion", "sigmoid", len(LESIONS)), ("location", "softmax", len(LOCATIONS)))
+        }
+        known = {"fitted_on": "validation images", "n_images": 150, "weights": scores.protocol["weights_sha256"]}
+        found = Calibration(heads, same={}, scores_sha256="", **{**known, **changes})
+        path = scores_path(folder, MTL, fold).with_name("calibration.json")
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(found.record()))
+
+    def test_are_of_calibrated_probabilities_where_each_fold_has_a_calibration(self, experiment, paper, tmp_path):
+        table, of_copy = table1(experiment, paper), replace(experiment, path=tmp_path)
+        folds = table.folds[MTL]
+        for fold in folds[1:]:
+            self.calibrate(experiment, tmp_path, fold)
+        half = f"not calibrated: {len(folds) - 1} of {len(folds)} folds have a calibration.json."
+        assert f"MTL, lesions and location: {half}" in decisions(of_copy, table).notes
+        self.calibrate(experiment, tmp_path, folds[0])
+        found = decisions(of_copy, table)
+        assert "MTL, lesions and location: calibrated, fitted on validation images." in found.notes
+        pooled = experiment.pooled(MTL, folds)
+        scores = HeadCalibration("sigmoid", "temperature", (), (0.5,), (0.0,)).apply(pooled.lesion_scores[:, :1])
+        wanted = net_benefit(pooled.lesion_labels[:, 0] != 0, scores[:, 0])
+        assert found.curves[0][found.models.index(MTL)] == pytest.approx(wanted)
+
+    def test_a_calibration_of_another_net_is_refused_and_one_of_the_test_images_is_told(
+        self, experiment, paper, tmp_path
+    ):
+        table = table1(experiment, paper)
+        for fold in table.folds[MTL]:
+            self.calibrate(experiment, tmp_path / "of the test images", fold, fitted_on="the test images")
+            self.calibrate(experiment, tmp_path / "of another", fold, weights="another")
+        told = decisions(replace(experiment, path=tmp_path / "of the test images"), table).notes
+        assert any("fitted on the test images, so that its curve is too good" in note for note in told)
+        with pytest.raises(InputError, match=r"calibration\.json: is of other weights than"):
+            decisions(replace(experiment, path=tmp_path / "of another"), table)
+
+    def test_scores_that_are_no_probabilities_have_none(self, experiment, paper):
+        table, scores = table1(experiment, paper), dict(experiment.scores)
+        for (model, fold), of_fold in experiment.scores.items():
+            if of_fold.lesion_scores is not None:
+                scores[model, fold] = replace(of_fold, lesion_scores=of_fold.lesion_scores + (model != MTL))
+        found = decisions(replace(experiment, scores=scores), table)
+        assert found.models == [MTL]
+        assert "AlexNet, lesions only: its scores are no probabilities; left out." in found.notes
 
 
 class TestPaperTable:

@@ -75,7 +75,10 @@ def test_fitted_on_the_test_images_it_says_so_wherever_it_is_used(tool, files):
     done = tool("calibrate.py", files / "test.npz", "--out", files / "c.json")
     assert "note: these are the test images" in done.stdout
     done = tool("evaluate.py", files / "test.npz", "--calibration", files / "c.json", "--json", files / "m.json")
-    assert "note: the calibration was fitted on the test images: Brier score and ECE are too good" in done.stdout
+    assert (
+        "note: the calibration was fitted on the test images: Brier score, ECE and net benefit are too good"
+        in done.stdout
+    )
     assert json.loads((files / "m.json").read_text())["calibration"]["fitted_on"] == "the test images"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import sklearn
@@ -11,6 +13,7 @@ from sklearn import metrics
 
 from skinmtl.scores.called import CALLED, Rule, called_figures, threshold_by
 from skinmtl.scores.label_figures import LEAST_SENSITIVITY, PROBABILITY, RANKING, Head, label_figures, mean_auroc
+from skinmtl.scores.one_lesion import one_lesion_figures
 from skinmtl.scores.reliability import BINS, calibration_error, diagram, error_if_calibrated
 
 REPRODUCIBLE = {"derandomize": True, "deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -67,6 +70,34 @@ def test_the_figures_are_scikit_learns(case):
     }
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, abs=1e-9)
     assert set(wanted) == {*RANKING, *PROBABILITY}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_figures_are_those_of_the_isic_challenges_scorer(seed):
+    """AP, AUROC, the calls above 0.5, balanced accuracy. Its `auc_sens_80` is not ISIC 2024's figure: it is all of
+    the area below the curve from that sensitivity on, not the part above it."""
+    pytest.importorskip("isic_challenge_scoring", reason="pip install isic-challenge-scoring (extra test)")
+    import pandas as pd
+    from isic_challenge_scoring.classification import ClassificationMetric, ClassificationScore
+
+    random = np.random.RandomState(seed)
+    names, images = ["mole", "scar", "wart"], pd.RangeIndex(150)
+    labels = np.eye(3, dtype=bool)[random.choice(3, 150, p=[0.7, 0.2, 0.1])]
+    scores = np.round(random.random_sample((150, 3)) * 0.6 + 0.4 * labels, 2).astype(np.float32)  # with ties
+    weights = pd.DataFrame({"score_weight": 1.0, "validation_weight": 1.0}, images)
+    frames = [pd.DataFrame(values.astype(float), images, names) for values in (labels, scores)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = ClassificationScore(*frames, weights, ClassificationMetric.BALANCED_ACCURACY)
+    above = float(np.nextafter(np.float32(0.5), np.float32(1)))  # they call above 0.5, we from a threshold on
+    ours = label_figures(Head(labels, scores, names, True), dict.fromkeys(names, above))
+    words = {"average_precision": "ap", "auroc": "auc"}
+    for name in names:
+        for figure in (*words, *CALLED):
+            wanted = theirs.per_category.at[name, words.get(figure, figure)]
+            assert ours[name][figure] == pytest.approx(wanted, abs=1e-12), (name, figure)
+    found = one_lesion_figures(labels, scores, names)["balanced_accuracy"]
+    assert found == pytest.approx(theirs.aggregate["balanced_accuracy"], abs=1e-12)
 
 
 @settings(max_examples=200, **REPRODUCIBLE)

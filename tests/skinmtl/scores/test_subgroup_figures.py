@@ -136,7 +136,7 @@ class TestTool:
         assert "* fewer than 20 positives, or fewer than 20 others" in done.stdout and "scar: f" in done.stdout
         with open(str(files / "f.csv"), newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["subgroup"]]
-        assert len(rows) == 3 * 7 * 5
+        assert len(rows) == 3 * (7 * 5 + 2)
         row = next(row for row in rows if row["subgroup"] == "sex: f" and row["label"] == "nevus")
         assert (row["figure"], row["images"]) == ("average_precision", str(of_f["n_images"]))
         assert float(row["gap"]) == of_f["gaps"]["of_lesions"]["nevus"]["average_precision"]
