@@ -18,6 +18,7 @@ from skinmtl.explanation.novelty import Novelty, ordinal
 from skinmtl.onnx_graphs.model import OPSET
 from skinmtl.onnx_graphs.regions import OPSET as OPSET_OF_REGIONS
 from skinmtl.pretrained.resnet50 import caffe_shapes
+from skinmtl.publishing.guidelines import filled_items, open_items
 from skinmtl.publishing.label_rows import label_rows, with_interval
 from skinmtl.publishing.metrics_files import FIGURES, OF_REGIONS, Metrics
 from skinmtl.publishing.model_folder import LABELS, OUTPUTS
@@ -58,6 +59,13 @@ def card(facts: Facts) -> str:
     )
     environment.filters["plain"] = plain
     summary = None if facts.train_data is None else read_summary(facts.train_data)
+    filled = filled_items(
+        None if summary is None else summary["n_images"],
+        summary is not None and _training(summary)["fold"] is not None,
+        facts.metrics,
+        facts.calibration,
+        facts.novelty is not None,
+    )
     figures = {**OF_REGIONS, **(FIGURES if facts.labels else {})} if "regions" in facts.record else FIGURES
     text = environment.get_template(TEMPLATE.name).render(
         record=facts.record,
@@ -78,6 +86,8 @@ def card(facts: Facts) -> str:
         calibration=facts.calibration,
         novelty=facts.novelty,
         nearest=None if facts.novelty is None else ordinal(facts.novelty.k),
+        filled=filled,
+        open_items=open_items(filled),
         tested=any(one.of_these_weights for one in facts.metrics),
         others=any(not one.of_these_weights for one in facts.metrics),
         intervals=_intervals(facts.metrics),

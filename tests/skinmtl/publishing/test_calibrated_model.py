@@ -15,6 +15,7 @@ from caffe_files.errors import InputError
 from caffe_files.prototxt import read_net
 from skinmtl.common.provenance import sha256
 from skinmtl.data.manifest import read_manifest
+from skinmtl.data.subgroups import Subgroups
 from skinmtl.publishing.calibrations import CALIBRATION
 from skinmtl.publishing.card import Facts, card
 from skinmtl.publishing.exporting import export
@@ -193,6 +194,36 @@ class TestCard:
         self.metrics(net, tmp_path / "m.json", lambda scores: Plan(Resampling(groups, 20, 1, 0.95)))
         text = card(self.facts(net, read_metrics([tmp_path / "m.json"], net.weights)))
         assert text.count("[too few]") > 10
+
+    def test_fills_the_items_of_guidelines_that_it_knows_and_leaves_the_others_open(self, net, tmp_path):
+        women = np.arange(200) < 120
+        subgroups = Subgroups("sex", ("f", "m|w"), (women, ~women))
+        figures = self.metrics(net, tmp_path / "m.json", lambda scores: Plan(subgroups=subgroups))
+        text = card(self.facts(net, read_metrics([tmp_path / "m.json"], net.weights)))
+        filled, left = text.split("## What guidelines ask for")[1].split("## Licence")[0].split("Open, since")
+        f, m = (f"{record['means']['map_class']:.3f}" for record in figures["subgroups"]["values"])
+        assert (
+            f"| 14 | - | whether it serves some patients worse | mAP-class by sex: f {f} (120 images), m\\|w {m} ("
+            in filled
+        )
+        assert "*Metrics*, no intervals" in filled and "probabilities, not calibrated; no threshold" in filled
+        assert "trained on" not in filled, "not known here"
+        assert "| 8 | 14 to 18 | who gave the labels" in left and "| 14 |" not in left
+
+    def test_leaves_subgroups_open_where_there_are_none(self, net, tmp_path):
+        self.metrics(net, tmp_path / "m.json", lambda scores: Plan())
+        text = card(self.facts(net, read_metrics([tmp_path / "m.json"], net.weights)))
+        assert "| 14 | - | whether it serves some patients worse |\n" in text.split("Open, since")[1]
+
+    @pytest.mark.parametrize(
+        "found", [1, {"values": 1}, {"values": [1]}, {"values": [{"means": {"map_class": "<b>"}}]}]
+    )
+    def test_says_nothing_of_subgroups_that_were_changed_by_hand(self, net, tmp_path, found):
+        figures = self.metrics(net, tmp_path / "m.json", lambda scores: Plan())
+        protocol = json.loads((tmp_path / "m.json").read_text())["protocol"]
+        (tmp_path / "m.json").write_text(json.dumps({**figures, "protocol": protocol, "subgroups": found}))
+        text = card(self.facts(net, read_metrics([tmp_path / "m.json"], net.weights)))
+        assert "mAP-class by" not in text and "<b>" not in text
 
     def test_refuses_thresholds_and_calibrations_of_the_test_images(self, net, tmp_path):
         self.metrics(net, tmp_path / "m.json", lambda scores: Plan(rule=Rule("f1")))
