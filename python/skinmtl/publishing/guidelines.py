@@ -39,9 +39,14 @@ class Item(NamedTuple):
 
 
 def filled_items(
-    n_trained: int | None, has_fold: bool, metrics: Sequence[Metrics], calibration: Calibration | None
+    n_trained: int | None,
+    has_fold: bool,
+    metrics: Sequence[Metrics],
+    calibration: Calibration | None,
+    knows_unlike: bool = False,
 ) -> list[Item]:
-    """The items that the card has something of. `n_trained` images; None: not recorded."""
+    """The items that the card has something of. `n_trained` images; None: not recorded. `knows_unlike`: the folder can
+    tell photographs that are unlike the training images."""
     own = [one for one in metrics if one.of_these_weights]
     items = [
         Item("7, 9", "9", "how a photograph is prepared", "*How an image is prepared*"),
@@ -71,14 +76,13 @@ def filled_items(
     output = "probabilities, calibrated" if calibration else "probabilities, not calibrated"
     thresholds = next((one.figures["thresholds"] for one in own if one.figures.get("thresholds")), None)
     output += f"; thresholds by {plain(thresholds['rule'])}" if thresholds else "; no threshold"
+    unlike = ", and names nothing in what is unlike the training images" if knows_unlike else ""
     return [
         *items,
         Item("12g, 15", NONE, "how it answers, and with what", f"*Use*; {output}"),
         Item("18f", "23", "software", "*What made it*; `model.json`"),
         Item("26", "38", "limits", "*Limits*"),
-        Item(
-            "27a", NONE, "photographs that are no good", "`predict.py` names one that cannot be read, and leaves it out"
-        ),
+        Item("27a", NONE, "photographs that are no good", f"`predict.py` leaves out what cannot be read{unlike}"),
     ]
 
 

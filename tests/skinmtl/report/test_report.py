@@ -163,7 +163,7 @@ class TestWholeReport:
 
     def test_figures_are_numbered_in_the_order_of_the_page(self, page):
         numbers = re.findall(r"<strong>Figure (\d+)\.</strong>", page[1])
-        assert numbers == [str(n) for n in range(1, 8)]
+        assert numbers == [str(n) for n in range(1, 9)]
         assert re.findall(r'id="figure-(\d+)"', page[1]) == numbers
         assert page[1].count("<strong>Figure 5, clustered.</strong>") == 1
 
