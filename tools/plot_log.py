@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from caffe_files.caffe_log import read_caffe_log, write_csv
+from caffe_files.outputs import all_or_none
 from cli import new_parser, run
 from skinmtl.figures.curves import draw_caffe_log
 
@@ -30,10 +31,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     log = read_caffe_log(args.log)
-    if args.csv:
-        write_csv(log, args.csv)
-    if args.out:
-        draw_caffe_log(log, args.out)
+    with all_or_none():
+        if args.csv:
+            write_csv(log, args.csv)
+        if args.out:
+            draw_caffe_log(log, args.out)
     tests = sum(any(column.startswith("test") for column in values) for _, values in log.rows)
     print(f"{args.log}: iterations {log.rows[0][0]} to {log.rows[-1][0]}, {len(log.rows)} rows, {tests} with tests")
     if log.superseded:

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from arguments import add_engine_arguments, check_engine_arguments, engine_of
-from caffe_files.outputs import new_file
+from caffe_files.outputs import all_or_none, new_file
 from cli import new_parser, positive, run
 from net_arguments import (
     add_allow_trained_argument,
@@ -84,13 +84,14 @@ def main() -> None:
         found = retrieve(training, queries, args.k, args.features, args.queries, args.allow_trained)
         figures = summary(training, queries, found)
         said = summary_table(figures)
-    if args.out:
-        write_neighbours(args.out, training, found)
-        said += f"\n{args.out}: {found.neighbour.shape[1]} neighbours of each of {len(found.query)} queries"
-    if args.json:
-        figures["sha256"] = {str(path): sha256(path) for path in (args.features, args.queries)}
-        with new_file(args.json) as partial:
-            write_json(partial, {**figures, **made_by(vars(args))})
+    with all_or_none():
+        if args.out:
+            write_neighbours(args.out, training, found)
+            said += f"\n{args.out}: {found.neighbour.shape[1]} neighbours of each of {len(found.query)} queries"
+        if args.json:
+            figures["sha256"] = {str(path): sha256(path) for path in (args.features, args.queries)}
+            with new_file(args.json) as partial:
+                write_json(partial, {**figures, **made_by(vars(args))})
     print(said)
 
 

@@ -23,6 +23,7 @@ from caffe_files.system_errors import of_output
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 _overwriting = ContextVar("overwriting", default=False)
+_held = ContextVar("held", default=None)  # in a block of `all_or_none`: (written, its place) of each file
 
 
 def allow_overwriting(allowed: bool) -> None:
@@ -63,8 +64,32 @@ def new_file(target: Path) -> Iterator[Path]:
         try:
             yield partial
             partial.chmod(0o666 & ~_umask())
-            partial.replace(target)
-        finally:
+            held = _held.get()
+            if held is None:
+                partial.replace(target)
+            else:
+                held.append((partial, target))
+        except BaseException:
+            if partial.exists():
+                partial.unlink()
+            raise
+
+
+@contextmanager
+def all_or_none() -> Iterator[None]:
+    """The files that `new_file` makes in the block come to their places when it ends well; else none of them does."""
+    held: list[tuple[Path, Path]] = []
+    before = _held.set(held)
+    try:
+        yield
+        while held:
+            partial, target = held[0]
+            with disk_errors(target):
+                partial.replace(target)
+            del held[0]
+    finally:
+        _held.reset(before)
+        for partial, _ in held:
             if partial.exists():
                 partial.unlink()
 

@@ -13,7 +13,7 @@ import pytest
 
 from caffe_files.errors import InputError
 from caffe_files.made_folder import LOCK_NAME, MADE
-from caffe_files.outputs import new_file, new_folder
+from caffe_files.outputs import all_or_none, new_file, new_folder
 
 
 def entries(folder):
@@ -150,6 +150,35 @@ def test_what_a_killed_builder_left_goes_with_the_next(tmp_path, builder, name):
     with new_folder(tmp_path / name):
         pass
     assert entries(tmp_path) == [name]
+
+
+class TestAllOrNone:
+    def test_files_come_into_their_places_together(self, tmp_path):
+        with all_or_none():
+            for name in "ab":
+                with new_file(tmp_path / name) as partial:
+                    partial.write_text(name)
+            assert not [name for name in entries(tmp_path) if not name.startswith(".")]
+        assert entries(tmp_path) == ["a", "b"]
+        assert [(tmp_path / name).read_text() for name in "ab"] == ["a", "b"]
+
+    def test_what_is_refused_late_leaves_none_and_keeps_the_old_one(self, tmp_path):
+        (tmp_path / "a").write_text("old")
+        (tmp_path / "file").write_text("")
+        with pytest.raises(InputError), all_or_none():
+            with new_file(tmp_path / "a") as partial:
+                partial.write_text("new")
+            with new_file(tmp_path / "file" / "b"):
+                raise AssertionError("must not get here")
+        assert entries(tmp_path) == ["a", "file"]
+        assert (tmp_path / "a").read_text() == "old"
+
+    def test_after_it_each_file_is_by_itself_again(self, tmp_path):
+        with all_or_none():
+            pass
+        with new_file(tmp_path / "a") as partial:
+            partial.write_text("")
+        assert entries(tmp_path) == ["a"]
 
 
 def test_a_living_builders_folder_stays(tmp_path, builder):

@@ -134,6 +134,13 @@ def test_wrong_outputs_are_usage_errors(tool, tmp_path):
         assert tool("plot_log.py", tmp_path / "log", *more).returncode == 2
 
 
+def test_where_the_plot_cannot_be_written_no_table_is_left_behind(tool, refused, tmp_path):
+    (tmp_path / "log").write_text(log_text([train_block(0)], "new"))
+    done = tool("plot_log.py", tmp_path / "log", "--csv", tmp_path / "t.csv", "--out", tmp_path / "log" / "p.png")
+    refused(done, tmp_path / "log" / "p.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
 @pytest.mark.caffe
 def test_a_real_log_of_a_run_that_was_resumed(tool, tmp_path):
     """5 iterations too many are done, then again from the snapshot; two test nets."""

@@ -10,7 +10,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from caffe_files.errors import InputError
-from caffe_files.outputs import new_file
+from caffe_files.outputs import all_or_none, new_file
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
 from skinmtl.data.bad_images import check_images_exist, refuse_bad_images
@@ -192,12 +192,13 @@ def draw(inputs: FigureInputs, queries: Sequence[str], outs: Sequence[Path], arg
     """Writes the figure to each of `outs`, .png or .svg, and beside the first what is in it, as .json."""
     heads = ["query", *(f"{head} attention" for head in inputs.heads)]
     figure = retrieval_rows(inputs.picture_rows(queries), heads)
-    for out in outs:
-        save_figure(figure, out)
     record = {"rows": inputs.described(queries), "seen": inputs.seen(), "inputs": inputs.sha256()}
     record.update(made_by(arguments))
-    with new_file(outs[0].with_suffix(".json")) as partial:
-        write_json(partial, record)
+    with all_or_none():
+        for out in outs:
+            save_figure(figure, out)
+        with new_file(outs[0].with_suffix(".json")) as partial:
+            write_json(partial, record)
 
 
 def _load_file(path: Path) -> np.ndarray:

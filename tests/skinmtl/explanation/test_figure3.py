@@ -263,6 +263,9 @@ def test_the_same_files_give_the_same_bytes(files):
 
 def test_the_tool_refuses_bad_input_in_one_line_and_wrong_flags_as_usage(tool, refused, files):
     out = files.folder / "figure3.png"
+    other = files.neighbours / "figure3.svg"
+    refused(tool("figure3.py", *files.flags, "--out", out, "--out", other), other)
+    assert not out.exists(), "nor is one of several left behind"
     files.npz.unlink()
     refused(tool("figure3.py", *files.flags, "--out", out), files.npz, "cannot be read", "attend.py")
     assert tool("figure3.py", *files.flags, "--out", out.with_suffix(".pdf")).returncode == 2

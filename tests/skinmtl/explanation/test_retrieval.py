@@ -219,6 +219,12 @@ def test_features_that_cannot_be_compared_are_refused(sets, retrieve, refused, t
     refused(retrieve(queries="other.npz"), "other.npz: ", said, "train.npz")
 
 
+def test_where_the_summary_cannot_be_written_no_table_is_left_behind(sets, retrieve, refused, tmp_path):
+    before = sorted(path.name for path in tmp_path.iterdir())
+    refused(retrieve("--json", tmp_path / "test.npz" / "n.json"), tmp_path / "test.npz" / "n.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def test_files_that_are_none_and_flags_that_do_not_go_together(sets, retrieve, refused, tool, tmp_path):
     (tmp_path / "cut.npz").write_bytes((tmp_path / "test.npz").read_bytes()[:900])
     refused(retrieve(queries="cut.npz"), "cut.npz: not a whole .npz file")
