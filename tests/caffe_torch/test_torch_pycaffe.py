@@ -123,6 +123,37 @@ def test_a_script_has_its_arguments_and_its_folder_on_the_path(tmp_path):
     assert (done.returncode, done.stdout) == (3, "caffe_torch.pycaffe ['-x', '--yes'] __main__\n")
 
 
+FAULTS = {
+    "an error in handling another": """import caffe, beside
+
+def half(n):
+    return n / beside.NOTHING
+
+try:
+    half(1)
+except ZeroDivisionError:
+    raise ValueError("no half")
+""",
+    "what is no Python": "import caffe\nx = (1,\n",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_a_script_does_not_catch_is_shown_as_python_shows_it(tmp_path, fault):
+    """Python itself finds a module of the name caffe beside the script."""
+    (tmp_path / "caffe.py").write_text("")
+    (tmp_path / "beside.py").write_text("NOTHING = 0\n")
+    (tmp_path / "user.py").write_text(FAULTS[fault])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    ours, pythons = (
+        subprocess.run(
+            [sys.executable, *words, str(tmp_path / "user.py")], env=environment, capture_output=True, text=True
+        )
+        for words in (["-m", "caffe_torch.command", "python"], [])
+    )
+    assert (ours.returncode, ours.stderr) == (1, pythons.stderr)
+
+
 def test_a_solver_with_tests_that_are_never_due_is_refused(net, tmp_path):
     text = f"net: '{tmp_path}/net.prototxt' base_lr: 1 lr_policy: 'fixed' test_iter: 1"
     (tmp_path / "solver.prototxt").write_text(text)

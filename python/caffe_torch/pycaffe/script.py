@@ -7,6 +7,7 @@ import pkgutil
 import runpy
 import sys
 from pathlib import Path
+from types import TracebackType
 from typing import Sequence
 
 import caffe_torch.pycaffe
@@ -23,7 +24,10 @@ def stand_for_caffe() -> None:
 
 
 def run_script(arguments: Sequence[str]) -> None:
-    """Runs a script with its arguments as Python does. NetError where there is no such file."""
+    """Runs a script with its arguments as Python does. NetError where there is no such file.
+
+    What the script raises and does not catch is shown as Python would show it: from the script on.
+    """
     if not arguments:
         raise NetError("python: names no script; give the path of one, and its arguments")
     if not Path(arguments[0]).is_file():
@@ -31,4 +35,24 @@ def run_script(arguments: Sequence[str]) -> None:
     stand_for_caffe()
     sys.argv = list(arguments)
     sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
-    runpy.run_path(arguments[0], run_name="__main__")
+    try:
+        runpy.run_path(arguments[0], run_name="__main__")
+    except BaseException:
+        show = sys.excepthook  # the script may have set its own
+
+        def show_own(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+            own = _own(trace)
+            show(kind, error.with_traceback(own), own)
+
+        sys.excepthook = show_own
+        raise
+
+
+def _own(trace: TracebackType | None) -> TracebackType | None:
+    """The script's part of a traceback, below `run_script` and runpy; None where it was not even compiled."""
+    while trace is not None and trace.tb_frame.f_code is not run_script.__code__:
+        trace = trace.tb_next
+    trace = trace and trace.tb_next
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") == "runpy":
+        trace = trace.tb_next
+    return trace
