@@ -3,7 +3,7 @@
 
 import argparse
 import sys
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from arguments import (
     add_data_arguments,
@@ -99,9 +99,9 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(words: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = make_parser()
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     check_fold_arguments(parser, args)
     if args.copies > 1 and not args.jitter:
         parser.error("--copies needs --jitter: without it all copies would be equal")

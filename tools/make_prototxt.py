@@ -4,7 +4,7 @@
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from augment_arguments import add_augment_arguments, augmentation_of, check_augment_arguments
 from cli import above_zero, finite, new_parser, not_negative, positive, run
@@ -223,10 +223,10 @@ def command_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str
     return " ".join(map(shlex.quote, words))
 
 
-def parse_args() -> Tuple[argparse.ArgumentParser, argparse.Namespace]:
+def parse_args(words: Optional[Sequence[str]] = None) -> Tuple[argparse.ArgumentParser, argparse.Namespace]:
     """The arguments, and the parser, which now knows the defaults of the model that they name."""
     parser = make_parser()
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     set_defaults(parser, args)
     if needs_locations(args) and (args.lesions is None) != (args.locations is None):
         parser.error("--lesions and --locations go together")

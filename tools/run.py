@@ -23,6 +23,7 @@ from cli import new_parser, not_negative, positive, run, seed, usable_cores
 from skinmtl.experiment.presets import NAMES
 from skinmtl.experiment.request import Request
 from skinmtl.experiment.run import run_experiment
+from step_parsers import fault_of
 
 
 def folds(text: str) -> Union[int, Path]:
@@ -163,7 +164,7 @@ def main() -> None:
         seed=args.seed,
     )
     given = {**vars(args), "folds": str(args.folds), "weights": [str(path) for _, path in args.weights]}
-    run_experiment(request, args.engine, args.cores, given, lambda line: print(line, flush=True))
+    run_experiment(request, args.engine, args.cores, given, lambda line: print(line, flush=True), fault_of)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from arguments import add_engine_arguments, check_engine_arguments, engine_of, licence
 from cli import above_zero, finite, new_parser, not_negative, positive, run, share
@@ -192,9 +192,9 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(words: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = make_parser()
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     if args.weights_licence and not args.weights:
         parser.error("--weights-licence goes with --weights")
     if args.set_aside and not args.resume:

@@ -14,6 +14,7 @@ from skinmtl.experiment.child import LOCK
 from skinmtl.experiment.configuration import CONFIG, Configuration
 from skinmtl.experiment.places import WORKFLOW
 from skinmtl.experiment.presets import NO_WEIGHTS
+from skinmtl.experiment.step_flags import FaultOf, check_flags
 
 # builds the smallest net there, by the Python that has the engine; what is wrong is the last line of standard error
 PROBE = """
@@ -36,13 +37,15 @@ with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
 """
 
 
-def check_beforehand(configuration: Configuration, python: Path) -> None:
-    """InputError where a setting is none of the workflow's, the folder is for something else, weights are none, or
-    the engine in `python` has no such GPU.
+def check_beforehand(configuration: Configuration, python: Path, fault_of: FaultOf) -> None:
+    """InputError where a setting is none of the workflow's, a step does not take its words, the folder is for something
+    else, weights are none, or the engine in `python` has no such GPU.
 
-    Otherwise Snakemake would find it in words of its own, or the first training, when all LMDBs are built.
+    `fault_of` says what is wrong with the words of a step, see `step_flags`. Otherwise Snakemake would find it in words
+    of its own, or the step itself, when all LMDBs are built.
     """
     _check_settings(configuration)
+    check_flags(configuration, fault_of)
     _check_folder(configuration)
     for file in sorted({settings["weights"] for settings in _models(configuration) if _has(settings, "weights")}):
         read_caffemodel(Path(file))

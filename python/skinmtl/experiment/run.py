@@ -21,20 +21,26 @@ from skinmtl.experiment.environment import check_snakemake, engine_and_python
 from skinmtl.experiment.progress import STAGES, TRAINS, Progress, seconds_text
 from skinmtl.experiment.request import Request
 from skinmtl.experiment.results import figures_table
+from skinmtl.experiment.step_flags import FaultOf
 from skinmtl.experiment.workflow import EVENTS, LOG, LOGS, Job, command, last_line, planned, variables
 
 LOOK = 0.2  # seconds between two looks at what has happened
 
 
 def run_experiment(
-    request: Request, engine: str | None, cores: int, arguments: dict[str, Any], tell: Callable[[str], None]
+    request: Request,
+    engine: str | None,
+    cores: int,
+    arguments: dict[str, Any],
+    tell: Callable[[str], None],
+    fault_of: FaultOf,
 ) -> None:
     """Runs what is not done yet, and says so line by line. InputError where something is wrong with what is given,
-    before anything is written, or where a stage fails."""
+    before anything is written, or where a stage fails. `fault_of`: see `check_beforehand`."""
     snakemake = check_snakemake()
     engine, python = engine_and_python(engine)
     configuration = configure(request, engine, python)
-    check_beforehand(configuration, python)
+    check_beforehand(configuration, python, fault_of)
     out = configuration.out
     started = time.monotonic()
     with locked(out, tell) as lock:

@@ -26,7 +26,7 @@ def checked(make_dataset, tmp_path):
         usual = {"preset": "tiny", "folds": 3, "only_folds": (), "models": None, "weights": (), "precision": "fp32"}
         where = {"manifest": data.manifest, "images": data.images, "out": tmp_path / "out", "gpu": None, "seed": 1}
         configuration = configure(Request(**{**usual, **where, **changes}), engine, PYTHON)
-        check_beforehand(configuration, PYTHON)
+        check_beforehand(configuration, PYTHON, lambda step, words: "")
         return configuration
 
     return check
