@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, NamedTuple, Sequence
+from typing import Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -65,9 +65,21 @@ class Experiment:
         return tuple(fold for fold in self.folds if all((model, fold) in self.scores for model in models))
 
     def missing(self) -> dict[str, tuple[int, ...]]:
-        """The folds that a model has no scores of, for each model that lacks one."""
-        lacking = {model: tuple(f for f in self.folds if (model, f) not in self.scores) for model in self.titles}
+        """The folds that a model has no scores of, for each model that lacks one.
+
+        Where there are variants, it is they and their base that are compared: of the paper's other models those count
+        that have scores.
+        """
+        lacking = {model: tuple(f for f in self.folds if (model, f) not in self.scores) for model in self._wanted()}
         return {model: folds for model, folds in lacking.items() if folds}
+
+    def _wanted(self) -> Iterator[str]:
+        there = {model for model, _ in self.scores}
+        if {RESNET, MTL} <= there:
+            there.add(ENSEMBLE)
+        for model in self.titles:
+            if not self.variants.what or model in (self.variants.base, *self.variants.what) or model in there:
+                yield model
 
     def pooled(self, model: str, folds: Sequence[int]) -> Scores:
         """The model's scores on several test folds, one after the other."""

@@ -81,6 +81,21 @@ def test_it_is_said_in_words_what_the_intervals_say(made):
     assert balance.words() == UNTOLD
 
 
+def test_what_is_missing_is_of_the_variants_their_base_and_models_that_were_begun(made):
+    """Nobody has asked for the paper's other models."""
+    for model in ("alexnet_lesion", "resnet50_location", "ensemble"):
+        for fold in (0, 1):
+            (made.path / f"fold{fold}" / model / "scores.npz").unlink()
+    missing = {"from_scratch": (0,), "absent": (0, 1)}
+    (made.path / "fold1/resnet50_lesion/scores.npz").unlink()
+    found = read_experiment(made.path, made.manifest, variants=VARIANTS).missing()
+    assert found == {**missing, "resnet50_lesion": (1,), "ensemble": (0, 1)}
+    (made.path / "fold0/resnet50_lesion/scores.npz").unlink()
+    assert read_experiment(made.path, made.manifest, variants=VARIANTS).missing() == missing
+    of_the_paper = read_experiment(made.path, made.manifest).missing()
+    assert set(of_the_paper) == {"alexnet_lesion", "resnet50_lesion", "resnet50_location", "ensemble"}
+
+
 @pytest.mark.parametrize(("times", "words"), [(1, SAME_SCORES), (2, SAME_FIGURES)])
 def test_a_variant_that_changed_nothing_is_told_so(made, times, words):
     write_variant(made, "balance", lambda labels, scores: times * scores)
