@@ -22,6 +22,11 @@ sensitivity, specificity and predictive values at thresholds, which are to be ch
 
           tools/evaluate.py test.npz --thresholds-from validation.npz --threshold-rule sensitivity=0.95
 
+A net of one data set tested on another, whose lesions have other names (an external test): --label-map says which are
+which, and --internal sets the figures of the net's own test images beside; docs/evaluation.md has what is left out.
+
+          tools/evaluate.py external.npz --label-map map.csv --internal test.npz --bootstrap 10000
+
 --bootstrap adds intervals: how far the figures would move with other patients. Groups of images are drawn with
 replacement; a lesion that has no positive in a resample has no AP there and leaves that mAP-class, as above. "too few":
 fewer than ten groups with or without it.
@@ -36,18 +41,20 @@ from typing import Any
 
 from arguments import manifest_of
 from caffe_files.errors import InputError
-from caffe_files.outputs import new_file
+from caffe_files.outputs import all_or_none, new_file
 from cli import new_parser, program, run
 from evaluation_arguments import (
     OnceAction,
+    add_external_arguments,
     add_interval_arguments,
     add_threshold_arguments,
+    is_external,
     settle_evaluation_arguments,
 )
 from parsing import renamed
 from skinmtl.common.json_file import write_json
 from skinmtl.common.provenance import made_by, sha256
-from skinmtl.data.manifest import Manifest
+from skinmtl.data.manifest import Manifest, read_manifest
 from skinmtl.data.seen import is_known, marks, n_trained
 from skinmtl.data.subgroups import subgroups_of
 from skinmtl.scores.called import Rule
@@ -55,6 +62,8 @@ from skinmtl.scores.chosen_thresholds import own_images
 from skinmtl.scores.decision_table import write_decision_csv
 from skinmtl.scores.evaluating import Plan, Resampling, evaluated
 from skinmtl.scores.evaluation_table import evaluation_table
+from skinmtl.scores.external_tables import external_lines, facts, markdown
+from skinmtl.scores.external_test import external_test, tested
 from skinmtl.scores.figures_csv import write_figures_csv
 from skinmtl.scores.label_figures import MEANS, OF_HEAD
 from skinmtl.scores.one_lesion import FIGURES as ONE_LESION
@@ -115,6 +124,7 @@ def make_parser() -> argparse.ArgumentParser:
     renamed(parser, "--at-least", "--fail-if-below")
     add_threshold_arguments(parser)
     add_interval_arguments(parser)
+    add_external_arguments(parser)
     return parser
 
 
@@ -194,31 +204,46 @@ def plan_of(arguments: argparse.Namespace, scores: Scores) -> Plan:
     return Plan(resampling, Rule.of(rule) if rule else None, source, calibration, subgroups, curves)
 
 
-def write_files(arguments: argparse.Namespace, scores: Scores, figures: dict[str, Any], seen: list[str]) -> None:
-    """The JSON, the CSVs and the pictures that are asked for. The pictures are made first, which alone can be refused,
-    so that then no file is left behind."""
-    pictures = {
-        path: draw(arguments, figures)
-        for path, draw in ((arguments.reliability, drawn_reliability), (arguments.decision_curves, drawn_curves))
-        if path is not None
-    }
-    source = {"seen": seen, "scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}
-    if arguments.manifest is not None:
-        source["manifest_sha256"] = sha256(arguments.manifest)
-    report = {**figures, **source}
-    if arguments.json is not None:
-        with new_file(arguments.json) as partial:
-            write_json(partial, {**report, "made_by": made_by(vars(arguments))}, allow_nan=False)
-    if arguments.csv is not None:
-        with new_file(arguments.csv) as partial:
-            write_figures_csv(partial, report)
-    if arguments.net_benefit is not None:
-        with new_file(arguments.net_benefit) as partial:
-            write_decision_csv(partial, report)
-    for path, picture in pictures.items():
-        from skinmtl.figures.style import save_figure
+def figures_of_external_test(arguments: argparse.Namespace) -> tuple[Scores, dict[str, Any]]:
+    """The external scores of the common lesions, and what `external_test.tested` has of them."""
+    test = external_test(arguments.scores, arguments.label_map, arguments.internal)
+    scores = test.external.kept.scores
+    plan = plan_of(arguments, scores)
+    own_plan = plan._replace(subgroups=None, decision_curves=False)
+    if test.internal is not None and plan.resampling is not None:
+        manifest = None if arguments.internal_manifest is None else read_manifest(arguments.internal_manifest)
+        groups = groups_to_draw(arguments.internal, test.internal.kept.scores, manifest)
+        seed = (arguments.seed + 1) % 2**32  # the sets are independent, and so are their resamples
+        own_plan = own_plan._replace(resampling=plan.resampling._replace(groups=groups, seed=seed))
+    return scores, tested(test, plan, own_plan)
 
-        save_figure(picture, path)
+
+def write_files(arguments: argparse.Namespace, scores: Scores, figures: dict[str, Any], seen: list[str]) -> None:
+    """What is asked for: the JSON, the CSVs, the tests side by side and the pictures; all of them or none."""
+    source = {"seen": seen, "scores_sha256": sha256(arguments.scores), "protocol": scores.protocol}
+    for name in ("manifest", "internal_manifest"):
+        if getattr(arguments, name) is not None:
+            source[f"{name}_sha256"] = sha256(getattr(arguments, name))
+    report = {**figures, **source}
+    with all_or_none():
+        if arguments.json is not None:
+            with new_file(arguments.json) as partial:
+                write_json(partial, {**report, "made_by": made_by(vars(arguments))}, allow_nan=False)
+        if arguments.csv is not None:
+            with new_file(arguments.csv) as partial:
+                write_figures_csv(partial, report)
+        if arguments.side_by_side is not None:
+            with new_file(arguments.side_by_side) as partial:
+                partial.write_text(markdown(report, facts(report, arguments.scores)), encoding="utf-8")
+        if arguments.net_benefit is not None:
+            with new_file(arguments.net_benefit) as partial:
+                write_decision_csv(partial, report)
+        pictures = ((arguments.reliability, drawn_reliability), (arguments.decision_curves, drawn_curves))
+        for path, draw in pictures:
+            if path is not None:
+                from skinmtl.figures.style import save_figure
+
+                save_figure(draw(arguments, figures), path)
 
 
 def drawn_reliability(arguments: argparse.Namespace, figures: dict[str, Any]) -> Any:
@@ -246,15 +271,18 @@ def drawn_curves(arguments: argparse.Namespace, figures: dict[str, Any]) -> Any:
 
 def main() -> int:
     arguments = parse_args()
-    scores = read_scores(arguments.scores)
-    positive = positive_class(arguments, scores)
-    plan = plan_of(arguments, scores)
-    figures = evaluated(arguments.scores, scores, positive, plan)
+    if is_external(arguments):
+        scores, figures = figures_of_external_test(arguments)
+    else:
+        scores = read_scores(arguments.scores)
+        figures = evaluated(arguments.scores, scores, positive_class(arguments, scores), plan_of(arguments, scores))
     seen = marks(scores.protocol)
     write_files(arguments, scores, figures, seen)
     tables = [evaluation_table(figures)] if heads_of(scores) else []
     if scores.has_regions:
         tables.append(region_table(figures, resampled=not tables))
+    if is_external(arguments):
+        tables.append("\n".join(external_lines(figures)))
     print("\n".join(["\n\n".join(tables), *(f"note: {mark}" for mark in (*seen, *own_images(figures)))]))
     failures = too_low(figures, arguments.fail_if_below)
     if arguments.fail_if_below and n_trained(scores.protocol):

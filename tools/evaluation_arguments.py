@@ -6,6 +6,7 @@ from typing import Any
 
 from arguments import add_group_column_argument
 from cli import finite, positive, seed
+from parsing import Parser
 from skinmtl.scores.called import Rule
 
 OF_BOOTSTRAP = {"seed": 1, "level": 0.95}  # flags that go with --bootstrap, and their defaults
@@ -76,6 +77,32 @@ def add_interval_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_external_arguments(parser: Parser) -> None:
+    """A net of one data set, tested on another."""
+    group = parser.add_argument_group("an external test")
+    group.add_argument(
+        "--label-map",
+        type=Path,
+        metavar="CSV",
+        help="of scores of another data set (score.py --external): a CSV data,model, a lesion of the data and the "
+        "net's lesion that it is on each line; the figures are of those lesions alone",
+    )
+    group.add_argument(
+        "--internal",
+        type=Path,
+        metavar="S.npz",
+        help="scores of the same net on the test images of its own data set: also show both tests side by side",
+    )
+    group.add_argument(
+        "--internal-manifest",
+        type=Path,
+        metavar="CSV",
+        help="the manifest of --internal, whose column group says which images are drawn together (default: each image "
+        "by itself)",
+    )
+    parser.add_output_argument("--side-by-side", help="also write both tests side by side, as Markdown")
+
+
 def settle_evaluation_arguments(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Fills in what goes without saying. Ends the program where flags do not go together."""
     for name, default in OF_BOOTSTRAP.items():
@@ -88,8 +115,25 @@ def settle_evaluation_arguments(parser: argparse.ArgumentParser, arguments: argp
             parser.error(f"--{name.replace('_', '-')} goes with --manifest")
     if arguments.manifest is not None and not (arguments.bootstrap or arguments.subgroup_column):
         parser.error("--manifest goes with --bootstrap N or --subgroup-column NAME")
+    for name, other in (("internal_manifest", "internal"), ("side_by_side", "internal")):
+        if getattr(arguments, name) is not None and getattr(arguments, other) is None:
+            parser.error(f"--{name.replace('_', '-')} goes with --{other}")
+    if arguments.internal_manifest is not None and not arguments.bootstrap:
+        parser.error("--internal-manifest goes with --bootstrap N")
+    if is_external(arguments) and arguments.threshold_rule is not None and arguments.thresholds_from is None:
+        parser.error(
+            "--threshold-rule: an external test takes the thresholds of the net's own validation images; give these "
+            "with --thresholds-from"
+        )
+    if is_external(arguments) and arguments.positive is not None:
+        parser.error("--positive is of nets that draw lesions, which have no external test")
     if arguments.thresholds_from is not None and arguments.threshold_rule is None:
         arguments.threshold_rule = USUAL_RULE
+
+
+def is_external(arguments: argparse.Namespace) -> bool:
+    """Whether an external test is asked for."""
+    return arguments.label_map is not None or arguments.internal is not None
 
 
 def level(text: str) -> float:

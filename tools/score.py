@@ -34,8 +34,11 @@ from net_arguments import (
 )
 from skinmtl.data.folds import select
 from skinmtl.data.manifest import Manifest
-from skinmtl.data.seen import images_of
+from skinmtl.data.seen import images_of, images_of_another_set
 from skinmtl.nets.dead_proposals import DEAD_PROPOSALS, warning
+from skinmtl.nets.label_names import LabelNames, known_names
+from skinmtl.publishing.model_folder import RECORD, read_model_folder
+from skinmtl.scores.external_file import ExternalScores
 from skinmtl.scores.mask_files import default_folder
 from skinmtl.scores.mask_net import mask_net_of
 from skinmtl.scores.metrics import evaluate
@@ -44,7 +47,7 @@ from skinmtl.scores.region_metrics import evaluate_regions, usual_positive
 from skinmtl.scores.region_scoring import Places, score_regions
 from skinmtl.scores.region_tables import region_summary
 from skinmtl.scores.scores_file import Scores
-from skinmtl.scores.scoring import score
+from skinmtl.scores.scoring import score, score_external
 from skinmtl.scores.tables import summary
 from skinmtl.training.trained_net import TrainedNet
 
@@ -55,6 +58,12 @@ def make_parser() -> argparse.ArgumentParser:
     add_data_arguments(parser)
     parser.add_output_argument("--out", required=True, help="the .npz to write")
     add_fold_arguments(parser)
+    parser.add_argument(
+        "--external",
+        action="store_true",
+        help="the manifest is of another data set than the net's, with names of its own: keep them, for evaluate.py "
+        "--label-map",
+    )
     add_trained_on_argument(parser)
     add_allow_trained_argument(parser)
     group = parser.add_argument_group("a net that draws lesions")
@@ -90,6 +99,24 @@ def scored_labels(
     return score(net.deploy, net.weights, manifest, args.images, protocol, args.out, vars(args), seen)
 
 
+def net_names(args: argparse.Namespace, net: TrainedNet) -> LabelNames:
+    """The names of a net's heads, of the model folder, the net's folder or the data that it was trained on."""
+    if (net.deploy.parent / RECORD).is_file():
+        return {f"{head}_names": names for head, names in read_model_folder(net.deploy.parent).labels.items()}
+    return known_names(net.deploy, args.trained_on or ([] if net.train_data is None else [net.train_data]))
+
+
+def scored_externally(
+    args: argparse.Namespace, net: TrainedNet, manifest: Manifest, seen: Union[Dict[str, Any], str]
+) -> ExternalScores:
+    """Of a net of labels, on another data set."""
+    names = net_names(args, net)
+    protocol = protocol_of(args, net.deploy)
+    made = score_external(net.deploy, net.weights, names, manifest, args.images, protocol, args.out, vars(args), seen)
+    tell_seen(net, seen)
+    return made
+
+
 def scored_regions(
     args: argparse.Namespace, net: TrainedNet, manifest: Manifest, seen: Union[Dict[str, Any], str]
 ) -> Scores:
@@ -105,7 +132,15 @@ def main() -> None:
     manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation, args.validation_fold)
     net = net_of(args)
     draws = mask_net_of(net.deploy) is not None
-    seen = seen_by(net, images_of(manifest, args.images), args.allow_trained, args.trained_on)
+    images = (images_of_another_set if args.external else images_of)(manifest, args.images)
+    seen = seen_by(net, images, args.allow_trained, args.trained_on)
+    if args.external:
+        if draws:
+            raise InputError(f"--external: {net.deploy} draws lesions; leave the flag out, and name classes as it does")
+        names = scored_externally(args, net, manifest, seen).names["lesion"]
+        told = f"lesions of the net: {', '.join(names)}; of the data: {', '.join(manifest.lesion_names)}"
+        print(f"{args.out}: {len(manifest.rows)} images scored; {told}; evaluate.py --label-map says which are which")
+        return
     scores = (scored_regions if draws else scored_labels)(args, net, manifest, seen)
     tell_seen(net, seen)
     if scores.protocol.get(DEAD_PROPOSALS):

@@ -13,6 +13,7 @@ from skinmtl.explanation.attention_file import AttentionFile
 from skinmtl.explanation.features_file import read_features
 from skinmtl.explanation.novelty_file import FORMAT, read_novelty
 from skinmtl.pretrained.checkpoint import read_checkpoint
+from skinmtl.scores.external_file import read_external
 from skinmtl.scores.scores_file import read_scores
 
 PROTOCOL = {"short_side": 72, "mean": [1, 2, 3], "arguments": {"fold": 0}, "weights_sha256": "a", "net": "mtl"}
@@ -52,6 +53,15 @@ def npz(arrays):
 
 def test_scores(fuzzer):
     counts = fuzzer.run("s.npz", read_scores, [npz(SCORES)], mutated_arrays)
+    assert min(counts.values()) > 0
+
+
+def test_external_scores(fuzzer):
+    renamed = {f"lesion_{part}": f"lesion_data_{part}" for part in ("labels", "names")}
+    arrays = {renamed.get(name, name): array for name, array in LABELLED.items()}
+    arrays.update(lesion_scores=PROBABILITIES, lesion_names=np.array(["MEL", "NV"]))
+    arrays.update(location_data_labels=arrays.pop("location_labels"), location_data_names=arrays.pop("location_names"))
+    counts = fuzzer.run("e.npz", read_external, [npz(arrays)], mutated_arrays)
     assert min(counts.values()) > 0
 
 

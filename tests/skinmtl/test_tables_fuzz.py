@@ -17,6 +17,7 @@ from skinmtl.data.manifest import read_manifest
 from skinmtl.explanation.retrieval_figure import read_neighbours
 from skinmtl.refinement.rules import combine, read_label_map
 from skinmtl.report.runs import _last_line
+from skinmtl.scores.common_labels import read_label_map as read_common_labels
 from skinmtl.training.log_file import COLUMNS, cut_back, read_log
 
 MANIFEST = """image,lesions,location,group,note
@@ -74,6 +75,14 @@ def test_folds(fuzzer):
 
 def test_label_maps(fuzzer):
     counts = fuzzer.run("map.csv", lambda path: combine([read_label_map(str(path))]), [RULES.encode()], mutated_table)
+    assert min(counts.values()) > 0
+
+
+def test_label_maps_of_an_external_test(fuzzer):
+    def read(path):
+        read_common_labels(path, ["NV", "MEL", "närbe"], ["naevus", "crust"])
+
+    counts = fuzzer.run("map.csv", read, [b"data,model\nNV,naevus\nMEL,crust\n"], mutated_table)
     assert min(counts.values()) > 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Iterable, NamedTuple
 
 from caffe_files.errors import InputError
@@ -31,6 +31,16 @@ def images_of(manifest: Manifest, image_folder: Path) -> list[Image]:
     return [
         Image(image_folder / row.image, name=row.image, group="" if row.group == row.image else row.group)
         for row in manifest.rows
+    ]
+
+
+def images_of_another_set(manifest: Manifest, image_folder: Path) -> list[Image]:
+    """Those of a manifest of other data than were trained on: an equal group is not the same patient, and a number
+    alone is no image's id."""
+    images = images_of(manifest, image_folder)
+    return [
+        image._replace(group="", name="" if PurePosixPath(image.name).stem.isdigit() else image.name)
+        for image in images
     ]
 
 

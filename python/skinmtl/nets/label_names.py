@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import zip_longest
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 from caffe_files.errors import InputError
 from skinmtl.common.json_file import read_json
@@ -52,6 +52,21 @@ def read_label_names(folder: Path) -> LabelNames:
     return names
 
 
+def known_names(deploy: Path, train_data: Sequence[Path]) -> LabelNames:
+    """The names of a net's heads, as its folder has them, else the first data set that it was trained on. InputError
+    where neither has."""
+    names = read_label_names(deploy.parent)
+    if not names and train_data:
+        summary = read_summary(train_data[0])
+        names = {kind: list(summary[kind]) for kind in KINDS}
+    if not names:
+        raise InputError(
+            f"{names_file(deploy.parent)}: no names of the net's labels; give --trained-on, the LMDBs that it was "
+            "trained on"
+        )
+    return names
+
+
 def _read(folder: Path, path: Path) -> LabelNames:
     if path.name == NET_FILE:
         record = read_net_record(folder)
@@ -74,9 +89,10 @@ def check_manifest(manifest: Manifest, deploy: Path) -> None:
         if difference:
             path = names_file(deploy.parent)
             listed = manifest.path.with_name(kind.replace("_names", "s.txt"))
+            external = "" if classes else "; of another data set: score.py --external"
             raise InputError(
                 f"{manifest.path}: {kind} other than in {path}: {difference}; list the net's names, in its order, in "
-                f"{listed}"
+                f"{listed}{external}"
             )
 
 

@@ -49,11 +49,18 @@ class Metrics:
         return self.figures.get("protocol") or {}
 
     @property
+    def external(self) -> bool:
+        """Whether the figures are of another data set, and of the lesions alone that it knows too."""
+        return bool(self.figures.get("external_test"))
+
+    @property
     def subset(self) -> str:
         """Which images, in words."""
         if "ensemble" in self.protocol:
             return "an ensemble"
         made = self.protocol.get("arguments") or {}
+        if self.external:
+            return f"an external test, on the lesions {', '.join(self.figures['average_precision'])} alone"
         if made.get("subset") and made.get("fold") is not None:
             return f"fold {made['fold']}, {made['subset']}"
         return "the whole manifest" if made.get("manifest") else "not recorded"

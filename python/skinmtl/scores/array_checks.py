@@ -51,6 +51,19 @@ def checked_scores(path: Path, array: str, scores: np.ndarray, image: list[str],
     return scores.astype(np.float32)
 
 
+def checked_marks(path: Path, array: str, labels: np.ndarray, image: list[str], names: list[str]) -> np.ndarray:
+    """(images, classes) uint8, each 0 or 1."""
+    check_shape(path, array, labels, (len(image), len(names)))
+    if labels.dtype.kind not in "buif":
+        raise InputError(f"{path}: {array} is {labels.dtype}, where 0 and 1 are wanted; {REMEDY}")
+    wrong = np.argwhere((labels != 0) & (labels != 1))
+    if len(wrong):
+        row, column = wrong[0]
+        place = where(path, array, image, row)
+        raise InputError(f"{place}, class {names[column]!r}: {labels[row, column]} is neither 0 nor 1; {REMEDY}")
+    return labels.astype(np.uint8)
+
+
 def checked_indices(path: Path, array: str, labels: np.ndarray, image: list[str], n: int, of: str) -> np.ndarray:
     """(images,) int64, each the index of one of `n` names; `of` is what they name, in the plural."""
     check_shape(path, array, labels, (len(image),))

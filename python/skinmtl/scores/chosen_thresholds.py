@@ -22,17 +22,23 @@ SAME = ("short_side", "resizing", "crop", "crops", "mean")  # of a protocol: how
 
 
 def chosen_thresholds(
-    path: Path, scores: Scores, rule: Rule, source: Path | None, other: Scores | None
+    path: Path, scores: Scores, rule: Rule, source: Path | None, other: Scores | None, external: bool = False
 ) -> tuple[dict[str, Thresholds], dict[str, Any]]:
     """The thresholds by head and label, and the record of how they were chosen.
 
     `other` are the validation images' scores, of the file `source`; None: they are chosen on the scores themselves,
     which the record says. InputError where they are of another net, of one of the same images, or of images trained on.
+    `external`: the scores are of another data set, where an equal name makes no two images one.
     """
     record: dict[str, Any] = {"rule": str(rule), "chosen_on": TEST if source is None else VALIDATION}
     chosen_on = scores if other is None else other
     if source is not None and other is not None:
-        check_other_part(path, scores, source, other)
+        check_same_net(path, scores, source, other)
+        if not external:
+            check_no_image_in_both(path, scores, source, other)
+        if n_trained(other.protocol):
+            n = n_trained(other.protocol)
+            raise InputError(f"{source}: {n} of its images were trained on; give validation images")
         record.update(scores_sha256=sha256(source), protocol=other.protocol)
     record["n_images"] = len(chosen_on.image)
     thresholds: dict[str, Thresholds] = {}
@@ -54,15 +60,14 @@ def own_images(figures: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def check_other_part(path: Path, scores: Scores, source: Path, other: Scores) -> None:
-    """InputError unless `other`, the scores in `source`, are of the same net as `scores`, tested alike, and of images
-    that are neither in `scores` nor were trained on."""
+def check_same_net(path: Path, scores: Scores, source: Path, other: Scores) -> None:
+    """InputError unless `other`, the scores in `source`, are of the same net as `scores`, tested alike."""
     of_both = weights_of(scores.protocol), weights_of(other.protocol)
     for file, known in zip((path, source), of_both):
         if known is None:
             raise InputError(f"{file}: does not say which weights it is of; score the images again with score.py")
     if of_both[0] != of_both[1]:
-        raise InputError(f"{source}: is of other weights than {path}; score the validation images with the same net")
+        raise InputError(f"{source}: is of other weights than {path}; score its images with the same net")
     for name in SAME:
         one, two = scores.protocol.get(name), other.protocol.get(name)
         if one != two:
@@ -71,14 +76,16 @@ def check_other_part(path: Path, scores: Scores, source: Path, other: Scores) ->
         if head not in heads_of(other):
             raise InputError(f"{source}: has no {head} head, {path} has one; score both with the same net")
         check_names(str(path), scores, str(source), other, head)
+
+
+def check_no_image_in_both(path: Path, scores: Scores, source: Path, other: Scores) -> None:
+    """InputError where a name of an image is in both."""
     both = set(scores.image) & set(other.image)
     if both:
         first = next(image for image in other.image if image in both)
         raise InputError(
             f"{source}: image {first!r} is in {path} too ({len(both)} such); give scores of images that are not tested"
         )
-    if n_trained(other.protocol):
-        raise InputError(f"{source}: {n_trained(other.protocol)} of its images were trained on; give validation images")
 
 
 def weights_of(protocol: dict[str, Any]) -> Any:

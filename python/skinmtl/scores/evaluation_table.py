@@ -69,7 +69,9 @@ def _counts(figures: dict[str, Any]) -> list[str]:
             f"ties share one threshold; positives tied with another image: {figures['n_tied_in_classes']}, "
             f"with another class: {figures['n_tied_in_images']}",
         ]
-    if figures["n_locations"] is None:
+    if figures.get("external_test") is not None:
+        lines.append("locations are left out of an external test")
+    elif figures["n_locations"] is None:
         lines.append("no location head: no top-1, no top-3")
     else:
         lines.append(

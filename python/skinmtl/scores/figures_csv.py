@@ -17,17 +17,26 @@ PROTOCOL = (
     *("crops", "scores_sha256"),
 )
 HEADER = (
-    *("subgroup", "head", "label", "figure", "value", "low", "high", "without_looking", "gap", "gap_low", "gap_high"),
+    *("test", "subgroup", "head", "label", "figure", "value", "low", "high", "without_looking"),
+    *("gap", "gap_low", "gap_high"),
     *("positives", *PROTOCOL[:2], "threshold", *PROTOCOL[2:]),
 )
 
 
 def write_figures_csv(path: Path, report: dict[str, Any]) -> None:
-    """`report` is what the JSON has. An empty cell is a figure or an interval that there is not."""
+    """`report` is what the JSON has. An empty cell is a figure or an interval that there is not.
+
+    Of an external test `test` says which of the two sets a figure is of; those of the external one have the gaps.
+    """
+    test = report.get("external_test")
+    parts = [(report, {})] if test is None else [({**report, **test}, {"test": "external"})]
+    if test is not None and test.get("internal") is not None:
+        parts.append((test["internal"], {"test": "internal"}))
     with open(str(path), "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, HEADER, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({**protocol_of(report), **row} for row in _rows(report))
+        for part, which in parts:
+            writer.writerows({**protocol_of(part), **which, **row} for row in _rows(part))
 
 
 def _rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -35,7 +44,8 @@ def _rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for figure in OF_SET:
         if report.get(figure) is not None:
             chance = 0.5 if figure in MEANS.values() else report.get(f"chance_{figure}")
-            yield {"figure": figure, **_value(report[figure], ends.get(figure)), "without_looking": chance}
+            value = _value(report[figure], ends.get(figure))
+            yield {"figure": figure, **value, "without_looking": chance, **_gap(report, figure)}
     yield from _of_regions(report, ends)
     yield from _of_labels(report, ends)
     found = report.get("subgroups")
@@ -75,15 +85,13 @@ def _of_labels(report: dict[str, Any], ends: dict[str, Any]) -> Iterator[dict[st
         for label, of_label in (report.get(key) or {}).items():
             for figure in FIGURES:
                 if figure in of_label:
-                    of_gap = [_of(report.get(name), key, label, figure) for name in ("gaps", "gap_intervals")]
-                    low, high = of_gap[1] or (None, None)
                     yield {
                         "head": head,
                         "label": label,
                         "figure": figure,
                         **_value(of_label[figure], _of(ends, key, label, figure)),
                         "without_looking": of_label["chance"].get(figure),
-                        **{"gap": of_gap[0], "gap_low": low, "gap_high": high},
+                        **_gap(report, key, label, figure),
                         "positives": of_label["n_positive"],
                         "threshold": of_label.get("threshold"),
                     }
@@ -94,6 +102,12 @@ def _of(nested: Any, *names: str) -> Any:
     for name in names:
         nested = (nested or {}).get(name)
     return nested
+
+
+def _gap(report: dict[str, Any], *names: str) -> dict[str, Any]:
+    gap, ends = (_of(report.get(each), *names) for each in ("gaps", "gap_intervals"))
+    low, high = ends or (None, None)
+    return {"gap": gap, "gap_low": low, "gap_high": high}
 
 
 def _value(value: Any, ends: Any) -> dict[str, Any]:

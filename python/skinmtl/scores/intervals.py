@@ -45,18 +45,12 @@ def intervals(
     enough = len(set(groups)) >= FEWEST
     if scores.lesion_scores is not None:
         head = head_of(scores, "lesion")
-        of_images = average_precision(head.labels, head.scores)
-        there = head.labels.any(axis=1)
-        also = (np.where(there, of_images, 0), there)
-        figures, sums = resampled_head(head, *how, "lesions", chosen.get("lesion"), also)
+        figures, of_set = resampled_lesion_figures(head, *how, chosen.get("lesion"))
         by_label = intervals_by_label(head, figures, index, level, chosen.get("lesion"))
-        precision = figures["average_precision"]
-        ends["map_class"] = ends_of(mean_over_labels(precision), level, enough)
-        ends["map_image"] = ends_of(ratio(*sums), level, enough)
+        ends.update({name: ends_of(values, level, enough) for name, values in of_set.items()})
         ends["average_precision"] = {name: of_label["average_precision"] for name, of_label in by_label.items()}
-        ends[MEANS["lesion"]] = ends_of(mean_over_labels(figures["auroc"]), level, enough)
         ends[OF_HEAD["lesion"]] = by_label
-        without = dict(zip(head.names, np.isnan(precision).sum(axis=0).tolist()))
+        without = dict(zip(head.names, np.isnan(figures["average_precision"]).sum(axis=0).tolist()))
     if scores.location_scores is not None:
         head = head_of(scores, "location")
         true = (scores.location_labels, scores.location_scores)
@@ -68,6 +62,17 @@ def intervals(
         ends[OF_HEAD["location"]] = intervals_by_label(head, figures, index, level, chosen.get("location"))
     made = {"resamples": resamples, "seed": seed, "level": level, "n_groups": len(set(groups)), "fewest": FEWEST}
     return {"intervals": ends, "bootstrap": {**made, "resamples_without_positive": without}}
+
+
+def resampled_lesion_figures(
+    head: Head, groups: Sequence[str], resamples: int, seed: int, thresholds: Thresholds | None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The figures of each lesion (B, P) and those of the set (B,), by name, in each of B resamples."""
+    of_images, there = average_precision(head.labels, head.scores), head.labels.any(axis=1)
+    also = (np.where(there, of_images, 0), there)
+    figures, sums = resampled_head(head, groups, resamples, seed, "lesions", thresholds, also)
+    means = [mean_over_labels(figures[name]) for name in ("average_precision", "auroc")]
+    return figures, {"map_class": means[0], "map_image": ratio(*sums), MEANS["lesion"]: means[1]}
 
 
 def enough_by_figure(head: Head, index: np.ndarray, thresholds: Thresholds | None) -> dict[str, dict[str, bool]]:

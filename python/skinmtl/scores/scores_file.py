@@ -16,12 +16,13 @@ import numpy as np
 from caffe_files.errors import InputError
 from caffe_files.outputs import new_file
 from skinmtl.common.npz_file import protocol, read_arrays
-from skinmtl.scores.array_checks import REMEDY, check_shape, checked_indices, checked_names, checked_scores, where
+from skinmtl.scores.array_checks import REMEDY, checked_indices, checked_marks, checked_names, checked_scores
 from skinmtl.scores.regions_file import REGIONS, TYPES, checked_regions
 
 HEADS = ("lesion", "location")
 PARTS = ("scores", "labels", "names")
 ARRAYS = ("image", "protocol", *(f"{head}_{part}" for head in HEADS for part in PARTS), *REGIONS)
+OF_OTHER_DATA = "lesion_data_names"  # in a file whose labels are not the net's: see external_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +82,14 @@ def read_scores(path: Path) -> Scores:
     """Reads and checks a scores file. InputError names the file, the array and the record at fault."""
     path = Path(path)
     try:
-        arrays = read_arrays(path, ARRAYS, REMEDY)
+        arrays = read_arrays(path, (*ARRAYS, OF_OTHER_DATA), REMEDY)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); name a file of tools/score.py") from None
+    if OF_OTHER_DATA in arrays:
+        raise InputError(
+            f"{path}: its labels are named as in other data than the net's (score.py --external); evaluate.py "
+            "--label-map takes it"
+        )
     return _checked(path, arrays)
 
 
@@ -133,7 +139,7 @@ def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Scores:
         class_names = checked_names(path, f"{head}_names", names)
         fields[f"{head}_scores"] = checked_scores(path, f"{head}_scores", scores, image, class_names)
         if head == "lesion":
-            fields["lesion_labels"] = _lesion_labels(path, labels, image, class_names)
+            fields["lesion_labels"] = checked_marks(path, "lesion_labels", labels, image, class_names)
         else:
             n = len(class_names)
             fields["location_labels"] = checked_indices(path, "location_labels", labels, image, n, "locations")
@@ -142,15 +148,3 @@ def _checked(path: Path, arrays: dict[str, np.ndarray]) -> Scores:
     if len(fields) == 2:
         raise InputError(f"{path}: neither lesion_scores nor location_scores nor boxes is there; {REMEDY}")
     return Scores(**fields)
-
-
-def _lesion_labels(path: Path, labels: np.ndarray, image: list[str], names: list[str]) -> np.ndarray:
-    check_shape(path, "lesion_labels", labels, (len(image), len(names)))
-    if labels.dtype.kind not in "buif":
-        raise InputError(f"{path}: lesion_labels is {labels.dtype}, where 0 and 1 are wanted; {REMEDY}")
-    wrong = np.argwhere((labels != 0) & (labels != 1))
-    if len(wrong):
-        row, column = wrong[0]
-        place = where(path, "lesion_labels", image, row)
-        raise InputError(f"{place}, class {names[column]!r}: {labels[row, column]} is neither 0 nor 1; {REMEDY}")
-    return labels.astype(np.uint8)

@@ -12,7 +12,8 @@ from skinmtl.common.provenance import made_by
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.seen import KEY, UNKNOWN
 from skinmtl.engines.snapshot import MAKE_ANOTHER, Snapshot, checked_snapshot
-from skinmtl.nets.label_names import check_manifest
+from skinmtl.nets.label_names import LabelNames, check_manifest
+from skinmtl.scores.external_file import ExternalScores, write_external
 from skinmtl.scores.forward import Protocol, kept_outputs, record
 from skinmtl.scores.scores_file import Scores, write_scores
 
@@ -37,7 +38,7 @@ def score(
     """
     check_manifest(manifest, deploy)
     snapshot = checked_snapshot(deploy, weights, protocol.engine)
-    heads = _heads(snapshot, manifest)
+    heads = check_heads(snapshot, manifest, _heads(snapshot))
     made_how = record(snapshot, protocol)
     with kept_outputs(snapshot, heads, manifest, image_folder, protocol, made_how, out, "scoring") as outputs:
         scores = Scores(
@@ -46,6 +47,47 @@ def score(
             **head_fields(manifest, dict(zip(heads, outputs))),
         )
         write_scores(out, scores)
+    return scores
+
+
+def score_external(
+    deploy: Path,
+    weights: Path,
+    names: LabelNames,
+    manifest: Manifest,
+    image_folder: Path,
+    protocol: Protocol,
+    out: Path,
+    arguments: dict[str, Any],
+    trained_on: dict[str, Any] | str = UNKNOWN,
+) -> ExternalScores:
+    """The same of another data set: with the net's `names` for its outputs, and the manifest's for its labels.
+
+    InputError where the net has no lesion head, or not as many outputs as names.
+    """
+    snapshot = checked_snapshot(deploy, weights, protocol.engine)
+    heads = _heads(snapshot)
+    if "lesion_prob" not in heads:
+        raise InputError(f"{deploy}: has no lesion_prob, which an external test is of; leave --external out")
+    for head in heads:
+        n, listed = snapshot.shapes.tops[head][1], names[f"{head[: -len('_prob')]}_names"]
+        if n != len(listed):
+            raise InputError(f"{deploy}: {head} has {n} outputs, and {len(listed)} names are known of it")
+    made_how = record(snapshot, protocol)
+    kinds = [head[: -len("_prob")] for head in heads]
+    labels, of_data = {"lesion": manifest.lesion_labels()}, {"lesion": list(manifest.lesion_names)}
+    if manifest.location_names:
+        labels["location"], of_data["location"] = manifest.location_labels(), list(manifest.location_names)
+    with kept_outputs(snapshot, heads, manifest, image_folder, protocol, made_how, out, "scoring") as outputs:
+        scores = ExternalScores(
+            image=[row.image for row in manifest.rows],
+            protocol={**made_how, KEY: trained_on, **made_by(arguments)},
+            scores=dict(zip(kinds, outputs)),
+            names={kind: names[f"{kind}_names"] for kind in kinds},
+            data_labels=labels,
+            data_names=of_data,
+        )
+        write_external(out, scores)
     return scores
 
 
@@ -68,14 +110,15 @@ def check_heads(snapshot: Snapshot, manifest: Manifest, heads: Sequence[str]) ->
     for head in heads:
         if tops[head][1] != counts[head]:
             raise InputError(
-                f"{snapshot.deploy}: {head} has {tops[head][1]} outputs, {manifest.path} names {counts[head]} labels"
+                f"{snapshot.deploy}: {head} has {tops[head][1]} outputs, {manifest.path} names {counts[head]} labels; "
+                "of another data set: score.py --external"
             )
     return list(heads)
 
 
-def _heads(snapshot: Snapshot, manifest: Manifest) -> list[str]:
+def _heads(snapshot: Snapshot) -> list[str]:
     """The heads that the net has."""
     heads = [head for head in HEADS if head in snapshot.shapes.tops]
     if not heads:
         raise InputError(f"{snapshot.deploy}: has neither lesion_prob nor location_prob; {MAKE_ANOTHER}")
-    return check_heads(snapshot, manifest, heads)
+    return heads
