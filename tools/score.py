@@ -88,13 +88,18 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def refuse_masks(args: argparse.Namespace, net: TrainedNet) -> None:
+    """InputError where flags of masks are given for a net of labels."""
+    for flag, value in (("--masks", args.masks), ("--masks-out", args.masks_out)):
+        if value is not None:
+            raise InputError(f"{flag}: {net.deploy} draws no lesions; leave the flag out")
+
+
 def scored_labels(
     args: argparse.Namespace, net: TrainedNet, manifest: Manifest, seen: Union[Dict[str, Any], str]
 ) -> Scores:
     """Of a net of labels."""
-    for flag, value in (("--masks", args.masks), ("--masks-out", args.masks_out)):
-        if value is not None:
-            raise InputError(f"{flag}: {net.deploy} draws no lesions; leave the flag out")
+    refuse_masks(args, net)
     protocol = protocol_of(args, net.deploy)
     return score(net.deploy, net.weights, manifest, args.images, protocol, args.out, vars(args), seen)
 
@@ -110,6 +115,7 @@ def scored_externally(
     args: argparse.Namespace, net: TrainedNet, manifest: Manifest, seen: Union[Dict[str, Any], str]
 ) -> ExternalScores:
     """Of a net of labels, on another data set."""
+    refuse_masks(args, net)
     names = net_names(args, net)
     protocol = protocol_of(args, net.deploy)
     made = score_external(net.deploy, net.weights, names, manifest, args.images, protocol, args.out, vars(args), seen)

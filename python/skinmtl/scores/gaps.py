@@ -1,7 +1,7 @@
 """How far the figures of lesions in one set of images are from those of the same net in another set.
 
 The sets are independent: each is resampled by itself, and the interval of the gap is that of the differences of the
-two, resample by resample. Where either set has too few groups for an interval of its own, the gap has none.
+two, resample by resample. Where the figure of either set has no interval of its own, the gap has none.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skinmtl.scores.bootstrap import FEWEST, ends_of, indexed
+from skinmtl.scores.bootstrap import ends_of
 from skinmtl.scores.evaluating import Resampling
-from skinmtl.scores.intervals import enough_by_figure, resampled_lesion_figures
+from skinmtl.scores.intervals import resampled_lesion_figures
 from skinmtl.scores.label_figures import FIGURES, MEANS, OF_HEAD, Thresholds, head_of
 from skinmtl.scores.one_lesion import FIGURES as ONE_LESION
 from skinmtl.scores.one_lesion import resampled_one_lesion
@@ -56,30 +56,26 @@ def _difference(here: dict[str, Any], there: dict[str, Any], name: str) -> float
 
 
 def _intervals(side: Side, other: Side, thresholds: Thresholds | None, found: dict[str, Any]) -> dict[str, Any]:
-    of_lesions, of_sets, enough, enough_groups = [], [], [], True
-    for each in (side, other):
-        groups, resamples, seed, level = each.resampling
-        head = head_of(each.scores, "lesion")
-        figures, of_set = resampled_lesion_figures(head, groups, resamples, seed, thresholds)
+    drawn = []
+    for scores, _, resampling in (side, other):
+        groups, resamples, seed, level = resampling
+        of_lesions, of_set = resampled_lesion_figures(head_of(scores, "lesion"), groups, resamples, seed, thresholds)
         if found["balanced_accuracy"] is not None:
-            labels, scores = each.scores.lesion_labels, each.scores.lesion_scores
-            of_set.update(resampled_one_lesion(labels, scores, groups, resamples, seed))
-        of_lesions.append(figures)
-        of_sets.append(of_set)
-        enough.append(enough_by_figure(head, indexed(groups, len(groups))[0], thresholds))
-        enough_groups = enough_groups and len(set(groups)) >= FEWEST
+            labels = scores.lesion_labels, scores.lesion_scores
+            of_set.update(resampled_one_lesion(*labels, groups, resamples, seed))
+        drawn.append((of_lesions, of_set))
+    own = [each.figures["intervals"] for each in (side, other)]
     ends: dict[str, Any] = dict.fromkeys(OF_SET)
-    for name in of_sets[0]:
-        if found[name] is not None:
-            ends[name] = ends_of(of_sets[0][name] - of_sets[1][name], level, enough_groups)
-    ends[KEY] = {}
-    for p, lesion in enumerate(found[KEY]):
-        ends[KEY][lesion] = dict.fromkeys(found[KEY][lesion])
-        for figure, gap in found[KEY][lesion].items():
-            if gap is None:
-                continue
-            differences = of_lesions[0][figure][:, p] - of_lesions[1][figure][:, p]
-            if figure == "ece":  # it grows with mere scatter: moved back as in `intervals`
-                differences = differences - np.nanmean(differences) + gap
-            ends[KEY][lesion][figure] = ends_of(differences, level, all(each[lesion][figure] for each in enough))
+    for name, values in drawn[0][1].items():
+        enough = found[name] is not None and None not in (each[name] for each in own)
+        ends[name] = ends_of(values - drawn[1][1][name], level, enough)
+    ends[KEY] = {lesion: dict.fromkeys(gaps_of) for lesion, gaps_of in found[KEY].items()}
+    for p, (lesion, gaps_of) in enumerate(found[KEY].items()):
+        for figure, gap in gaps_of.items():
+            if gap is not None:
+                differences = drawn[0][0][figure][:, p] - drawn[1][0][figure][:, p]
+                if figure == "ece":  # it grows with mere scatter: moved back as in `intervals`
+                    differences = differences - np.nanmean(differences) + gap
+                enough = None not in (each[KEY][lesion][figure] for each in own)
+                ends[KEY][lesion][figure] = ends_of(differences, level, enough)
     return ends
