@@ -141,6 +141,30 @@ def test_where_the_plot_cannot_be_written_no_table_is_left_behind(tool, refused,
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
+def test_the_plot_names_each_loss_once_in_training_and_once_in_tests_and_says_nothing_of_the_best(tool, tmp_path):
+    """Nobody watched such a training: which test was the best, and where a plateau began, is not known."""
+    blocks = [train_block(0, 3.0), ("test", 0, 0, [("lesion_loss", 2.5), ("top1", 0.5)]), train_block(10)]
+    (tmp_path / "log").write_text(log_text(blocks, "new"))
+    assert tool("plot_log.py", tmp_path / "log", "--out", tmp_path / "log.svg").returncode == 0
+    text = (tmp_path / "log.svg").read_text(encoding="utf-8")
+    for label in ("training loss", "test loss", "whole loss", "other outputs", "test top1", "learning rate"):
+        assert text.count(f">{label}<") == 1
+    assert text.count(">lesion_loss<") == 2
+    assert "best" not in text and "plateau" not in text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0, 1e30])
+def test_any_value_can_be_drawn(tool, tmp_path, value):
+    blocks = [train_block(0, value), ("test", 5, 0, outputs_of(value)), ("train", 5, value, 2.0, outputs_of(value))]
+    (tmp_path / "log").write_text(log_text(blocks, "new"))
+    finished = tool("plot_log.py", tmp_path / "log", "--out", tmp_path / "log.png")
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
+def outputs_of(value):
+    return [("lesion_loss", value), ("top1", value)]
+
+
 @pytest.mark.caffe
 def test_a_real_log_of_a_run_that_was_resumed(tool, tmp_path):
     """5 iterations too many are done, then again from the snapshot; two test nets."""

@@ -10,6 +10,7 @@ from typing import Any, Iterator
 import numpy as np
 
 from caffe_files.errors import InputError
+from skinmtl.figures.curve_panels import Marks
 from skinmtl.figures.curves import draw_curves
 from skinmtl.nets.dead_proposals import DEAD_PROPOSALS, warning
 from skinmtl.training import best, snapshots
@@ -23,7 +24,7 @@ from skinmtl.training.run_folder import RunFolder
 from skinmtl.training.schedule import Schedule
 from skinmtl.training.solver import TrainingSolver
 from skinmtl.training.stopping import StopRequest
-from skinmtl.training.telling import NOTE, closing_line, line_of_phase, line_of_rate, line_of_test
+from skinmtl.training.telling import NOTE, WATCHED_WORDS, closing_line, line_of_phase, line_of_rate, line_of_test
 from skinmtl.training.validation import metrics_of, validate, watched_error
 
 
@@ -40,8 +41,9 @@ class Outcome:
 class Progress:
     """What the next row of the log and the next decisions need to know; it is kept in every snapshot's record.
 
-    tested  the iteration of the last test; `error` is what was watched there
-    best    the lowest such error so far, its iteration, and the sha256 of best.caffemodel
+    tested    the iteration of the last test; `error` is what was watched there
+    best      the lowest such error so far, its iteration, and the sha256 of best.caffemodel
+    plateaus  the iterations of the tests that found one; of runs from before they were kept, the later ones alone
     """
 
     rows: int = 0
@@ -51,6 +53,7 @@ class Progress:
     sums: dict[str, float] = field(default_factory=dict)
     iterations: int = 0
     recent: list[float] = field(default_factory=list)
+    plateaus: list[int] = field(default_factory=list)
 
 
 class Training:
@@ -122,7 +125,7 @@ class Training:
                 self._folder.write_final(self._last.model)
                 if self._progress.best:
                     self._bar.say(closing_line(schedule.watch, self._progress.best, self._progress.error, at))
-                draw_curves(read_log(self._folder.log), self._folder.curves)
+                self._draw()
                 return Outcome(at, self._reason())
 
     def _step(self) -> dict[str, float]:
@@ -166,14 +169,20 @@ class Training:
         better = progress.best is None or error < progress.best["error"]
         if better:
             progress.best = {"error": error, "iteration": at}
-        draw_curves(read_log(self._folder.log), self._folder.curves)
         # a run of more iterations would not make the last iteration's extra test, which therefore lowers no rate
         due = at % self._schedule.test_interval == 0 and at not in self._starts[1:-1]
         fell = due and self._plateau.observe(error)
+        progress.plateaus += [at] * fell
+        self._draw()
         self._tell_test(at, row)
         if fell and not self._plateau.ended:
             self._change_rate(rate)
         return better
+
+    def _draw(self) -> None:
+        best, words = self._progress.best, WATCHED_WORDS[self._schedule.watch]
+        said = (best["iteration"], f"{words} {best['error']:.3f}") if best else (None, "")
+        draw_curves(read_log(self._folder.log), self._folder.curves, Marks(*said, self._progress.plateaus))
 
     def _test_batches(self) -> Iterator[dict[str, np.ndarray]]:
         for number, batch in enumerate(self._engine.test_batches(), 1):

@@ -144,7 +144,7 @@ class ToyEngine:
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr(driver, "draw_curves", lambda rows, path: None)
+    monkeypatch.setattr(driver, "draw_curves", lambda *_: None)
     monkeypatch.setattr(driver, "write_phase_net", lambda *_: None)
 
 
@@ -170,7 +170,8 @@ def result_of(folder):
     rows = [{name: value for name, value in row.items() if name != "images_per_second"} for row in read_log(folder.log)]
     best = folder.read_args()["best"]
     assert best["sha256"] == sha256(folder.best)
-    return rows, best, folder.final.read_text()
+    last, _ = snapshots.last_whole(folder.snapshots)
+    return rows, best, last.record["progress"]["plateaus"], folder.final.read_text()
 
 
 @pytest.fixture(scope="session")
@@ -220,6 +221,17 @@ def lowest(folder):
         if row["map_image"] is not None
     }
     return min(errors.items(), key=lambda test: test[1])
+
+
+def test_the_curves_have_marks_at_the_best_test_and_where_the_rate_fell(new_folder, monkeypatch):
+    folder, drawn = new_folder(), []
+    monkeypatch.setattr(driver, "draw_curves", lambda rows, path, marks: drawn.append((len(rows), marks)))
+    one_process(folder, SCHEDULE, {})
+    rows, (iteration, error) = read_log(folder.log), lowest(folder)
+    rows_drawn, marks = drawn[-1]
+    assert (rows_drawn, marks.best, marks.best_words) == (len(rows), iteration, f"error {error:.3f}")
+    fell = [before["iteration"] for before, after in zip(rows, rows[1:]) if after["lr"] < before["lr"]]
+    assert fell and [at for at in marks.plateaus if at < 30] == fell
 
 
 @pytest.mark.parametrize("moment", ["before best", "after best"])

@@ -118,10 +118,10 @@ def test_curves_of_many_losses_have_a_panel_for_training_and_one_for_validation(
     rows[0]["iteration"] = 20.0
     draw_curves(rows, tmp_path / "all.svg")
     text = (tmp_path / "all.svg").read_text(encoding="utf-8")
-    for label in (*(name.replace("_", " ") for name in NAMES), "loss", "validation loss", "learning rate"):
+    for label in (*(name.replace("_", " ") for name in NAMES), "training loss", "validation loss", "learning rate"):
         assert f">{label}<" in text
     assert text.count(">rpn box<") == 2
-    assert ">lesions, training<" not in text
+    assert ">lesions<" not in text
 
 
 def test_the_opening_of_a_mask_net_in_phases():

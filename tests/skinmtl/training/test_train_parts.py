@@ -14,6 +14,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from caffe_files.errors import InputError
 from caffe_files.prototxt import read_solver
+from skinmtl.figures.curve_panels import Marks
 from skinmtl.figures.curves import draw_curves
 from skinmtl.training import snapshots
 from skinmtl.training.divergence import EXPLODED, WINDOW, LossGuard, chance_loss
@@ -301,11 +302,64 @@ def test_every_column_with_values_is_in_the_legend(tmp_path):
     rows = [{name: 0.5 for name in COLUMNS}, {name: 0.25 for name in COLUMNS}]
     draw_curves(rows, tmp_path / "all.svg")
     text = (tmp_path / "all.svg").read_text(encoding="utf-8")
-    for label in ("lesions, training", "location, validation", "mAP-class", "mAP-image", "location top-1", "iteration"):
+    for label in ("training loss", "validation loss", "mAP-class", "mAP-image", "location top-1", "iteration"):
         assert f">{label}<" in text
+    for head in ("lesions", "location"):
+        assert text.count(f">{head}<") == 2
+    assert "best" not in text and "plateau" not in text
     for row in rows:
         row["map_class"] = row["lesion_loss"] = None
     draw_curves(rows, tmp_path / "fewer.svg")
     text = (tmp_path / "fewer.svg").read_text(encoding="utf-8")
     assert ">mAP-image<" in text
     assert ">mAP-class<" not in text
+
+
+@pytest.mark.parametrize(
+    ("plateaus", "said"), [((), None), ((400,), "plateau at 400"), ((200, 400), "plateaus at 200, 400"),
+                           ((1, 2, 3, 4), "4 plateaus")],
+)  # fmt: skip
+def test_what_is_known_of_the_best_test_and_of_plateaus_is_said_and_drawn(tmp_path, plateaus, said):
+    rows = [{**dict.fromkeys(COLUMNS, 0.5), "iteration": at} for at in (100, 2000)]
+    draw_curves(rows, tmp_path / "a.svg", Marks(2000, "error 0.250", plateaus))
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert ">best: error 0.250 at iteration 2,000<" in text
+    assert (f">{said}<" in text) if said else ("plateau" not in text)
+
+
+def limits(figure, panel):
+    """Of the panel of that title."""
+    (axes,) = [each for each in figure.axes if panel in [text.get_text() for text in each.texts]]
+    return axes.get_ylim(), axes.get_yscale(), axes.get_position().height
+
+
+def test_each_loss_has_a_scale_of_its_own_and_the_rate_little_room(tmp_path, monkeypatch):
+    """A validation loss that hardly moves is not flat, nor is one flat below a single large value."""
+    figures = []
+    monkeypatch.setattr("skinmtl.figures.curve_panels.save_figure", lambda figure, path: figures.append(figure))
+    for training in ([90.0, 3.0, 2.5, 2.0, 1.0], [4.0, 3.0, 2.5, 2.0, 1.0]):
+        rows = [
+            {"iteration": 10 * n, "lr": 0.01, "lesion_loss": loss, "validation_lesion_loss": 2 + 0.02 * n}
+            for n, loss in enumerate(training)
+        ]
+        draw_curves(rows, tmp_path / "a.png")
+    assert limits(figures[0], "training loss")[1] == "log"
+    (low, high), scale, height = limits(figures[1], "training loss")
+    assert (low, scale) == (0, "linear") and 4 < high < 5
+    (low, high), _, _ = limits(figures[1], "validation loss")
+    assert 1.9 < low < 2 and 2.08 < high < 2.2
+    assert limits(figures[1], "learning rate")[2] < height / 2
+
+
+def test_of_many_noisy_rows_a_running_mean_is_drawn_and_said(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("skinmtl.figures.curve_panels.save_figure", lambda figure, path: figures.append(figure))
+    rows = [{"iteration": n, "lr": 0.01, "lesion_loss": 2.0 + (n % 2)} for n in range(600)]
+    draw_curves(rows, tmp_path / "a.png")
+    loss, rate = figures[0].axes
+    assert loss.texts[0].get_text() == "training loss (thick: means of 10 rows)"
+    raw, mean = (np.array(line.get_xydata()) for line in loss.lines)
+    np.testing.assert_array_equal(raw[:, 1], [row["lesion_loss"] for row in rows])
+    np.testing.assert_allclose(mean[:, 1], 2.5)
+    assert (len(mean), mean[0, 0], mean[-1, 0]) == (591, 5, 595)
+    assert len(rate.lines) == 1
