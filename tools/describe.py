@@ -6,7 +6,7 @@ example: tools/describe.py --manifest demo/manifest.csv --images demo/images --o
 DIR/index.html        all of it as a page; DIR/description.txt: the same as text
 DIR/description.json  all numbers
 DIR/*.csv             labels, pairs, and one line per image, mask, unusable file and repeated file
-DIR/sheets            one picture per label with some of its images, and the outlines of their masks
+DIR/sheets            one picture per label with some of its images, their names, groups, and outlines of masks
 
 Every image file is read whole and decoded: one that is missing or damaged is listed, and the others are described.
 """

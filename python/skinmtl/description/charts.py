@@ -9,6 +9,7 @@ from typing import Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from skinmtl.description.file_summary import SIDES, FileSummary
 from skinmtl.description.headers import read_header
@@ -21,32 +22,38 @@ from skinmtl.figures.style import BLUE, DPI, ORANGE, RED, new_figure, save_figur
 BARS = 100  # labels of a chart at most, and of a side of a heat map: more cannot be read (our choice)
 CELLS = 60
 BINS = 40
+PHONE = 4.4  # inches: a chart's width, of which a phone's page shows nearly nine tenths
+BAR_ROW, LONGEST_NAME = 0.36, 60  # inches of a bar with its name, and characters of the name
 SHOWN_DPI = 96  # of a page's pixel: a chart of style.DPI is shown smaller, so that its text has the page's size
 
 
 def label_bars(counts: LabelCounts, what: str) -> Figure:
-    """A bar a label, the most frequent first: images, and groups as a mark on it. BARS at most."""
+    """A bar a label, the most frequent first, below its name: images, and groups as a mark on it. BARS at most."""
     order = most_frequent(counts.images, BARS)
     images, groups = counts.images[order], counts.groups[order]
     places = np.arange(len(order))
-    figure = new_figure(7.0, 0.22 * len(order) + 1.3)
-    axes = figure.subplots()
+    body, head = BAR_ROW * len(order), 0.7
+    figure = new_figure(PHONE, body + head + 0.5)
+    axes = figure.add_axes((0.01, 0.5 / (body + head + 0.5), 0.98, body / (body + head + 0.5)))
     colours = [ORANGE if n < RARE_BELOW else BLUE for n in images]
     axes.set_axisbelow(True)
-    axes.barh(places, images, 0.72, color=colours)
-    axes.barh(places, groups, 0.24, color="white", alpha=0.75)
+    axes.barh(places, images, 0.36, color=colours)
+    axes.barh(places, groups, 0.1, color="white", alpha=0.85)
     largest = max(int(images.max()), 1)
     for place, n in zip(places, images):
-        axes.text(n + 0.01 * largest, place, f"{n:,}", va="center", fontsize=8)
-    axes.set_yticks(places)
-    axes.set_yticklabels([label(counts.names[n]) for n in order], fontsize=9)
-    axes.set_ylim(len(order) - 0.4, -0.6)
-    axes.set_xlim(0, 1.12 * largest)
-    axes.tick_params(axis="y", length=0)
+        axes.text(n + 0.01 * largest, place, f"{n:,}", va="center", fontsize=8.5)
+    axes.set_yticks(places - 0.22)
+    axes.set_yticklabels([label(counts.names[n], LONGEST_NAME) for n in order], fontsize=9, ha="left", va="bottom")
+    axes.set_ylim(len(order) - 0.7, -0.8)
+    axes.set_xlim(0, 1.14 * largest)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.tick_params(axis="y", length=0, pad=0)
+    axes.tick_params(axis="x", labelsize=8.5)
     axes.grid(axis="x", color="0.9")
-    axes.set_xlabel("images; the thin line inside: groups")
+    axes.set_xlabel("images; the thin line inside: groups", fontsize=9)
     rare = f"\norange: fewer than {RARE_BELOW} images" if (images < RARE_BELOW).any() else ""
-    axes.set_title(f"Images of each {what}{said(len(order), len(counts.names))}{rare}", loc="left", fontsize=11)
+    axes.set_title(f"Images of each {what}{said(len(order), len(counts.names))}{rare}", loc="left", fontsize=10.5)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     return figure
@@ -86,31 +93,34 @@ def location_map(labels: Labels) -> Figure:
 def size_histograms(files: FileSummary) -> Figure:
     """The shorter sides, on a scale of doublings, with the net's sides marked; and the aspect ratios."""
     short, aspect = files.short_sides(), files.aspects()
-    figure = new_figure(9.0, 3.4)
-    left, right = figure.subplots(1, 2)
+    figure = new_figure(PHONE, 5.2)
+    upper, lower = figure.subplots(2, 1)
     low, high = min(short.min(), SIDES[0]) / 1.1, max(short.max(), SIDES[-1]) * 1.1
-    left.hist(short, np.geomspace(low, high, BINS), color=BLUE)
-    left.set_xscale("log")
+    upper.hist(short, np.geomspace(low, high, BINS), color=BLUE)
+    upper.set_xscale("log")
     ticks = [side for side in (2**n for n in range(1, 18)) if low <= side <= high]
-    left.set_xticks(ticks)
-    left.set_xticks([], minor=True)
-    left.set_xticklabels([str(side) for side in ticks], fontsize=8)
-    left.set_xlim(low, high)
+    upper.set_xticks(ticks)
+    upper.set_xticks([], minor=True)
+    upper.set_xticklabels([str(side) for side in ticks])
+    upper.set_xlim(low, high)
     for side in SIDES:
-        left.axvline(side, color=RED, linewidth=1, linestyle="--")
+        upper.axvline(side, color=RED, linewidth=1, linestyle="--")
         place = "right" if side == SIDES[0] else "left"  # 224 and 256 are too near for both in the middle
-        left.text(side, 1.01, str(side), transform=left.get_xaxis_transform(), ha=place, fontsize=7, color=RED)
-    left.set_xlabel("shorter side, pixels")
-    right.hist(np.minimum(aspect, 4), np.linspace(1, 4, BINS), color=BLUE)
-    right.set_xlim(1, 4)
-    right.set_xlabel("longer / shorter side (4: 4 or more)")
-    for axes in (left, right):
-        axes.set_ylabel("images")
+        upper.text(side, 1.01, str(side), transform=upper.get_xaxis_transform(), ha=place, fontsize=8, color=RED)
+    upper.set_xlabel("shorter side, pixels", fontsize=9)
+    lower.hist(np.minimum(aspect, 4), np.linspace(1, 4, BINS), color=BLUE)
+    lower.set_xlim(1, 4)
+    lower.set_xlabel("longer / shorter side (4: 4 or more)", fontsize=9)
+    for axes in (upper, lower):
+        axes.set_ylabel("images", fontsize=9)
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.tick_params(labelsize=8.5)
         axes.grid(axis="y", color="0.9")
         axes.set_axisbelow(True)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    figure.subplots_adjust(wspace=0.28)
+    figure.subplots_adjust(hspace=0.42)
     return figure
 
 

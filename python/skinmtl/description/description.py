@@ -11,6 +11,7 @@ from skinmtl.data.manifest import Manifest
 from skinmtl.description.file_summary import PERCENTILES, Duplicates, FileSummary
 from skinmtl.description.labels import LabelCounts, Labels
 from skinmtl.description.masks import MaskSummary, masks_json
+from skinmtl.description.sheets import LabelSheet
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Description:
     """A manifest, its counts, pairs of names that may be one (name, other, why), and its files where looked at.
 
     fold_of  (N,) the fold of each image; None without folds
-    sheets   "lesion" and "location" -> (file name, rows shown) of each label; empty without contact sheets
+    sheets   "lesion" and "location" -> the sheet of each label; empty without contact sheets
     masks    what the masks are; None where there are none, or where they were not looked at
     """
 
@@ -27,7 +28,7 @@ class Description:
     labels: Labels
     near_names: list[tuple[str, str, str]]
     files: FileSummary | None
-    sheets: dict[str, list[tuple[str, list[int]]]]
+    sheets: dict[str, list[LabelSheet]]
     masks: MaskSummary | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -39,7 +40,8 @@ class Description:
             "masks": None if self.masks is None else masks_json(self.manifest, self.masks),
             "sheets": {
                 kind: [
-                    {"file": name, "images": [self.manifest.rows[n].image for n in rows]} for name, rows in of_labels
+                    {"file": sheet.file, "images": [self.manifest.rows[tile.row].image for tile in sheet.tiles]}
+                    for sheet in of_labels
                 ]
                 for kind, of_labels in self.sheets.items()
             },

@@ -59,9 +59,9 @@ def _sizes(description: Description, files: FileSummary) -> Section:
     below = [[str(side), f"{n:,}", percent(n / n_usable), MEANING[side]] for side, n in files.below.items()]
     common = [[size, f"{n:,}", percent(n / n_usable)] for size, n in files.common_sizes]
     tables = [
-        Table("Sizes over the files", ["", *PERCENTILE_NAMES], percentiles),
+        Table("Sizes over the files", ["quantity", *PERCENTILE_NAMES], percentiles),
         Table("Shorter side", ["below", "images", "of usable", "what it means"], below, frozenset({3})),
-        Table("What the files are", ["", "images", "of usable", "which"], kinds, frozenset({0, 3})),
+        Table("What the files are", ["what", "images", "of usable", "which"], kinds, frozenset({0, 3})),
         Table(f"Most common of {counted(files.n_sizes, 'size')}", ["width x height", "images", "of usable"], common),
     ]
     chart = Picture(

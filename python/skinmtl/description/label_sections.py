@@ -46,8 +46,8 @@ def _labels(description: Description, kind: str) -> Section:
             row += [other.names[most], percent(of_other[n, most])] if counts.images[n] else ["-", "-"]
         row += [f"{counts.alone[n]:,}"] if kind == "lesion" else []
         rows.append([*row, *(f"{images:,}" for images in _of_folds(counts, n))])
-        sheet = description.sheets[kind][n][0] if description.sheets else ""
-        links.append(f"#{kind}-{n}" if sheet else "")
+        has_sheet = bool(description.sheets and description.sheets[kind][n].file)
+        links.append(f"#{kind}-{n}" if has_sheet else "")
     most_often = "most often at" if kind == "lesion" else "most often"
     columns = [kind, "images", "of all", "groups", *(["remark"] if any(remarks) else [])]
     columns += [most_often, "its share"] if other.names else []

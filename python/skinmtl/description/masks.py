@@ -155,10 +155,10 @@ def mask_section(manifest: Manifest, masks: MaskSummary) -> Section:
         [kind, f"{len(rows):,}", percent(len(rows) / n_looked), named(rows)]
         for kind, rows in [*masks.of_kind.items(), ("images without a mask", masks.unmasked)]
     ]
-    tables = [Table("What the masks are", ["", "masks", "of all", "which"], kinds, frozenset({0, 3}))]
+    tables = [Table("What the masks are", ["what", "masks", "of all", "which"], kinds, frozenset({0, 3}))]
     if masks.shares:
         shares = [["share of the image", *map(percent, masks.shares)]]
-        tables.append(Table("Size of the lesions", ["", *PERCENTILE_NAMES], shares))
+        tables.append(Table("Size of the lesions", ["quantity", *PERCENTILE_NAMES], shares))
     if masks.problems:
         rows = [
             [str(manifest.rows[n].line), manifest.rows[n].image, manifest.rows[n].mask, masks.facts[n].problem]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Iterable
 
 from skinmtl.common.counting import counted
 from skinmtl.common.pages import rendered
 from skinmtl.description.description import Description
 from skinmtl.description.file_sections import file_sections
+from skinmtl.description.files import TILE
 from skinmtl.description.findings import findings
 from skinmtl.description.label_sections import label_sections
 from skinmtl.description.sections import Section, Table, shortened, width
+from skinmtl.description.sheets import Tile, sheet_width
 
 NOT_LOOKED_AT = "The image files were not looked at: no --images."
 
@@ -28,6 +30,7 @@ def page(
         sections=_sections(description),
         sheets=_sheets(description),
         sheet_seed=sheet_seed,
+        tile=TILE,
         sizes=sizes,
         provenance=provenance,
     )
@@ -75,14 +78,23 @@ def _sheets(description: Description) -> list[dict[str, Any]]:
             "key": f"{kind}-{n}",
             "kind": kind,
             "name": labels[kind].names[n],
-            "file": f"sheets/{name}",
-            "images": [description.manifest.rows[row].image for row in rows],
+            "file": f"sheets/{sheet.file}",
+            "width": sheet_width(len(sheet.tiles)),
+            "tiles": [_tile(description, tile) for tile in sheet.tiles],
             "of": int(labels[kind].images[n]),
         }
         for kind, of_labels in description.sheets.items()
-        for n, (name, rows) in enumerate(of_labels)
-        if name
+        for n, sheet in enumerate(of_labels)
+        if sheet.file
     ]
+
+
+def _tile(description: Description, tile: Tile) -> dict[str, Any]:
+    """Where the picture lies, and what stands below it: its name, its group if it has one, why it cannot be used."""
+    row = description.manifest.rows[tile.row]
+    group = "" if row.group == row.image else row.group
+    kind = "" if description.files is None else description.files.facts[tile.row].kind
+    return {**tile._asdict(), "image": row.image, "name": PurePosixPath(row.image).name, "group": group, "kind": kind}
 
 
 def _plain_table(table: Table) -> Iterable[str]:

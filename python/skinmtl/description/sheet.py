@@ -9,7 +9,7 @@ from skinmtl.figures.style import new_figure
 
 GAP, HEAD = 10, 34  # pixels: between tiles, of the sheet's title
 DPI = 100  # text is drawn in points: pixels are 72 / DPI of one
-CAPTION_SIZE = 7  # points
+CAPTION_SIZE = 8.5  # points
 
 
 class Sheet:
@@ -20,11 +20,13 @@ class Sheet:
         self._figure = new_figure(width / DPI, height / DPI)
         self._figure.set_dpi(DPI)
 
-    def put(self, image: np.ndarray, left: int, bottom: int, tile: int) -> None:
-        """Puts an image in the middle of a tile's width, at its bottom, so that its caption is near."""
+    def put(self, image: np.ndarray, left: int, bottom: int, tile: int) -> tuple[int, int]:
+        """Puts an image in the middle of a tile's width, at its bottom, so that its caption is near; returns where its
+        left and top edges are."""
         height, width = image.shape[:2]
         top, left = bottom - height, left + (tile - width) // 2
         self.pixels[top : top + height, left : left + width] = image
+        return left, top
 
     def write(self, x: float, y: float, text: str, size: float, **how: str) -> None:
         """From the point (x, y) down, in pixels; `size` in points, `how` as of matplotlib's text."""

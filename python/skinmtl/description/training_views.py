@@ -26,12 +26,14 @@ Sampler = Callable[[int], np.ndarray]
 
 
 class View(NamedTuple):
-    """One record: the stored image and what each visit shows of it, (H, W, 3) uint8 BGR, its name and its lesions."""
+    """One record: the stored image and what each visit shows of it, (H, W, 3) uint8 BGR, its name, its lesions and its
+    group, "" where it is not known."""
 
     stored: np.ndarray
     visits: list[np.ndarray]
     image: str
     lesions: str
+    group: str = ""
 
 
 class Views(NamedTuple):
@@ -63,8 +65,8 @@ def training_views(net_folder: Path, images: int, visits: int, first: int, seed:
             stored = cv2.imdecode(np.frombuffer(records.datum(number).data, np.uint8), cv2.IMREAD_COLOR)
             if stored is None:
                 raise records.fault(number, "not an image that OpenCV reads; build the LMDBs again")
-            name, lesions = _told(Path(source).parent, number)
-            views.append(View(stored, [sampler(number + visit * n) for visit in range(visits)], name, lesions))
+            visits_of = [sampler(number + visit * n) for visit in range(visits)]
+            views.append(View(stored, visits_of, *_told(Path(source).parent, number)))
     finally:
         records.close()
         close()
@@ -127,17 +129,19 @@ def _of_data_layer(layer: Any, seed: int) -> tuple[str, Sampler, Callable[[], No
     return layer.data_param.source, sample, records.close, words
 
 
-def _told(folder: Path, number: int) -> tuple[str, str]:
-    """The image's name and its lesions, as far as the folder of make_lmdb.py says them."""
-    name = f"record {number}"
+def _told(folder: Path, number: int) -> tuple[str, str, str]:
+    """The image's name, its lesions and its group, as far as the folder of make_lmdb.py says them."""
+    name, group = f"record {number}", ""
     if is_there(folder / "records.csv"):
-        listed = (record["image"] for _, record in read_csv(folder / "records.csv", ("key", "image")))
-        name = next((image for place, image in enumerate(listed) if place == number), name)
+        listed = (record for _, record in read_csv(folder / "records.csv", ("key", "image")))
+        found = next((record for place, record in enumerate(listed) if place == number), {})
+        name, group = found.get("image", name), found.get("group", "")
     if not is_there(folder / "dataset.json") or not (folder / LESIONS).is_dir():
-        return name, ""
+        return name, "", group
     labels = Records(str(folder / LESIONS))
     try:
         values = labels.datum(number).float_data
-        return name, ", ".join(each for each, value in zip(read_summary(folder)["lesion_names"], values) if value)
+        lesions = [each for each, value in zip(read_summary(folder)["lesion_names"], values) if value]
+        return name, ", ".join(lesions), group
     finally:
         labels.close()

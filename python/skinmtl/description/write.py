@@ -53,8 +53,7 @@ def describe(request: Request, out: Path, arguments: dict[str, Any]) -> Descript
             facts = look_at_files(manifest, request.images, shown, request.workers, request.masks)
             files = summarise(manifest, facts, fold_of)
             if request.per_sheet:
-                written = write_sheets(folder / "sheets", manifest, facts, samples)
-                sheets = {kind: list(zip(written[kind], samples[kind])) for kind in samples}
+                sheets = write_sheets(folder / "sheets", manifest, facts, samples)
         near = [pair for names in (manifest.lesion_names, manifest.location_names) for pair in near_names(names)]
         masks = None if request.images is None else summarise_masks(manifest, [one.mask for one in facts])
         description = Description(manifest, fold_of, count_labels(manifest, fold_of), near, files, sheets, masks)

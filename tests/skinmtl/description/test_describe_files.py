@@ -245,10 +245,13 @@ def test_a_contact_sheet_has_each_thumbnail_in_its_place(tmp_path):
         (tmp_path / f"{n}.png").write_bytes(encoded(".png", np.full((300, 300, 3), colour, np.uint8)))
         facts.append(look((tmp_path / f"{n}.png", True)))
     facts.append(FileFacts(kind="missing"))
-    sheet = contact_sheet(facts, [f"$x_{n}$ 腕.png" for n in range(10)], "lesion: <b>")
+    sheet, boxes = contact_sheet(facts, [(f"$x_{n}$ 腕.png", f"group {n}") for n in range(10)], "lesion: <b>")
     for n, colour in enumerate(colours):
         shown = (np.abs(sheet.astype(int) - colour).max(axis=2) < 12).sum(axis=0)
         assert abs(shown.sum() - colours.count(colour) * TILE * TILE) < 0.02 * shown.sum()
         at = n % COLUMNS
         assert shown[int((at + 0.5) * sheet.shape[1] / COLUMNS)] >= TILE - 2
+        left, top, width, height = boxes[n]
+        cut_out = sheet[top : top + height, left : left + width].astype(int)
+        assert (width, height) == (TILE, TILE) and np.abs(cut_out - colour).max() < 12
     assert (sheet == 232).all(axis=2).sum() > 0.9 * TILE * TILE  # the missing one

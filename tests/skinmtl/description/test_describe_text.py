@@ -11,7 +11,9 @@ from skinmtl.description import charts
 from skinmtl.description.description import Description
 from skinmtl.description.labels import count_labels
 from skinmtl.description.page import page, text
+from skinmtl.description.sheets import LabelSheet, Tile
 
+SHEETS = (("a", 0), ("b", 6), ("x", 0))
 IMAGES = [("a", "x", "p1", 0)] * 6 + [("a;b", "x", "p2", 1)] * 3 + [("a;b", "y", "p3", 0), ("c", "y", "p3", 1)]
 
 
@@ -24,7 +26,8 @@ def description(tmp_path):
     (tmp_path / "folds.csv").write_text("image,fold\n" + "".join(f"{n}.jpg,{of[3]}\n" for n, of in enumerate(IMAGES)))
     manifest = read_manifest(tmp_path / "manifest.csv")
     folds = read_folds(tmp_path / "folds.csv", manifest)
-    sheets = {"lesion": [("", []), ("b.jpg", [6]), ("a.jpg", [0]), ("", [])], "location": [("x.jpg", [0]), ("", [])]}
+    none, (a, b, x) = LabelSheet(), [LabelSheet(f"{name}.jpg", (Tile(row, 10, 44, 200, 150),)) for name, row in SHEETS]
+    sheets = {"lesion": [none, b, a, none], "location": [x, none]}
     return Description(manifest, folds, count_labels(manifest, folds), [], None, sheets)
 
 
@@ -71,7 +74,7 @@ def test_a_label_leads_to_its_contact_sheet_where_it_has_one(description):
     html = page(description, {}, 1, dict.fromkeys(names, (1, 1)))
     for key, there in (("lesion-1", True), ("lesion-2", True), ("lesion-3", False), ("location-0", True)):
         assert (f'<a href="#{key}">' in html) is there
-        assert (f'<figure id="{key}">' in html) is there
+        assert (f'<figure id="{key}" class="sheet">' in html) is there
 
 
 class TestCharts:
