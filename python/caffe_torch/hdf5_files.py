@@ -26,13 +26,18 @@ def is_hdf5(path: Path) -> bool:
         return file.read(len(SIGNATURE)) == SIGNATURE
 
 
-def write_hdf5(net: Net, path: Path) -> None:
-    """All layers with their blobs; one that several layers share is written with the first of them alone."""
-    h5py = h5py_for(path)
+def check_names(net: Net) -> None:
+    """NetError where layers cannot be groups of a file."""
     names = [layer.name for layer in net.layers]
     for name in names:
         if "/" in name or not name.strip(".") or names.count(name) > 1:
             raise NetError(f"layer {name!r}: HDF5 has no place for its name, or for two of it; save as a caffemodel")
+
+
+def write_hdf5(net: Net, path: Path) -> None:
+    """All layers with their blobs; one that several layers share is written with the first of them alone."""
+    h5py = h5py_for(path)
+    check_names(net)
     owners: set[int] = set()
     with new_file(path) as partial, h5py.File(str(partial), "w") as file:
         data = file.create_group("data")

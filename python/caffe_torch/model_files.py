@@ -15,6 +15,7 @@ from caffe_files.outputs import new_file
 from caffe_files.schema import caffe_messages
 from caffe_torch.errors import NetError
 from caffe_torch.hdf5_files import copy_hdf5, is_hdf5
+from caffe_torch.hdf5_states import read_hdf5_state
 from caffe_torch.net import Net, by_name
 
 
@@ -80,7 +81,9 @@ def write_solverstate(path: Path, iteration: int, current_step: int, model: Path
 
 
 def read_solverstate(path: Path, history: list[Tensor]) -> Message:
-    """Fills the history; returns the message for its iteration, step and model."""
+    """Fills the history; returns the message for its iteration, step and model. The file may be in HDF5 as well."""
+    if is_hdf5(path):
+        return read_hdf5_state(path, history)
     state = prototxt.read_solverstate(path)
     if len(state.history) != len(history):
         raise NetError(f"{path}: a history of {len(state.history)} blobs where this solver's has {len(history)}")

@@ -19,6 +19,9 @@ from torch import Tensor, nn
 
 from caffe_torch.distributed import NetLoss, Ranks
 from caffe_torch.errors import NetError
+from caffe_torch.hdf5_files import check_names, write_hdf5
+from caffe_torch.hdf5_library import h5py_for
+from caffe_torch.hdf5_states import write_hdf5_state
 from caffe_torch.model_files import copy_weights, model_of, read_solverstate, write_caffemodel, write_solverstate
 from caffe_torch.net import Net
 from caffe_torch.precision import casting, numerics
@@ -45,6 +48,9 @@ class Solver:
         warm_up: int = 0,
     ) -> None:
         check_solver(param)
+        if in_hdf5(param):  # now, not when the first snapshot is due
+            h5py_for("snapshot_format: HDF5")
+            check_names(net)
         self.param, self.net, self.device, self.precision = param, net, torch.device(device), precision
         self.iteration = self.current_step = 0
         self.rate = 0.0  # of the last iteration
@@ -113,12 +119,19 @@ class Solver:
         """Fills layers by name; returns the caffemodel's layers that the net has not (see copy_weights)."""
         return copy_weights(self.net, caffemodel, tell)
 
+    def snapshot_paths(self, prefix: str) -> tuple[Path, Path]:
+        """PREFIX_iter_N.caffemodel and .solverstate; with snapshot_format HDF5 .caffemodel.h5 and .solverstate.h5."""
+        name, ending = f"{prefix}_iter_{self.iteration}", ".h5" if in_hdf5(self.param) else ""
+        return Path(f"{name}.caffemodel{ending}"), Path(f"{name}.solverstate{ending}")
+
     def snapshot(self, prefix: str) -> tuple[Path, Path]:
-        """Writes PREFIX_iter_N.caffemodel and .solverstate, which BVLC Caffe reads too."""
-        model = Path(f"{prefix}_iter_{self.iteration}.caffemodel")
-        state = model.with_suffix(".solverstate")
-        write_caffemodel(self.net, model)
-        write_solverstate(state, self.iteration, self.current_step, model, self.history)
+        """Writes these files, which BVLC Caffe reads too."""
+        model, state = self.snapshot_paths(prefix)
+        write_model, write_state = write_caffemodel, write_solverstate
+        if in_hdf5(self.param):
+            write_model, write_state = write_hdf5, write_hdf5_state
+        write_model(self.net, model)
+        write_state(state, self.iteration, self.current_step, model, self.history)
         return model, state
 
     def restore(self, state: Path, model: Path | None = None) -> None:
@@ -175,13 +188,16 @@ class Solver:
         return taken
 
 
+def in_hdf5(param: Message) -> bool:
+    """Whether a solver's snapshots are to be in HDF5."""
+    return bool(param.snapshot_format == param.HDF5)
+
+
 def check_solver(param: Message) -> None:
     """NetError where the solver asks for what this engine has not."""
     check_policy(param)
     check_type(param)
     if param.regularization_type not in ("L1", "L2"):
         raise NetError(f"regularization_type {param.regularization_type!r} is neither L1 nor L2")
-    if param.snapshot_format != param.BINARYPROTO:
-        raise NetError("snapshot_format HDF5 is not supported; use BINARYPROTO")
     if param.iter_size < 1:
         raise NetError(f"iter_size {param.iter_size}; it must be at least 1")

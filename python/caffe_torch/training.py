@@ -17,7 +17,7 @@ from caffe_torch.distributed import Ranks
 from caffe_torch.errors import NetError
 from caffe_torch.log import number, say
 from caffe_torch.net import Net
-from caffe_torch.solver import Solver
+from caffe_torch.solver import Solver, in_hdf5
 from caffe_torch.states import state_in_solver
 from caffe_torch.stopping import Action, Signals
 from caffe_torch.workers import share_workers
@@ -101,10 +101,11 @@ class Training:
         """Writes caffemodel and solverstate."""
         if not self.ranks.is_root:
             return
-        name = f"{self.prefix}_iter_{self.solver.iteration}"
-        say("solver.cpp", f"Snapshotting to binary proto file {name}.caffemodel")
+        kind = "HDF5" if in_hdf5(self.param) else "binary proto"
+        model, state = self.solver.snapshot_paths(self.prefix)
+        say("solver.cpp", f"Snapshotting to {kind} file {model}")
         self.solver.snapshot(self.prefix)
-        say("sgd_solver.cpp", f"Snapshotting solver state to binary proto file {name}.solverstate")
+        say("sgd_solver.cpp", f"Snapshotting solver state to {kind} file {state}")
 
     def test_all(self, is_stopping: Callable[[], bool]) -> None:
         """Runs each test net for its test_iter batches, and logs the means of its outputs, unless it is to stop.

@@ -201,6 +201,62 @@ def test_a_snapshot_with_a_relative_path_goes_on_in_both(solver):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+def test_a_snapshot_in_hdf5_goes_on_in_both(solver):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed here: pip install h5py")
+    with (solver.folder / "solver.prototxt").open("a") as file:
+        file.write(" snapshot_format: HDF5")
+    ours = solver.ours()
+    for _ in range(4):
+        ours.step()
+    files = ours.snapshot("s")
+    assert [path.name for path in files] == ["s_iter_4.caffemodel.h5", "s_iter_4.solverstate.h5"]
+    done = solver.theirs(files[1].name)
+    assert done.returncode == 0, done.stderr[-1000:]
+    assert "Iteration 4, lr = 0.025" in done.stderr
+    for _ in range(4):
+        ours.step()
+    theirs = solver.ours()
+    theirs.restore(solver.folder / "s_iter_8.solverstate.h5")
+    assert (theirs.iteration, theirs.current_step) == (8, 2)
+    for one, other in zip((*ours.parameters, *ours.history), (*theirs.parameters, *theirs.history)):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
+    parts = []
+    for path in (ours.snapshot("ours")[1], solver.folder / "s_iter_8.solverstate.h5"):  # to the last type and shape
+        with h5py.File(path, "r") as file:
+            found = {name: (each.dtype.kind, each.shape) for name, each in file.items() if name != "history"}
+            parts.append([found, {name: each.shape for name, each in file["history"].items()}])
+    assert parts[0] == parts[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda file: file.pop("iter"), "no solverstate in HDF5 that can be read"),
+        (lambda file: file["iter"].write_direct(np.array([-1], np.int32)), "iteration -1, step 2; use another"),
+        (lambda file: file.pop("history/1"), "a history of 1 blobs where this solver's has 2"),
+        (lambda file: file.move("history/1", "history/2"), "no solverstate in HDF5 that can be read"),
+        (lambda file: file.move("history/0", "0") or file["history"].create_dataset("0", data=[1.0]), "history 0 is"),
+        (lambda file: file.move("learned_net", "l") or file.create_dataset("learned_net", data=3), "can be read"),
+    ],
+)
+def test_a_state_in_hdf5_that_does_not_fit_changes_nothing(solver, change, words):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed here: pip install h5py")
+    (solver.folder / "solver.prototxt").write_text(
+        (solver.folder / "solver.prototxt").read_text() + " snapshot_format: HDF5"
+    )
+    ours = solver.ours()
+    for _ in range(4):
+        ours.step()
+    _, state = ours.snapshot("s")
+    with h5py.File(state, "r+") as file:
+        change(file)
+    again = solver.ours()
+    with pytest.raises(InputError, match=words) as error:
+        again.restore(state)
+    assert "\n" not in str(error.value)
+    assert not any(each.any() for each in again.history)
+
+
 def test_a_moved_folders_snapshot_is_found_beside_its_state(solver, tmp_path, monkeypatch):
     """Caffe gives up there."""
     ours = solver.ours()

@@ -3,6 +3,7 @@ than a blob of Caffe's may take."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from caffe_files.errors import InputError
 from caffe_files.prototxt import message_text, read_net, read_solver
 from caffe_files.schema import caffe_messages
 from caffe_torch.errors import NetError
+from caffe_torch.hdf5_files import write_hdf5
+from caffe_torch.hdf5_states import write_hdf5_state
 from caffe_torch.model_files import copy_weights, model_of, read_solverstate, write_caffemodel, write_solverstate
 from caffe_torch.net import Net
 from caffe_torch.rates import learning_rate
@@ -30,6 +33,7 @@ from caffe_torch.records import Transform, TransformedRecords
 from caffe_torch.solver import check_solver
 
 pytestmark = pytest.mark.torch
+HAS_H5PY = importlib.util.find_spec("h5py") is not None
 FEW = settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 NET = """
 layer { name: 'data' type: 'Input' top: 'data' input_param { shape { dim: 2 dim: 3 dim: 5 dim: 5 } } }
@@ -72,6 +76,9 @@ def folder(tmp_path_factory):
     net = small_net()
     write_caffemodel(net, folder / "whole.caffemodel")
     write_solverstate(folder / "whole.solverstate", 7, 1, folder / "whole.caffemodel", net.layer("conv").blobs)
+    if HAS_H5PY:
+        write_hdf5(net, folder / "whole.caffemodel.h5")
+        write_hdf5_state(folder / "whole.solverstate.h5", 7, 1, folder / "whole.caffemodel", net.layer("conv").blobs)
     return folder
 
 
@@ -81,6 +88,20 @@ def test_a_damaged_caffemodel(folder, data):
     raw = (folder / "whole.caffemodel").read_bytes()
     (folder / "bad").write_bytes(data.draw(damaged_bytes(raw)))
     one_line_or_done(lambda: copy_weights(small_net(), folder / "bad"))
+
+
+@pytest.mark.skipif(not HAS_H5PY, reason="h5py is not installed here: pip install h5py")
+@given(data=st.data())
+@FEW
+def test_damaged_files_in_hdf5(folder, data):
+    kind = data.draw(st.sampled_from(["caffemodel", "solverstate"]))
+    raw = (folder / f"whole.{kind}.h5").read_bytes()
+    (folder / "bad.h5").write_bytes(raw[:8] + data.draw(damaged_bytes(raw[8:])))
+    net = small_net()
+    if kind == "caffemodel":
+        one_line_or_done(lambda: copy_weights(net, folder / "bad.h5"))
+    else:
+        one_line_or_done(lambda: read_solverstate(folder / "bad.h5", net.layer("conv").blobs))
 
 
 @given(data=st.data())

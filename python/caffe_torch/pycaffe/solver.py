@@ -15,6 +15,7 @@ from caffe_torch.pycaffe.modes import device
 from caffe_torch.pycaffe.net import Net
 from caffe_torch.rates import learning_rate
 from caffe_torch.solver import Solver as Updates
+from caffe_torch.solver import in_hdf5
 from caffe_torch.states import state_in_solver
 from caffe_torch.training import show_outputs, snapshot_prefix, test_nets, train_net
 
@@ -107,7 +108,8 @@ class Solver:
         """Writes caffemodel and solverstate, by the solver's snapshot_prefix."""
         self.net._passes.bind()
         model, _ = self._updates.snapshot(self._prefix)
-        say("solver.cpp", f"Snapshotting to binary proto file {model}")
+        kind = "HDF5" if in_hdf5(self.param) else "binary proto"
+        say("solver.cpp", f"Snapshotting to {kind} file {model}")
 
     def restore(self, state: str) -> None:
         """Goes on from a solverstate, with the params of its caffemodel."""
