@@ -39,15 +39,15 @@ class Decisions:
 def decisions(experiment: Experiment, table: Table1) -> Decisions | None:
     """Of the models and folds of Table 1. None where there is no such lesion or no such model. InputError where a
     calibration is not of the scores beside it."""
-    notes: list[str] = []
+    titles_of: dict[str, list[str]] = {}  # what is done to the probabilities -> the models
     models: dict[str, Scores] = {}
     for model in table.models:
         scores, note = _calibrated(experiment, model, table.folds[model])
         if head_of(scores, "lesion").probable:
             models[model] = scores
         else:
-            note = "its scores are no probabilities; left out"
-        notes.append(f"{TITLES[model]}: {note}.")
+            note = "no probabilities; left out"
+        titles_of.setdefault(note, []).append(TITLES[model])
     if not models:
         return None
     most = max(models.values(), key=lambda scores: len(scores.image))  # where the models' folds differ
@@ -64,7 +64,7 @@ def decisions(experiment: Experiment, table: Table1) -> Decisions | None:
             for p in there
         ],
         [of_calling_all(prevalence[p]) for p in there],
-        notes,
+        [f"{'; '.join(titles)}: {note}." for note, titles in titles_of.items()],
     )
 
 
