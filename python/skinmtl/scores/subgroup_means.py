@@ -19,6 +19,9 @@ from skinmtl.scores.scores_file import Scores
 from skinmtl.scores.weighted_ranking import ratio
 
 MAPS = ("map_class", "map_image")
+# Our choice. A lesion of one patient is in 63 % of the resamples alone: a mean that loses such lesions again and again
+# is over others than the subgroup's, and its interval lies to one side.
+LEAST_PRESENT = 0.95  # of the lesions that a mAP-class is over, in the mean of the resamples
 
 
 def mean_figures(here: Head, elsewhere: Head) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def mean_intervals(
     level: float,
 ) -> dict[str, dict[str, Any]]:
     """`intervals` and `gap_intervals` of what `mean_figures` found, by name; None where there is too little to draw
-    from, as `bootstrap` has it.
+    from, as `bootstrap` has it, and for a mAP-class that has fewer than LEAST_PRESENT of its lesions in the resamples.
 
     precision  of the subgroup and of the others, (B, P) each: AP of each lesion in each resample, nan without one
     sums       of both, (2, B) each: what `image_sums` counts, over the groups that are drawn
@@ -74,17 +77,29 @@ def mean_intervals(
     of_images = [ratio(*each) for each in sums]
     both = ~np.isnan(precision[0]) & ~np.isnan(precision[1])
     of_both = [mean_over_labels(np.where(both, each, np.nan)) for each in precision]
+    present = _present(~np.isnan(precision[0]), found["n_lesions"])
+    present_in_both = _present(both, found["n_lesions_of_gap"])
     drawn = {"map_class": mean_over_labels(precision[0]), "map_image": of_images[0]}
     gaps = {"map_class": of_both[0] - of_both[1], "map_image": of_images[0] - of_images[1]}
     return {
         "intervals": {
-            name: ends_of(values, level, enough[0] and found[name] is not None) for name, values in drawn.items()
+            name: ends_of(values, level, enough[0] and found[name] is not None and (present or name == "map_image"))
+            for name, values in drawn.items()
         },
         "gap_intervals": {
-            name: ends_of(values, level, all(enough) and found["gaps"][name] is not None)
+            name: ends_of(
+                values,
+                level,
+                all(enough) and found["gaps"][name] is not None and (present_in_both or name == "map_image"),
+            )
             for name, values in gaps.items()
         },
     }
+
+
+def _present(there: np.ndarray, lesions: int) -> bool:
+    """Whether nearly all of so many lesions are there in the resamples (B, P)."""
+    return bool(there.sum() >= LEAST_PRESENT * lesions * len(there))
 
 
 def groups_with_lesion(part: Head, group: np.ndarray) -> int:

@@ -86,6 +86,19 @@ def test_a_subgroup_without_a_lesion_has_none_never_0_and_one_of_few_groups_no_i
     assert {*of_none["intervals"].values(), *of_none["gap_intervals"].values()} == {None}
 
 
+def test_a_map_class_that_loses_its_lesions_in_the_resamples_has_no_interval():
+    """A lesion of one image is in 63 % of them: of three lesions that is 88 % of the lesions, of 25 nearly all."""
+    scores, subgroups = drawn_scores(200), two_groups(200)
+    inside = subgroups.members[0]
+    scores.lesion_labels[inside, 0] = np.arange(inside.sum()) == 3
+    ends = subgroup_figures(scores, subgroups, {}, (scores.image, 100, 1, 0.95))["values"][0]["means"]
+    assert ends["intervals"]["map_class"] is None and ends["gap_intervals"]["map_class"] is None
+    assert ends["intervals"]["map_image"] and ends["gap_intervals"]["map_image"]
+    scores.lesion_labels[inside, 0] = np.arange(inside.sum()) < 4
+    ends = subgroup_figures(scores, subgroups, {}, (scores.image, 100, 1, 0.95))["values"][0]["means"]
+    assert ends["intervals"]["map_class"] and ends["gap_intervals"]["map_class"]
+
+
 def test_the_tool_tells_them_beside_chance(tool, tmp_path):
     scores = drawn_scores(120, 1)
     write_scores(tmp_path / "s.npz", scores)
