@@ -37,7 +37,8 @@ class Folders(NamedTuple):
 @dataclass(frozen=True)
 class Picture:
     """A photograph with outlines: `kind` of KINDS; `jaccard` of the mask, or the boxes' IoU where the net has no masks;
-    `said` is what is true and what the net says of it; `jpeg` the picture's bytes."""
+    `said` is what is true and what the net says of it; `jpeg` the picture's bytes; `group` is the
+    patient, case or lesion that it is of, "" where nobody says."""
 
     kind: str
     image: str
@@ -45,6 +46,7 @@ class Picture:
     jaccard: float
     said: str
     jpeg: bytes
+    group: str = ""
 
     @property
     def uri(self) -> str:
@@ -66,7 +68,7 @@ def pictures(experiment: MaskExperiment, variant: str, folders: Folders) -> list
 
     InputError where a photograph or a mask that is to be shown cannot be read.
     """
-    found = []
+    found, group_of = [], {row.image: row.group for row in experiment.manifest.rows if row.group != row.image}
     for kind, ranked in chosen(ranking(experiment, variant)).items():
         for each in ranked:
             scores = experiment.scores[variant, each.fold]
@@ -74,7 +76,7 @@ def pictures(experiment: MaskExperiment, variant: str, folders: Folders) -> list
             found.append(
                 Picture(
                     kind, each.image, each.fold, each.agreement, said(scores, each.row),
-                    _drawn(experiment, scores, each, folders, masks),
+                    _drawn(experiment, scores, each, folders, masks), group_of.get(each.image, ""),
                 )
             )  # fmt: skip
     return found

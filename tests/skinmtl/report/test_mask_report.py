@@ -145,6 +145,9 @@ def test_outlines_are_drawn_on_the_photographs(made, experiment):
     assert [each.kind for each in shown].count("best") == EACH
     assert all(each.jpeg.startswith(b"\xff\xd8") for each in shown)
     assert "said" in shown[0].said
+    assert {each.image: each.group for each in shown}.items() <= {
+        row.image: row.group for row in made.manifest.rows
+    }.items()
     alone = pictures(experiment, "mask_alone", Folders(made.folder, made.folder))
     assert alone[0].said.startswith("score ")
 
