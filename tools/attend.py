@@ -11,6 +11,7 @@ scale.
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from arguments import (
@@ -35,7 +36,7 @@ from skinmtl.data.folds import select
 from skinmtl.data.seen import Image, images_of
 from skinmtl.explanation.attending import NOTHING, Looks, attend_files, attend_manifest
 from skinmtl.explanation.attention_passes import MOST_PIXELS
-from skinmtl.explanation.attention_tasks import chosen
+from skinmtl.explanation.attention_tasks import NO_MORE, chosen, read_listed
 from skinmtl.explanation.attention_ways import METHODS, OVER, Ways
 from skinmtl.figures.overlay import DRAWN, VEIL
 
@@ -55,6 +56,13 @@ def make_parser() -> argparse.ArgumentParser:
     some = parser.add_mutually_exclusive_group()
     some.add_argument(
         "--image", action="append", metavar="NAME", help="an image of the manifest; may be repeated (default: all)"
+    )
+    some.add_argument(
+        "--listed",
+        type=Path,
+        metavar="CSV",
+        help="the images of a list, as list_errors.py writes it, with the maps of the lesions that it names with them "
+        "beside those of their true labels",
     )
     some.add_argument("--sample", type=positive, metavar="N", help="this many images of the manifest, at random")
     parser.add_argument("--seed", metavar="S", type=seed, default=1, help="of --sample (default %(default)s)")
@@ -114,8 +122,10 @@ def parse_args() -> argparse.Namespace:
     check_engine_arguments(parser, args)
     if (args.images is None) != (args.manifest is None):
         parser.error("--manifest and --images go together")
+    if args.listed and args.labels == "predicted":
+        parser.error("--listed has maps of its own lesions; leave --labels out")
     if args.query:
-        for flag in ("folds", "image", "sample", "labels"):
+        for flag in ("folds", "image", "listed", "sample", "labels"):
             if getattr(args, flag) is not None:
                 parser.error(f"--{flag} goes with --manifest; the labels of a --query are predicted")
     return args
@@ -129,12 +139,17 @@ def main() -> None:
         seen = seen_by(net, [Image(path) for path in args.query])
         done = attend_files(net.deploy, net.weights, args.query, protocol, args.out, vars(args), seen, looks)
     else:
-        manifest = select(manifest_of(args), args.folds, args.fold, args.subset, args.validation, args.validation_fold)
-        manifest = chosen(manifest, args.image or (), args.sample, args.seed)
+        whole = manifest_of(args)
+        listed = read_listed(args.listed, whole) if args.listed else NO_MORE
+        manifest = select(whole, args.folds, args.fold, args.subset, args.validation, args.validation_fold)
+        if args.listed:  # some folds may have none of them
+            manifest = replace(manifest, rows=tuple(row for row in manifest.rows if row.image in listed))
+        else:
+            manifest = chosen(manifest, args.image or (), args.sample, args.seed)
         true = args.labels != "predicted"
         seen = seen_by(net, images_of(manifest, args.images))
         done = attend_manifest(
-            net.deploy, net.weights, manifest, args.images, true, protocol, args.out, vars(args), seen, looks
+            net.deploy, net.weights, manifest, args.images, true, protocol, args.out, vars(args), seen, looks, listed
         )
     tell_seen(net, seen)
     print(f"{args.out}: attention on {counted(done.images, 'image')}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from skinmtl.data.manifest import Manifest
 from skinmtl.data.seen import KEY, UNKNOWN
 from skinmtl.explanation.attention_file import HeadAttention, new_attention_file
 from skinmtl.explanation.attention_net import AttentionNet
-from skinmtl.explanation.attention_tasks import Task, manifest_names, net_names, of_files, of_manifest
+from skinmtl.explanation.attention_tasks import NO_MORE, Task, manifest_names, net_names, of_files, of_manifest
 from skinmtl.explanation.attention_ways import BEST, Ways
 from skinmtl.explanation.photograph import Photograph, drawable, load_large
-from skinmtl.figures.overlay import DISPLAY, DRAWN, VEIL, png_bytes
+from skinmtl.figures.overlay import DISPLAY, DRAWN, VEIL, in_grey, is_faint, png_bytes
 from skinmtl.images.reading import read_images
 from skinmtl.nets.label_names import check_manifest
 from skinmtl.scores.forward import Protocol
@@ -59,8 +59,9 @@ def attend_manifest(
     arguments: dict[str, Any],
     trained_on: dict[str, Any] | str = UNKNOWN,
     looks: Looks = PLAIN,
+    listed: Mapping[str, Sequence[str]] = NO_MORE,
 ) -> Attended:
-    """Attends to all images of a manifest, for their true labels or for the likeliest."""
+    """Attends to all images of a manifest, for their true labels and those `listed` with them, or for the likeliest."""
     check_manifest(manifest, deploy)
     check_images_exist(manifest, image_folder)
     net = AttentionNet(deploy, weights, protocol, looks.ways)
@@ -69,7 +70,7 @@ def attend_manifest(
     def refuse(faults: dict[int, str]) -> None:
         refuse_bad_images(manifest, image_folder, faults)
 
-    tasks = of_manifest(manifest, image_folder, true_labels)
+    tasks = of_manifest(manifest, image_folder, true_labels, listed)
     return attend(net, tasks, names, refuse, out, arguments, trained_on, looks.drawn)
 
 
@@ -116,7 +117,7 @@ def attend(
             for task, photograph in _read(tasks, net.protocol, refuse):
                 heads = _attention(net, photograph, task.labels, names)
                 file.add(task.name, heads)
-                files = {} if drawn == NOTHING else _write_overlays(folder, task, heads, photograph, drawn)
+                files = {} if drawn == NOTHING else _write_overlays(folder, task, heads, names, photograph, drawn)
                 described.append({"image": task.name, **net.seen(photograph), **_describe(heads, names, files)})
             file.finish(names, {**how, **made_by(arguments)})
         write_json(folder / "attention.json", {"images": described, "protocol": how, **made_by(arguments)})
@@ -150,7 +151,12 @@ def _read(
 
 
 def _write_overlays(
-    folder: Path, task: Task, heads: dict[str, HeadAttention], photograph: Photograph, drawn: str
+    folder: Path,
+    task: Task,
+    heads: dict[str, HeadAttention],
+    names: dict[str, list[str]],
+    photograph: Photograph,
+    drawn: str,
 ) -> dict[str, str]:
     """Writes IMAGE.HEAD.png, a name that no other image's can be. Returns the names by head."""
     image, files = drawable(photograph.large), {}
@@ -158,7 +164,9 @@ def _write_overlays(
         files[head] = f"{task.overlays}.{head}.png"
         path = folder / files[head]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png_bytes(DRAWN[drawn](image, attention.shown)))
+        picture = DRAWN[drawn](image, attention.shown)
+        faint = is_faint([attention.probabilities[names[head].index(label)] for label in attention.labels])
+        path.write_bytes(png_bytes(in_grey(picture) if faint else picture))
     return files
 
 

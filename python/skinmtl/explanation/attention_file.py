@@ -67,8 +67,10 @@ class AttentionWriter:
         self._write("protocol", np.array(json.dumps(protocol, sort_keys=True)))
         for head, of_head in names.items():
             self._write(f"{head}_names", np.array(of_head, np.str_))
-        for name, column in self._columns.items():
-            self._write(name, np.array(column, np.float32 if name.endswith("_prob") else np.str_))
+        for head, of_head in names.items():
+            shape = (len(self._images), len(of_head))
+            self._write(head, np.array(self._columns.get(head, []), np.str_))
+            self._write(f"{head}_prob", np.array(self._columns.get(f"{head}_prob", []), np.float32).reshape(shape))
 
     def _write(self, name: str, array: np.ndarray) -> None:
         # opened by its name alone, a member has no date: the same maps give the same bytes
@@ -117,6 +119,10 @@ class AttentionFile:
         if not np.isfinite(maps).all():
             raise InputError(f"{self.path}: {_member(head, row)} has no finite map a label; {REMEDY}")
         return HeadAttention(labels, maps, self._probabilities[head][row])
+
+    def probabilities(self, row: int, head: str, labels: Sequence[str]) -> list[float]:
+        """The ten-crop test's probabilities of labels."""
+        return [self.probability(row, head, label) for label in labels]
 
     def probability(self, row: int, head: str, label: str) -> float:
         """The ten-crop test's probability of a label."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Sequence
+from typing import Mapping, Sequence
 
 import numpy as np
 
 from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest
 from skinmtl.data.near_images import hint, near_image
+from skinmtl.data.table import read_csv
 from skinmtl.nets.label_names import names_file, read_label_names
+
+COLUMNS = ("image", "lesion")  # of a list of images
+NO_MORE: Mapping[str, Sequence[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -43,17 +47,34 @@ def chosen(manifest: Manifest, images: Sequence[str], sample: int | None, seed: 
     return replace(manifest, rows=rows)
 
 
-def of_manifest(manifest: Manifest, image_folder: Path, true_labels: bool) -> list[Task]:
-    """A task for each row, with its true labels or for the likeliest ones."""
-    return [
-        Task(
-            row.image,
-            image_folder / row.image,
-            row.image,
-            {"lesion": row.lesions, "location": (row.location,)} if true_labels else None,
-        )
-        for row in manifest.rows
-    ]
+def read_listed(path: Path, manifest: Manifest) -> dict[str, list[str]]:
+    """Image -> the lesions that a list names with it, as list_errors.py writes them. InputError where one of them is
+    not of the manifest."""
+    lesions, known = set(manifest.lesion_names), {row.image for row in manifest.rows}
+    listed: dict[str, list[str]] = {}
+    for line, record in read_csv(path, COLUMNS):
+        image, lesion = (record[column] for column in COLUMNS)
+        if image not in known:
+            near = hint(near_image(image, known))
+            raise InputError(f"{path}:{line}: image {image!r} is not in {manifest.path}{near}; give its manifest")
+        if lesion not in lesions:
+            raise InputError(f"{path}:{line}: {lesion!r} is no lesion of {manifest.path}; give its manifest")
+        of_image = listed.setdefault(image, [])
+        if lesion not in of_image:
+            of_image.append(lesion)
+    return listed
+
+
+def of_manifest(
+    manifest: Manifest, image_folder: Path, true_labels: bool, listed: Mapping[str, Sequence[str]] = NO_MORE
+) -> list[Task]:
+    """A task for each row, with its true labels and those that are `listed` with it, or for the likeliest ones."""
+    tasks = []
+    for row in manifest.rows:
+        lesions = tuple(dict.fromkeys([*row.lesions, *listed.get(row.image, ())]))
+        labels = {"lesion": lesions, "location": (row.location,)} if true_labels else None
+        tasks.append(Task(row.image, image_folder / row.image, row.image, labels))
+    return tasks
 
 
 def of_files(paths: Sequence[Path]) -> list[Task]:

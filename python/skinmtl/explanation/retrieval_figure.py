@@ -20,8 +20,8 @@ from skinmtl.data.seen import marks
 from skinmtl.data.table import read_csv
 from skinmtl.explanation.attention_file import REMEDY, AttentionFile, HeadAttention
 from skinmtl.explanation.retrieving import COLUMNS
-from skinmtl.figures.overlay import overlay
-from skinmtl.figures.retrieval_rows import THUMBNAIL, Picture, PictureRow, retrieval_rows
+from skinmtl.figures.overlay import in_grey, is_faint, overlay
+from skinmtl.figures.retrieval_rows import DPI, THUMBNAIL, Picture, PictureRow, retrieval_rows
 from skinmtl.figures.style import save_figure
 from skinmtl.images import image_file
 
@@ -164,10 +164,12 @@ class FigureInputs:
             attention = self.attention.read(n, head)
             self._check_aspect(query, image, attention)
             # the number first: a long name may lose its end
-            said = [f"{self.attention.probability(n, head, name):.2f} {name}" for name in attention.labels]
+            probabilities = self.attention.probabilities(n, head, attention.labels)
+            said = [f"{value:.2f} {name}" for value, name in zip(probabilities, attention.labels)]
             if len(said) > MOST_SAID:
                 said[MOST_SAID - 1 :] = [f"and {len(said) - MOST_SAID + 1} more"]
-            of_query.append(Picture(overlay(image, attention.shown), said))
+            drawn = overlay(image, attention.shown)
+            of_query.append(Picture(in_grey(drawn) if is_faint(probabilities) else drawn, said))
         neighbours = []
         for one in self._neighbours[query]:
             row = self._rows[one.image]
@@ -196,7 +198,7 @@ def draw(inputs: FigureInputs, queries: Sequence[str], outs: Sequence[Path], arg
     record.update(made_by(arguments))
     with all_or_none():
         for out in outs:
-            save_figure(figure, out)
+            save_figure(figure, out, DPI)
         with new_file(outs[0].with_suffix(".json")) as partial:
             write_json(partial, record)
 

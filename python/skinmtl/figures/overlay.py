@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Callable, Sequence
 
 import cv2
 import numpy as np
 
 VEIL, CONTOURS = "veil", "contours"
-_SCALE = "colours of two overlays are no common scale"
+# Our choice. A map is stretched from its lowest to its highest value, so that a label that the net all but excludes
+# gets a bright spot too, where there is merely the least evidence against it: such a map is drawn without colours.
+FAINT = 0.05
+_SCALE = (
+    f"colours of two overlays are no common scale; all in grey where no label of the map has a probability of {FAINT}"
+)
 _MEAN = "an overlay shows the mean of its labels' maps, from its lowest value in the image to its highest"
 DISPLAY = {
     VEIL: f"{_MEAN}: the photograph's own colours where it is highest, dark blue where it is lowest; {_SCALE}",
@@ -51,6 +56,16 @@ def contours(image: np.ndarray, attention: np.ndarray) -> np.ndarray:
 
 
 DRAWN: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {VEIL: overlay, CONTOURS: contours}
+
+
+def is_faint(probabilities: Sequence[float]) -> bool:
+    """Whether the net all but excludes each of the labels that a map is of."""
+    return max(probabilities) < FAINT
+
+
+def in_grey(drawn: np.ndarray) -> np.ndarray:
+    """The same picture (H, W, 3) without its colours: the map of a label that the net all but excludes."""
+    return cv2.cvtColor(cv2.cvtColor(drawn, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
 
 
 def stretched(attention: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -16,22 +16,25 @@ from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 
 from skinmtl.figures.labels import label
-from skinmtl.figures.overlay import scale
-from skinmtl.figures.style import GREEN, RED, new_figure
+from skinmtl.figures.overlay import FAINT, scale
+from skinmtl.figures.style import GREEN, new_figure
 
 # inches
 CELL = 1.25  # a picture's longer side
 GAP, GROUP_GAP = 0.14, 0.16  # between two columns; more between a query's columns and its neighbours'
-HEAD, LEFT, FOOT = 0.3, 0.24, 0.45  # above the first row, left of the first column, below the last row
+HEAD, LEFT, FOOT = 0.3, 0.24, 0.6  # above the first row, left of the first column, below the last row
 LINE = 0.125  # of a caption
 POINTS = 72
 TEXT_SIZE, MOST_LINES = 7.5, 3
-THUMBNAIL = 256  # pixels of a picture's longer side
+DPI = 300  # of the figure as PNG: photographs are looked at closely, and printed
+THUMBNAIL = 384  # pixels of a picture's longer side: CELL at DPI
+FRAME_RED = "#cc0000"  # the red of charts is orange on skin; who sees no red sees that the frame is dotted
 SHARED, NONE_SHARED = True, False
 FRAMES = {
     SHARED: {"edgecolor": GREEN, "linestyle": "-", "linewidth": 2.2},
-    NONE_SHARED: {"edgecolor": RED, "linestyle": (0, (1, 1.3)), "linewidth": 2.2},
+    NONE_SHARED: {"edgecolor": FRAME_RED, "linestyle": (0, (1, 1.3)), "linewidth": 2.2},
 }
+IN_GREY = f"in grey: all below {FAINT}, where a map shows at most what speaks least against them"
 MEANINGS = {SHARED: "shares a lesion with the query", NONE_SHARED: "shares none"}
 
 
@@ -110,6 +113,7 @@ class _Page:
             left += _width(words.get_text()) + 0.08
             self._axes(left, top + 0.01, width, 0.1).imshow(scale(64), aspect="auto")
             self.text(left + width + 0.06, top, "highest; numbers are probabilities", fontsize=TEXT_SIZE)
+            self.text(lefts[1], top + 0.17, IN_GREY, fontsize=TEXT_SIZE)
         left = lefts[heads] if heads < len(lefts) else 0.0
         if heads > 1:
             left = max(left, lefts[1] + 4.9)

@@ -80,6 +80,25 @@ def test_predicted_labels_are_the_likeliest(attend, tmp_path):
             assert attention.labels == (names[int(attention.probabilities.argmax())],)
 
 
+@pytest.mark.caffe
+def test_a_list_names_images_and_the_lesions_to_look_for_beside_the_true_ones(attend, refused, tiny_model, tmp_path):
+    fold = ("--folds", tiny_model.data.folds, "--fold", 0, "--subset", "test")
+    listed = tmp_path / "errors.csv"
+    listed.write_text("image,lesion,rank\n6.jpg,scar,1\n2.jpg,scar,1\n2.jpg,crust,1\n2.jpg,scar,2\n")
+    done = attend(tmp_path / "out", *fold, "--listed", listed, "--overlay", "none")
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path}/out: attention on 2 images\n"), done.stderr
+    file = AttentionFile(tmp_path / "out" / "attention.npz")
+    assert [file.read(row, "lesion").labels for row in (0, 1)] == [("crust", "nodule", "scar")] * 2
+    fold_1 = ("--folds", tiny_model.data.folds, "--fold", 1, "--subset", "test")
+    other = attend(tmp_path / "none", *fold_1, "--listed", listed, "--overlay", "none")
+    assert other.returncode == 0, other.stderr  # another fold has none of them: its file is whole, and empty
+    assert AttentionFile(tmp_path / "none" / "attention.npz").images == []
+    for text, said in (("2.jpg,wart", "'wart' is no lesion"), ("77.jpg,scar", "image '77.jpg' is not in")):
+        listed.write_text(f"image,lesion\n{text}\n")
+        refused(attend(tmp_path / "no", *fold, "--listed", listed), f"{listed}:2", said)
+    assert attend(tmp_path / "no", "--listed", listed, "--labels", "predicted").returncode == 2
+
+
 def test_a_sample_depends_on_its_seed_and_keeps_the_manifests_order(make_dataset):
     manifest = read_manifest(make_dataset(20).manifest)
     order = [row.image for row in manifest.rows]

@@ -19,8 +19,8 @@ from skinmtl.data.manifest import read_manifest
 from skinmtl.explanation.attention_file import AttentionFile, HeadAttention, new_attention_file
 from skinmtl.explanation.retrieval_figure import FigureInputs, draw, read_neighbours
 from skinmtl.figures import retrieval_rows
-from skinmtl.figures.retrieval_rows import CELL, MOST_LINES, TEXT_SIZE, Picture, PictureRow
-from skinmtl.figures.style import GREEN, RED
+from skinmtl.figures.retrieval_rows import CELL, FRAME_RED, MOST_LINES, TEXT_SIZE, Picture, PictureRow
+from skinmtl.figures.style import GREEN
 
 NAMES = {"lesion": ["melanoma", "naevus", "scar $1"], "location": ["arm", "leg"]}
 LABELS = [("naevus", "arm"), ("melanoma", "leg"), ("naevus;scar $1", "arm"), ("scar $1", "leg"), ("melanoma", "arm")]
@@ -107,7 +107,7 @@ def frames_of(figure):
 
 def test_a_frame_is_green_and_solid_where_a_lesion_is_shared_else_red_and_dotted(files):
     frames = frames_of(retrieval_rows.retrieval_rows(files.inputs().picture_rows(["0.png"]), ["query", "a", "b"]))
-    expected = [GREEN, RED, RED, GREEN, RED]
+    expected = [GREEN, FRAME_RED, FRAME_RED, GREEN, FRAME_RED]
     assert [to_hex(frame.get_edgecolor()) for frame in frames] == expected
     assert [frame.get_linestyle() in ("-", "solid") for frame in frames] == [colour == GREEN for colour in expected]
 
@@ -116,6 +116,27 @@ def test_the_legend_has_only_the_frames_that_there_are(files):
     files.neighbours.write_text(HEADER + "0.png,1,2.png,0.5,1,1\n")
     frames = frames_of(retrieval_rows.retrieval_rows(files.inputs().picture_rows(["0.png"]), ["query", "a", "b"]))
     assert [to_hex(frame.get_edgecolor()) for frame in frames] == [GREEN, GREEN]
+
+
+def test_a_map_is_in_grey_where_all_of_its_labels_are_all_but_excluded(files):
+    cv2.imwrite(str(files.folder / "images" / "0.png"), np.full((40, 60, 3), (60, 90, 200), np.uint8))
+    for of_naevus, is_grey in ((0.04, True), (0.06, False)):
+        with new_attention_file(files.npz) as file:
+            values = np.random.RandomState(1).rand(1, 20, 30).astype(np.float32)
+            probabilities = np.array([0.9, of_naevus, 0.9], np.float32)
+            file.add("0.png", {"lesion": HeadAttention(("naevus",), values, probabilities)})
+            file.finish({"lesion": NAMES["lesion"]}, {})
+        (row,) = files.inputs().picture_rows(["0.png"])
+        assert (np.ptp(row.of_query[1].image.astype(int), axis=2).max() == 0) == is_grey
+        assert list(row.of_query[1].captions) == [f"{of_naevus:.2f} naevus"]
+
+
+def test_pictures_have_the_pixels_that_the_figure_has(files):
+    cv2.imwrite(str(files.folder / "images" / "0.png"), np.zeros((800, 1200, 3), np.uint8))
+    (row,) = files.inputs().picture_rows(["0.png"])
+    figure = retrieval_rows.retrieval_rows([row], ["query", "a", "b"])
+    assert figure.axes[0].images[0].get_array().shape[1] == retrieval_rows.THUMBNAIL
+    assert retrieval_rows.THUMBNAIL >= CELL * retrieval_rows.DPI
 
 
 @pytest.mark.parametrize("size", [(40, 60), (60, 40), (50, 50), (8, 100)])

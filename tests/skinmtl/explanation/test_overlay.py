@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skinmtl.explanation.attention_file import HeadAttention
-from skinmtl.figures.overlay import contours, overlay, scaled
+from skinmtl.figures.overlay import FAINT, contours, in_grey, is_faint, overlay, scaled
 
 SKIN, RED = (140, 165, 215), (60, 60, 200)  # BGR
 
@@ -63,6 +63,14 @@ def test_no_line_runs_along_the_pictures_edge():
 def test_a_map_without_heights_has_no_lines():
     image = np.full((20, 20, 3), SKIN, np.uint8)
     assert np.array_equal(contours(image, np.ones((3, 3))), image)
+
+
+def test_a_map_of_labels_that_are_all_but_excluded_is_brightest_where_it_was_and_has_no_colour():
+    image = np.full((40, 60, 3), SKIN, np.uint8)
+    drawn = in_grey(overlay(image, one_high_corner()))
+    assert drawn.shape == image.shape and np.ptp(drawn, axis=2).max() == 0
+    assert drawn[38:, :4].min() > 2 * drawn[:20].max()
+    assert is_faint([FAINT / 2, 0.0]) and not is_faint([0.0, FAINT]) and not is_faint([1.0])
 
 
 @pytest.mark.parametrize("value", [0.0, -7.0, 1e-30, 1e30])
