@@ -27,7 +27,7 @@ STEPS = {
     ),
     "train": ("train", "plot-log"),
     "score": ("score", "ensemble", "calibrate", "evaluate", "report"),
-    "look": ("attend", "evaluate-maps", "extract-features", "retrieve", "figure3"),
+    "look": ("list-errors", "attend", "evaluate-maps", "extract-features", "retrieve", "figure3"),
     "publish": ("novelty", "export", "predict"),
     "for your shell": ("completion",),
 }

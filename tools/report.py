@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turns an experiment's folder into its report: tables, comparisons, figures, one page to read or print.
 
-example: tools/report.py --experiment experiment --manifest demo/manifest.csv
+example: tools/report.py --experiment experiment --manifest demo/manifest.csv --images demo/images
          tools/report.py --experiment masks --manifest demo/manifest.csv --images demo    of nets that draw lesions
 
 Reads EXP/fold*/MODEL/scores.npz, and where they are EXP/folds.csv, EXP/figure3.png, EXP/maps.json of evaluate_maps.py
@@ -16,8 +16,9 @@ from typing import Tuple
 
 from arguments import add_group_column_argument, manifest_of
 from caffe_files.errors import InputError
-from cli import new_parser, positive, run, seed
+from cli import new_parser, not_negative, positive, run, seed
 from parsing import renamed
+from skinmtl.report.errors import EACH
 from skinmtl.report.experiment import ENSEMBLE, NO_VARIANTS, TITLES, Variants
 from skinmtl.report.mask_experiment import has_mask_nets
 from skinmtl.report.mask_write import MaskSettings, write_mask_report
@@ -78,10 +79,26 @@ def make_parser() -> argparse.ArgumentParser:
         help="make no report but exit with status 1 where scores of a model on a fold are missing",
     )
     renamed(parser, "--require-complete", "--fail-if-incomplete")
-    group = parser.add_argument_group("an experiment of nets that draw lesions")
-    group.add_argument(
-        "--images", type=Path, metavar="DIR", help="the folder of the manifest's images, for the page of outlines"
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="the folder of the manifest's images, for the pages of errors or of outlines (default: scores without "
+        "photographs, no outlines)",
     )
+    parser.add_argument(
+        "--errors",
+        type=not_negative,
+        default=EACH,
+        metavar="N",
+        help="images of each kind on each lesion's page of errors, at most; 0: no such pages (default %(default)s)",
+    )
+    parser.add_argument(
+        "--no-photographs",
+        action="store_true",
+        help="nothing that shows a patient: no Figure 3, pages of errors without photographs and maps",
+    )
+    group = parser.add_argument_group("an experiment of nets that draw lesions")
     group.add_argument(
         "--masks", type=Path, metavar="DIR", help="the folder of the manifest's masks (default: that of --images)"
     )
@@ -103,6 +120,8 @@ def parse_args() -> argparse.Namespace:
         args.out = args.experiment / "report"
     if args.masks and not args.images:
         parser.error("--masks goes with --images")
+    if args.images and args.no_photographs:
+        parser.error("--images and --no-photographs do not go together")
     if bool(args.variants) != (args.base is not None):
         parser.error("--base and --variant go together")
     return args
@@ -121,7 +140,17 @@ def main() -> None:
         print(write_mask_report(args.experiment, manifest, args.out, of_masks, vars(args)))
     else:
         variants = Variants(args.base, dict(args.variants)) if args.variants else NO_VARIANTS
-        settings = Settings(args.bootstrap, args.seed, args.paper_table, args.fail_if_incomplete, args.seeds, variants)
+        settings = Settings(
+            args.bootstrap,
+            args.seed,
+            args.paper_table,
+            args.fail_if_incomplete,
+            args.seeds,
+            variants,
+            args.errors,
+            args.images,
+            not args.no_photographs,
+        )
         print(write_report(args.experiment, manifest, args.out, settings, vars(args)))
     print(f"\nreport: {args.out / 'index.html'}")
 

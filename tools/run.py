@@ -124,6 +124,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="train each model N times, on the same data, each time from another seed: the report then has mean and "
         "spread, and differences paired by seed (default %(default)s)",
     )
+    parser.add_argument(
+        "--no-photographs",
+        action="store_true",
+        help="nothing that shows a patient in the report: no Figure 3, pages of errors without photographs and maps",
+    )
     return parser
 
 
@@ -159,6 +164,7 @@ def main() -> None:
         weights=tuple(args.weights),
         weights_licence=args.weights_licence,
         seeds=args.seeds,
+        photographs=not args.no_photographs,
         precision=args.precision,
         gpu=args.gpu,
         seed=args.seed,

@@ -30,6 +30,7 @@ from skinmtl.publishing.label_rows import label_rows
 from skinmtl.publishing.metrics_files import FIGURES, read_metrics
 from skinmtl.publishing.model_folder import FORMAT as MODEL_FORMAT
 from skinmtl.publishing.model_folder import LABELS, read_labels, read_model_folder
+from skinmtl.report.errors import thresholds_of
 from skinmtl.report.runs import _json, flattened
 from skinmtl.scores.calibration_file import FORMAT as CALIBRATION_FORMAT
 from skinmtl.scores.calibration_file import calibrated, fitted_on, read_calibration
@@ -187,6 +188,15 @@ def test_metrics(fuzzer):
             label_rows([replace(metrics, of_these_weights=True)])
 
     fuzzer.run("metrics.json", read, encoded(METRICS), mutated_json)
+
+
+def test_thresholds_in_metrics(fuzzer):
+    arrays = {"lesion_scores": np.eye(2, dtype=np.float32), "lesion_labels": np.eye(2), "lesion_names": ["a", "b"]}
+    scores = Scores(["0.jpg", "1.jpg"], {"weights_sha256": "a"}, **arrays)
+    of_lesions = {"a": {"threshold": 0.25}, "b": {"threshold": None}}
+    said = {"rule": "youden", "chosen_on": "validation images"}
+    metrics = {"thresholds": said, "calibration": None, "protocol": {"weights_sha256": "a"}, "of_lesions": of_lesions}
+    fuzzer.run("metrics.json", lambda path: thresholds_of(path, scores), encoded(metrics), mutated_json)
 
 
 def test_a_calibration(fuzzer):

@@ -14,6 +14,7 @@ from skinmtl.data.folds import read_folds
 from skinmtl.data.lmdb_check import check_lmdbs
 from skinmtl.data.lmdb_write import Sizes, write_lmdbs
 from skinmtl.data.manifest import read_manifest
+from skinmtl.explanation.attention_tasks import read_listed
 from skinmtl.explanation.retrieval_figure import read_neighbours
 from skinmtl.refinement.rules import combine, read_label_map
 from skinmtl.report.runs import _last_line
@@ -28,6 +29,7 @@ c.png,naevus,leg,,
 FOLDS = "image,fold\na 1.jpg,0\nb/2.jpg,1\nc.png,1\n"
 RULES = "from,to,kind,note\nnaevus,mole,lesion-merge,\ncrust,,lesion-drop,rare\narm,limb,site-merge,\nleg,,site-drop,\n"
 NEIGHBOURS = "query,rank,neighbour,distance,shared_lesion,shared_location\n1.jpg,1,c.png,0.5,1,1\n1.jpg,2,2.jpg,2,0,1\n"
+LISTED = "image,fold,lesion,kind\na 1.jpg,0,naevus,uncertain\nb/2.jpg,1,crust,lowest_with\n"
 LOG = ",".join(COLUMNS) + "\n4,0.01,3.2,1.4,,,,,,99.1\n10,0.01,3,1.3,3.1,1.4,0.3,0.4,0.5,100\n"
 
 
@@ -88,6 +90,13 @@ def test_label_maps_of_an_external_test(fuzzer):
 
 def test_neighbours(fuzzer):
     counts = fuzzer.run("neighbours.csv", read_neighbours, [NEIGHBOURS.encode()], mutated_table)
+    assert min(counts.values()) > 0
+
+
+def test_lists_of_errors(fuzzer):
+    (fuzzer.folder / "manifest.csv").write_text(MANIFEST)
+    manifest = read_manifest(fuzzer.folder / "manifest.csv")
+    counts = fuzzer.run("errors.csv", lambda path: read_listed(path, manifest), [LISTED.encode()], mutated_table)
     assert min(counts.values()) > 0
 
 

@@ -79,6 +79,7 @@ def test_builds_each_data_set_once_and_trains_every_model_on_every_fold(configur
     assert (counts["net"], counts["train"], counts["score"]) == (20, 20, 20)
     assert (counts["ensemble"], counts["evaluate"], counts["figure3"], counts["report"]) == (5, 25, 1, 1)
     assert (counts["describe"], counts["leakage"], counts["export"]) == (1, 1, 1)
+    assert (counts["errors"], counts["error_maps"], counts["neighbours"]) == (1, 5, 5)
 
 
 def test_where_there_are_masks_the_maps_of_all_test_images_are_held_against_them(configured, tmp_path):
@@ -174,7 +175,7 @@ def test_the_column_of_groups_reaches_every_command_that_reads_the_manifest(conf
     status, plan = planned(configured("demo.yaml", group_column="patient id"), "--printshellcmds")
     commands = [shlex.split(line) for line in plan.splitlines() if line.startswith("Shell command: python3 tools/")]
     told = {command[3] for command in commands if "--manifest" in command}
-    assert (status, len(told)) == (0, 9), plan
+    assert (status, len(told)) == (0, 10), plan
     for command in commands:
         assert ("--manifest" in command) == ("patient id" in command), command
 
@@ -235,7 +236,19 @@ def test_a_published_net_its_weights_and_their_licence_reach_the_commands_that_t
     (train,) = (command for command in commands if command[3].endswith("train.py"))
     assert train[train.index("--weights-licence") + 1] == "CC BY 4.0"
     without = jobs(planned(configured("demo.yaml", **changes, figure3=False))[1])
-    assert not {"figure3", "attention", "features"} & set(without)
+    assert not {"figure3", "attention", "features", "errors", "error_maps"} & set(without)
+
+
+def test_a_report_without_photographs_makes_no_maps_and_says_so_to_the_report(configured):
+    plans = {}
+    for photographs in (True, False):
+        changes = {"only_folds": [0], "photographs": photographs}
+        plans[photographs] = planned(configured("demo.yaml", **changes), "--printshellcmds")[1]
+    assert not {"figure3", "attention", "errors", "error_maps"} & set(jobs(plans[False]))
+    (report,), (without,) = (commands_of(plan, "report.py").values() for plan in plans.values())
+    assert "--images" in report and "--no-photographs" not in report
+    assert "--images" not in without and "--no-photographs" in without
+    assert report[report.index("--errors") + 1] == "6"  # the preset's
 
 
 def test_only_all_of_the_papers_models_make_a_complete_report(configured):

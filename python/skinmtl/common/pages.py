@@ -10,6 +10,11 @@ import jinja2
 
 def rendered(template: Path, values: Mapping[str, Any], filters: Mapping[str, Callable] | None = None) -> str:
     """A template's page. All names are escaped, one that has no value is an error; it may include this room's *.css."""
+    return read_template(template, filters).render(values)
+
+
+def read_template(template: Path, filters: Mapping[str, Callable] | None = None) -> jinja2.Template:
+    """The same, to be rendered many times."""
     folders = [template.parent, Path(__file__).parent]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([str(folder) for folder in folders]),
@@ -19,4 +24,4 @@ def rendered(template: Path, values: Mapping[str, Any], filters: Mapping[str, Ca
         lstrip_blocks=True,
     )
     environment.filters.update(filters or {})
-    return environment.get_template(template.name).render(values)
+    return environment.get_template(template.name)

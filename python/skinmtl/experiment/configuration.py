@@ -110,6 +110,7 @@ def configure(request: Request, engine: str, python: Path) -> Configuration:
         "seed": request.seed,
         **({} if request.seeds == 1 else {"seeds": request.seeds}),
         **preset.settings,
+        **({} if request.photographs else {"photographs": False}),
         **({} if request.weights_licence is None else {"weights_licence": request.weights_licence}),
         "models": models,
         **variants,

@@ -32,6 +32,8 @@ STAGES = {
     "features": "features",
     "neighbours": "nearest images",
     "attention": "attention maps",
+    "errors": "list of errors",
+    "error_maps": "maps of the errors",
     "maps": "maps of all test images",
     "maps_in_masks": "maps against masks",
     "figure3": "Figure 3",

@@ -12,7 +12,7 @@ class Request:
     preset's usual ones; `folds` a number, or a CSV; `only_folds` empty: all; `masks` where the manifest's masks are,
     None: where the images are; `validation_fold` what training watches, None: the preset's share of the images;
     `weights_licence` under which the weights may be used; `seeds` how often each model is trained; `variants` those
-    that are trained, None: all of the preset's."""
+    that are trained, None: all of the preset's; `photographs` whether the report may show any."""
 
     manifest: Path
     images: Path
@@ -31,3 +31,4 @@ class Request:
     weights_licence: str | None = None
     seeds: int = 1
     variants: tuple[str, ...] | None = None
+    photographs: bool = True

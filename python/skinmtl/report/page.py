@@ -13,6 +13,8 @@ from skinmtl.data.correlation import Strength
 from skinmtl.report.attention_maps import shown_maps
 from skinmtl.report.comparison import Gain, LesionComparison, LocationComparison, Measured
 from skinmtl.report.draw import most_gain_first
+from skinmtl.report.error_pages import summary
+from skinmtl.report.errors import Errors
 from skinmtl.report.experiment import ENSEMBLE, TITLES, Experiment
 from skinmtl.report.paper import PaperTable
 from skinmtl.report.runs import Run, flattened, without
@@ -42,6 +44,8 @@ class Parts:
     figures: dict[str, str]
     decision_notes: list[str]
     maps: dict[str, Any] | None
+    photographs: bool
+    errors: Errors | None
     seeds: SeedTables | None
     helps: WhatHelps | None
     runs: list[Run]
@@ -73,6 +77,7 @@ def page(parts: Parts, provenance: dict[str, Any]) -> str:
         paper=_paper(parts.paper),
         curves=_curves(parts.runs),
         maps=None if parts.maps is None else shown_maps(parts.maps),
+        errors=None if parts.errors is None else summary(parts.errors),
         seeds=None if parts.seeds is None else shown_seeds(parts.seeds),
         helps=None if parts.helps is None else shown_what_helps(parts.helps),
         without_curves=without(parts.runs, "curves"),

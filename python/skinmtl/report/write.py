@@ -32,10 +32,12 @@ from skinmtl.report.draw import (
     write_runs,
     write_table1,
 )
+from skinmtl.report.error_pages import ErrorPages
+from skinmtl.report.errors import EACH, Errors, find_errors, write_above, write_errors
 from skinmtl.report.experiment import LESION_MODELS, MTL, NO_VARIANTS, TITLES, Experiment, Variants, read_experiment
 from skinmtl.report.page import Parts, page
 from skinmtl.report.paper import PaperTable, read_paper_table
-from skinmtl.report.runs import picture, resizing_text, runs, seen_text
+from skinmtl.report.runs import Run, flattened, picture, resizing_text, runs, seen_text
 from skinmtl.report.seeds import seed_tables, seeds_text, write_seeds
 from skinmtl.report.table1 import Table1, as_text, table1
 from skinmtl.report.what_helps import what_helps, what_helps_text, write_what_helps
@@ -46,7 +48,12 @@ FOLDS_LISTED = 10  # more of them are counted
 @dataclass(frozen=True)
 class Settings:
     """How the report is made: resamples and seed of all intervals, the paper's table, whether gaps are refused, and how
-    many trainings of each model it is of, and which variants of one model are held against it."""
+    many trainings of each model it is of, and which variants of one model are held against it.
+
+    errors       images of a kind on the pages of errors, 0: no such pages
+    images       the folder of the photographs, for these pages; None: they are without
+    photographs  whether there may be any in the report, Figure 3's too
+    """
 
     resamples: int
     seed: int
@@ -54,6 +61,9 @@ class Settings:
     require_complete: bool
     seeds: int = 1
     variants: Variants = NO_VARIANTS
+    errors: int = EACH
+    images: Path | None = None
+    photographs: bool = True
 
 
 def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, arguments: dict[str, Any]) -> str:
@@ -75,6 +85,8 @@ def write_report(path: Path, manifest: Manifest, out: Path, settings: Settings, 
         if experiment.has_folds_csv:
             provenance["folds_sha256"] = sha256(experiment.path / "folds.csv")
         provenance["paper_table_sha256"] = sha256(settings.paper_table)
+        if parts.errors is not None:
+            _write_errors(experiment, parts.errors, parts.runs, settings, folder, provenance)
         (folder / "index.html").write_text(page(parts, provenance), encoding="utf-8")
         record = {"missing": missing, "seen": parts.seen, **provenance}
         write_json(folder / "report.json", record, allow_nan=False)
@@ -132,7 +144,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
     of_mtl = experiment.folds_of(MTL)
     if of_mtl:
         figures["confusion"] = draw_confusion(experiment, of_mtl, folder)
-    figure3 = picture(experiment.path / "figure3.png")
+    figure3 = picture(experiment.path / "figure3.png") if settings.photographs else None
     if figure3 is not None:
         figures["figure3"] = figure3
     maps = read_maps(experiment.path / "maps.json")
@@ -163,12 +175,32 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
         figures=figures,
         decision_notes=[] if of_calls is None else of_calls.notes,
         maps=maps,
+        photographs=settings.photographs,
+        errors=find_errors(experiment, settings.errors) if settings.errors else None,
         seeds=seeds,
         helps=helps,
         runs=found,
         resamples=settings.resamples,
         seed=settings.seed,
     )
+
+
+def _write_errors(
+    experiment: Experiment,
+    errors: Errors,
+    found: list[Run],
+    settings: Settings,
+    folder: Path,
+    provenance: dict[str, Any],
+) -> None:
+    """The pages of errors and their tables."""
+    write_errors(folder / "errors.csv", errors)
+    write_above(folder / "scored_above.csv", errors)
+    of_model = {run.fold: run for run in found if run.model == errors.model}
+    told = ("arguments.", "versions.skinmtl", "manifest")
+    made = [line for line in flattened(provenance) if line[0].startswith(told)]
+    images = settings.images if settings.photographs else None
+    ErrorPages(folder, experiment, errors, images, made, of_model).write()
 
 
 def _table_notes(experiment: Experiment, table: Table1, paper: PaperTable) -> list[str]:

@@ -29,7 +29,7 @@ LESIONS = ["Nodule", "<script>alert(1)</script>", 'quoted "x" & co', "it's $x_1$
 LOCATIONS = ["<i>arm</i>", "leg & foot", "trunk"]
 TABLES = {
     *("table1.csv", "table1_folds.csv", "mtl_against_resnet.csv", "locations.csv", "confusion.csv", "runs.csv"),
-    "decision_curves.csv",
+    *("decision_curves.csv", "errors.csv", "scored_above.csv"),
 }
 FIGURES = {
     "correlation",
@@ -181,16 +181,17 @@ class TestWholeReport:
 
     def test_the_folder_has_the_tables_and_each_figure_twice(self, page, whole):
         there = {path.name for path in (whole.folder / "the report").iterdir()} - {".made.json"}
-        assert there == {"index.html", "report.json", "correlation.csv", "strength.csv", *TABLES} | {
+        assert there == {"index.html", "errors", "report.json", "correlation.csv", "strength.csv", *TABLES} | {
             f"{name}{suffix}" for name in FIGURES for suffix in (".png", ".svg")
         }
-        assert set(json.loads((whole.folder / "the report" / ".made.json").read_text())["files"]) == there
+        made = json.loads((whole.folder / "the report" / ".made.json").read_text())["files"]
+        assert {name.partition("/")[0] for name in made} == there
 
     def test_the_page_needs_no_other_file_and_no_network(self, page):
         parsed = Page(page[1])
         assert parsed.open == []
         assert not {"script", "link", "iframe", "object"} & set(parsed.tags)
-        assert all(value.startswith(("data:image/", "#")) for value in parsed.loaded)
+        assert all(value.startswith(("data:image/", "#", "errors/lesion_")) for value in parsed.loaded)
         assert len([value for value in parsed.loaded if value.startswith("data:image/svg+xml")]) == len(FIGURES)
         assert "url(" not in page[1] and "@import" not in page[1]
 
@@ -251,9 +252,9 @@ class TestWholeReport:
 
     def test_the_same_experiment_gives_the_same_files(self, page, whole, made):
         report_of(made)
-        first = {path.name: path.read_bytes() for path in (made.path / "report").iterdir()}
+        first = {path: path.read_bytes() for path in (made.path / "report").rglob("*.*") if path.is_file()}
         report_of(made)
-        assert first == {path.name: path.read_bytes() for path in (made.path / "report").iterdir()}
+        assert first == {path: path.read_bytes() for path in (made.path / "report").rglob("*.*") if path.is_file()}
 
 
 @pytest.mark.usefixtures("no_figures")
