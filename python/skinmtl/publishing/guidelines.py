@@ -12,16 +12,18 @@ from typing import Any, NamedTuple, Sequence
 from skinmtl.common.markdown import plain
 from skinmtl.publishing.metrics_files import Metrics
 from skinmtl.scores.calibration_file import Calibration
+from skinmtl.scores.subgroup_figures import FEW
 
 NONE = "-"
 # what files cannot tell, (TRIPOD+AI, CLAIM, what is asked)
 LEFT_TO_THE_AUTHOR = (
     ("1 to 4", "1 to 4", "title, abstract, what is known, whom it is meant for, aims"),
     ("5, 6, 20", "5 to 8, 10, 11, 33, 34", "where, when and of whom the photographs are, and who was left out"),
-    ("8", "14 to 18", "who gave the labels, by which standard, and how well they agree"),
+    ("8a to 8c", "14 to 18", "who gave the labels, by which standard, and how well they agree"),
     ("10", "19", "why there are as many images"),
     ("11, 13", "12, 13", "missing data, rare lesions, what was done to the names of patients"),
     ("16", "32", "images of another place, and how they differ"),
+    ("12d, 12f, 23b, 24", NONE, "how far it differs between centres, and what was changed in it since"),
     (NONE, "26, 27, 30, 31, 37", "how this model was chosen; robustness, explanation, failures"),
     ("17, 18a to 18e, 19", "40 to 42", "ethics, funding, interests, protocol, registration, data, patients' part"),
     ("25, 27b, 27c", "39", "what it means, who is to use it and how, what comes next"),
@@ -49,7 +51,7 @@ def filled_items(
     tell photographs that are unlike the training images."""
     own = [one for one in metrics if one.of_these_weights]
     items = [
-        Item("7, 9", "9", "how a photograph is prepared", "*How an image is prepared*"),
+        Item("7, 9, 12b", "9", "how a photograph is prepared", "*How an image is prepared*"),
         Item("8a", NONE, "what is predicted", "*Labels*"),
     ]
     if n_trained is not None:
@@ -107,4 +109,5 @@ def _of_value(record: Any) -> str:
     if not (value is None or type(value) in (int, float)) or type(record.get("n_images")) is not int:
         return ""
     told = NONE if value is None else f"{value:.3f}"
-    return f"{plain(record.get('value'))} {told} ({record['n_images']} images)"
+    few = ", few" if record["n_images"] < FEW else ""
+    return f"{plain(record.get('value'))} {told} ({record['n_images']} images{few})"

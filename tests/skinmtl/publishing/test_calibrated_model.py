@@ -196,19 +196,17 @@ class TestCard:
         assert text.count("[too few]") > 10
 
     def test_fills_the_items_of_guidelines_that_it_knows_and_leaves_the_others_open(self, net, tmp_path):
-        women = np.arange(200) < 120
+        women = np.arange(200) < 181
         subgroups = Subgroups("sex", ("f", "m|w"), (women, ~women))
         figures = self.metrics(net, tmp_path / "m.json", lambda scores: Plan(subgroups=subgroups))
         text = card(self.facts(net, read_metrics([tmp_path / "m.json"], net.weights)))
         filled, left = text.split("## What guidelines ask for")[1].split("## Licence")[0].split("Open, since")
         f, m = (f"{record['means']['map_class']:.3f}" for record in figures["subgroups"]["values"])
-        assert (
-            f"| 14 | - | whether it serves some patients worse | mAP-class by sex: f {f} (120 images), m\\|w {m} ("
-            in filled
-        )
+        told = f"mAP-class by sex: f {f} (181 images), m\\|w {m} (19 images, few)"
+        assert f"| 14 | - | whether it serves some patients worse | {told} |" in filled
         assert "*Metrics*, no intervals" in filled and "probabilities, not calibrated; no threshold" in filled
         assert "trained on" not in filled, "not known here"
-        assert "| 8 | 14 to 18 | who gave the labels" in left and "| 14 |" not in left
+        assert "| 8a to 8c | 14 to 18 | who gave the labels" in left and "| 14 |" not in left
 
     def test_leaves_subgroups_open_where_there_are_none(self, net, tmp_path):
         self.metrics(net, tmp_path / "m.json", lambda scores: Plan())
