@@ -37,7 +37,7 @@ from skinmtl.report.errors import EACH, Errors, find_errors, write_above, write_
 from skinmtl.report.experiment import LESION_MODELS, MTL, NO_VARIANTS, TITLES, Experiment, Variants, read_experiment
 from skinmtl.report.page import Parts, page
 from skinmtl.report.paper import PaperTable, read_paper_table
-from skinmtl.report.runs import Run, flattened, picture, resizing_text, runs, seen_text
+from skinmtl.report.runs import Run, flattened, photographs, resizing_text, runs, seen_text
 from skinmtl.report.seeds import seed_tables, seeds_text, write_seeds
 from skinmtl.report.table1 import Table1, as_text, table1
 from skinmtl.report.what_helps import what_helps, what_helps_text, write_what_helps
@@ -144,7 +144,7 @@ def _parts(experiment: Experiment, paper: PaperTable, settings: Settings, folder
     of_mtl = experiment.folds_of(MTL)
     if of_mtl:
         figures["confusion"] = draw_confusion(experiment, of_mtl, folder)
-    figure3 = picture(experiment.path / "figure3.png") if settings.photographs else None
+    figure3 = photographs(experiment.path / "figure3.png") if settings.photographs else None
     if figure3 is not None:
         figures["figure3"] = figure3
     maps = read_maps(experiment.path / "maps.json")

@@ -238,8 +238,9 @@ class TestWholeReport:
         assert f'title="{mtl["scores_sha256"]}"' in html
 
     def test_figure_3_and_the_training_curves_are_embedded(self, page):
-        pictures = [value for value in Page(page[1]).loaded if value.startswith("data:image/png")]
-        assert len(pictures) == 1 + 4 * 3
+        loaded = Page(page[1]).loaded
+        assert len([value for value in loaded if value.startswith("data:image/png")]) == 4 * 3
+        assert len([value for value in loaded if value.startswith("data:image/jpeg")]) == 1
         assert "There is no figure3.png" not in page[1]
 
     def test_csvs_have_empty_cells_where_there_is_no_figure(self, page, whole):
