@@ -63,6 +63,62 @@ def test_a_script_finds_the_same_as_with_bvlcs_pycaffe(tmp_path):
         assert np.allclose(ours[name], expected, rtol=1e-4, atol=1e-6 + 1e-5 * scale), name
 
 
+MEMORY = """layer { name: 'data' type: 'MemoryData' top: 'data' top: 'label'
+  memory_data_param { batch_size: 2 channels: 3 height: 2 width: 1 } }
+layer { name: 'twice' type: 'Power' bottom: 'data' top: 'twice' power_param { scale: 2 } }"""
+# on both pycaffes: batches come round, from the first on where arrays are given anew
+BY_MEMORY = """
+import sys
+import caffe, numpy as np
+net, seen = caffe.Net(sys.argv[1], caffe.TEST), []
+random = np.random.RandomState(1)
+for count, axes in ((6, 1), (2, 4)):
+    data = random.rand(count, 3, 2, 1).astype(np.float32)
+    labels = np.arange(count, dtype=np.float32)
+    net.set_input_arrays(data, labels if axes == 1 else labels.reshape(-1, 1, 1, 1))
+    for _ in range(4):
+        net.forward()
+        seen.append(np.concatenate([net.blobs[name].data.ravel() for name in ("data", "label", "twice")]))
+said = []
+for wrong in (data[:, :2], data[:1], data.astype(np.float64), data[:, :, :, 0], data[::-1]):
+    try:
+        net.set_input_arrays(wrong, labels[: len(wrong)])
+    except Exception:
+        said.append(1)
+seen.append(np.array([len(said), len(net.inputs), *net.blobs["label"].data.shape]))
+np.savez(sys.argv[2], *seen)
+"""
+
+
+@NEEDS_CAFFE
+def test_arrays_in_memory_come_batch_by_batch_as_with_bvlcs_pycaffe(tmp_path):
+    (tmp_path / "net.prototxt").write_text(MEMORY)
+    (tmp_path / "script.py").write_text(BY_MEMORY)
+    environment, found = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "GLOG_minloglevel": "2"}, []
+    for number, command in enumerate(([sys.executable, "-m", "caffe_torch.command", "python"], [str(PYTHON)])):
+        words = [str(tmp_path / name) for name in ("script.py", "net.prototxt", f"{number}.npz")]
+        subprocess.run([*command, *words], env=environment, check=True)
+        with np.load(tmp_path / f"{number}.npz") as arrays:
+            found.append([arrays[key] for key in arrays.files])
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(*found))
+    assert found[0][-1].tolist() == [5, 0, 2, 1, 1, 1]
+
+
+def test_what_is_wrong_with_arrays_in_memory_is_said(net, tmp_path):
+    zeros = np.zeros((2, 3, 2, 1), np.float32)
+    with pytest.raises(NetError, match="the first layer is not of type MemoryData"):
+        net.set_input_arrays(zeros, zeros[:, 0, 0, 0])
+    (tmp_path / "memory.prototxt").write_text(MEMORY)
+    of_memory = caffe.Net(str(tmp_path / "memory.prototxt"), caffe.TEST)
+    with pytest.raises(NetError, match=r"layer 'data' .*has no arrays; give them by set_input_arrays"):
+        of_memory.forward()
+    with pytest.raises(NetError, match=r"data of \(1, 3, 2, 1\) and 1 labels, where it takes a multiple of"):
+        of_memory.set_input_arrays(zeros[:1], np.zeros(1, np.float32))
+    (tmp_path / "memory.prototxt").write_text(MEMORY.replace("width: 1", ""))
+    with pytest.raises(NetError, match="give batch_size, channels, height and width"):
+        caffe.Net(str(tmp_path / "memory.prototxt"), caffe.TEST)
+
+
 def test_an_array_of_a_blob_is_the_nets_own_memory(net):
     weight, y = net.params["fc"][0].data, net.blobs["y"].data
     weight[...] = [[1, 2], [3, 4]]
@@ -73,7 +129,7 @@ def test_an_array_of_a_blob_is_the_nets_own_memory(net):
 
 
 def test_what_is_not_made_is_no_attribute(net):
-    assert not hasattr(net, "set_input_arrays") and not hasattr(caffe, "NCCL")
+    assert not hasattr(net, "detect_selective_search") and not hasattr(caffe, "NCCL")
     with pytest.raises(AttributeError):
         net.blobs["x"].data = np.zeros((1, 2))
 

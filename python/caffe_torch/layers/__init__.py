@@ -33,7 +33,7 @@ from caffe_torch.layers.python import python_layer
 from caffe_torch.layers.recurrent import LSTM, RNN
 from caffe_torch.layers.reductions import ArgMax, Reduction
 from caffe_torch.layers.shapes import Concat, Crop, Eltwise, Flatten, Reshape, Silence, Slice, Split, Tile
-from caffe_torch.layers.sources import Data, DummyData, Input
+from caffe_torch.layers.sources import Data, DummyData, Input, MemoryData
 
 LAYERS = {
     layer.__name__: layer
@@ -43,6 +43,6 @@ LAYERS = {
         *(SigmoidCrossEntropyLoss, Silence, Slice, Softmax, SoftmaxWithLoss, Split, Tile),
         *(ArgMax, BNLL, ContrastiveLoss, ELU, Embed, EuclideanLoss, Exp, HingeLoss, InfogainLoss, Log, MVN),
         *(MultinomialLogisticLoss, PReLU, Reduction, SPP, TanH, Threshold),
-        *(HDF5Data, ImageData, LSTM, RNN),
+        *(HDF5Data, ImageData, LSTM, MemoryData, RNN),
     )
 } | {"Python": python_layer}

@@ -93,6 +93,41 @@ class DummyData(Source):
         return tuple(tops)
 
 
+class MemoryData(Source):
+    """Batches of arrays that the caller gives, round and round, each sample with its label (BVLC:
+    memory_data_layer.cpp). `give` takes (n, C, H, W) and n labels, whose n is a multiple of the batch's size."""
+
+    gives = (2, 2)
+
+    def prepare(self) -> None:
+        settings = self.param.memory_data_param
+        shape = (settings.batch_size, settings.channels, settings.height, settings.width)
+        if not all(shape):
+            raise self.refuse("give batch_size, channels, height and width, none of them 0")
+        self.shapes = [shape, shape[:1]]
+        self._given: tuple[Tensor, Tensor] | None = None
+        self._batch = 0
+
+    def give(self, data: Tensor, labels: Tensor) -> None:
+        """Sets the arrays, and goes to their first batch."""
+        shape = self.shapes[0]
+        if data.dim() != 4 or tuple(data.shape[1:]) != shape[1:] or len(labels) != len(data) or len(data) % shape[0]:
+            what = f"data of {tuple(data.shape)} and {len(labels)} labels"
+            raise self.refuse(f"{what}, where it takes a multiple of {shape} and as many")
+        self._given, self._batch = (data, labels.reshape(-1, 1, 1, 1)), 0  # the top has these axes from then on
+
+    def start(self, batch: int, seed: int) -> None:
+        """Nothing is drawn, and in Caffe the place is no part of a snapshot."""
+
+    def forward(self) -> tuple[Tensor, ...]:
+        if self._given is None:
+            raise self.refuse("has no arrays; give them by set_input_arrays")
+        size, (data, labels) = self.shapes[0][0], self._given
+        here = slice(self._batch * size, (self._batch + 1) * size)
+        self._batch = (self._batch + 1) % (len(data) // size)
+        return data[here], labels[here]
+
+
 class StreamSource(Source):
     """A layer that shows samples of a stream, each part of them in a top of its own: images (H, W, C) first, unless
     `begins_with_image` says otherwise, and what goes with them, of any shape, where it has more tops.

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
+import torch
 from google.protobuf.message import Message
 
 from caffe_files.prototxt import read_net
 from caffe_torch.errors import NetError
 from caffe_torch.hdf5_files import copy_hdf5, write_hdf5
+from caffe_torch.layers.sources import MemoryData
 from caffe_torch.model_files import copy_weights, write_caffemodel
 from caffe_torch.net import Net as WholeNet
 from caffe_torch.pycaffe.blob import Blob
@@ -138,6 +140,21 @@ class Net:
 
         found, of_found = _in_batches(arrays, self._batch_size, both)
         return found, of_found
+
+    def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
+        """Gives the first layer, of type MemoryData, float32 arrays of samples (n, C, H, W) and n labels, of one axis
+        or of four; its batches are these, one after the other and round and round. The arrays are used as they are,
+        without a copy. ValueError or NetError where they do not fit."""
+        first = self._whole.layers[0]
+        if not isinstance(first, MemoryData):
+            raise NetError("set_input_arrays: the first layer is not of type MemoryData")
+        arrays = {"data": data, "labels": labels[:, None, None, None] if labels.ndim == 1 else labels}
+        for name, array in arrays.items():
+            if array.dtype != np.float32 or array.ndim != 4 or not array.flags.c_contiguous:
+                raise ValueError(f"set_input_arrays: {name} must be float32 of four axes, contiguous")
+        if labels.size != len(labels):
+            raise ValueError("set_input_arrays: labels are one number a sample")
+        first.give(torch.from_numpy(data), torch.from_numpy(labels))
 
     def reshape(self) -> None:
         """Gives all blobs the shapes that follow from those of the inputs."""

@@ -25,7 +25,7 @@ def written(path, text):
 def test_the_list_is_what_caffe_torch_knows():
     from caffe_torch.layers import LAYERS
 
-    assert {*COMPUTING, "Data", "HDF5Data", "ImageData", "Python"} == set(LAYERS)
+    assert {*COMPUTING, "Data", "HDF5Data", "ImageData", "MemoryData", "Python"} == set(LAYERS)
 
 
 @pytest.mark.parametrize("net", sorted(path.parent.name for path in ROOT.glob("prototxt/*/train.prototxt")))
