@@ -80,6 +80,7 @@ def _sheets(description: Description) -> list[dict[str, Any]]:
             "name": labels[kind].names[n],
             "file": f"sheets/{sheet.file}",
             "width": sheet_width(len(sheet.tiles)),
+            "tallest": max(tile.height for tile in sheet.tiles),
             "tiles": [_tile(description, tile) for tile in sheet.tiles],
             "of": int(labels[kind].images[n]),
         }

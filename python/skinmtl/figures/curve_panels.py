@@ -187,14 +187,14 @@ def _set_scale(axes: matplotlib.axes.Axes, scale: str, values: Sequence[float]) 
 def _set_ticks(axes: matplotlib.axes.Axes, ticks: Sequence[float]) -> None:
     axes.set_yticks(ticks)
     axes.set_yticks([], minor=True)
-    axes.set_yticklabels([f"{tick:.3g}" for tick in ticks])
+    axes.set_yticklabels([f"{tick:,.0f}" if tick >= 1 else f"{tick:.3g}" for tick in ticks])
 
 
 def _rates(values: Sequence[float]) -> list[float]:
     """The rates themselves where they are few and far enough apart to be written, else the lowest and the highest."""
     rates = sorted(set(values))
-    apart = all(high >= 3 * low for low, high in zip(rates, rates[1:]))
-    return rates if len(rates) <= 3 and apart else [rates[0], rates[-1]]
+    apart = all(high >= 5 * low for low, high in zip(rates, rates[1:]))
+    return rates if len(rates) <= 4 and apart else [rates[0], rates[-1]]
 
 
 def _round_values(low: float, high: float) -> list[float]:
