@@ -55,6 +55,7 @@ bench: caffe torch ## each benchmark against its peer; some minutes each
 	.venv/bin/python benchmarks/engine_training.py
 	.venv/bin/python benchmarks/engine_scoring.py
 	.venv/bin/python benchmarks/mask_step.py
+	.venv/bin/python benchmarks/odd_photographs.py
 	.venv/bin/python benchmarks/overfit_masks.py
 	.venv/bin/python benchmarks/proposals.py
 	.venv/bin/python benchmarks/rare_lesions.py

@@ -33,10 +33,10 @@ def novelty_words(likeness: Likeness, named: bool) -> str:
     """How unlike the training images it is, and what follows."""
     if likeness.unlike:
         what = "unlike the images that the model was trained on"
-        follows = "" if named else ": nothing is named"
+        follows = "" if named else ", so nothing is named"
         return f"{likeness.distance:.3f}, beyond {likeness.threshold:.3f}: {what}{follows}"
-    nearer = f"{100 * likeness.above_training:.0f} % of the training images are less far from the others"
-    return f"{likeness.distance:.3f}, within {likeness.threshold:.3f}; {nearer}"
+    share = f"{100 * likeness.above_training:.0f} % of these are from each other"
+    return f"{likeness.distance:.3f}, within {likeness.threshold:.3f}; further from the training images than {share}"
 
 
 def head_lines(

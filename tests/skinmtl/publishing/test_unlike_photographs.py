@@ -148,7 +148,7 @@ def test_predict_says_it_in_words_and_in_json(tool, parts, known, tmp_path):
     ]
     blue, line, black, _, new, *rest = done.stdout.splitlines()
     assert (blue, black, new) == (*parts.odd, parts.new[0])
-    assert line.startswith("  novelty   ") and line.endswith(": nothing is named") and "unlike" in line
+    assert line.startswith("  novelty   ") and line.endswith(", so nothing is named") and "unlike" in line
     assert rest[-1].startswith("  novelty   ") and "within" in rest[-1] and rest[0].startswith("  lesion")
     lines = list(map(json.loads, (tmp_path / "p.jsonl").read_text().splitlines()))
     for one, likeness in zip(lines, (each.likeness for each in told(known, [*parts.odd, parts.new[0]]))):
