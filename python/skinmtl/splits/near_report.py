@@ -41,6 +41,13 @@ def record(manifest: Manifest, found: Found, search: Search) -> dict[str, Any]:
     }
 
 
+# measured on 300 photographs: docs/folds.md has how many of each
+LIMITS = (
+    "copies that were cut by 1 % a side or more, or turned, may not be among them; a larger --near-duplicates with a "
+    "smaller --least-correlation finds more"
+)
+
+
 def lines(recorded: dict[str, Any]) -> Iterator[str]:
     """The record for people; of the images that are too plain SHOWN at most are named."""
     yield (
@@ -52,9 +59,10 @@ def lines(recorded: dict[str, Any]) -> Iterator[str]:
 
 
 def plain_lines(recorded: dict[str, Any]) -> Iterator[str]:
-    """Of a record: which images are too plain to compare."""
+    """Of a record: which images are too plain to compare, and which copies may not be found."""
     plain = recorded["images_too_plain_to_compare"]
     if plain:
         more = f" and {len(plain) - SHOWN} more" if len(plain) > SHOWN else ""
         are = "image is" if len(plain) == 1 else "images are"
         yield f"{len(plain)} {are} too plain to compare: {', '.join(plain[:SHOWN])}{more}"
+    yield LIMITS

@@ -16,6 +16,7 @@ from caffe_files.errors import InputError
 from skinmtl.data.manifest import Manifest, Row, read_manifest
 from skinmtl.splits.against import BYTES, ID, NEAR, image_id, shared, without
 from skinmtl.splits.near_duplicates import USUAL_CORRELATION, USUAL_DISTANCE, Search
+from skinmtl.splits.near_report import LIMITS
 
 
 def picture(seed):
@@ -130,13 +131,14 @@ def test_the_tool_lists_and_leaves_out(tool, sets, tmp_path):
     done = tool(*command(sets, *more))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[1:5] == [
+    assert lines[1:6] == [
         "same id: 1 image",
         "same bytes: 1 image",
         "near-duplicate: 2 images",
+        LIMITS,
         "in both sets: 3 of 4 images (75.0 %)",
     ]
-    assert lines[5] == "  Training_Data/ISIC_0000003.jpg = Test_Data/ISIC_0000003_downsampled.JPG: same id"
+    assert lines[6] == "  Training_Data/ISIC_0000003.jpg = Test_Data/ISIC_0000003_downsampled.JPG: same id"
     assert lines[-2] == f"without them: 1 image, in {out / 'manifest.csv'}; left_out.csv has the others"
     assert lines[-1] == "labels that no image has any more: melanoma"
     rest = read_manifest(out / "manifest.csv")

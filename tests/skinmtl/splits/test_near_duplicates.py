@@ -30,6 +30,7 @@ from skinmtl.splits.near_duplicates import (
     hash_images,
     perceptual_hash,
 )
+from skinmtl.splits.near_report import LIMITS
 from skinmtl.splits.splitting import Split, merge_groups, write_split
 
 
@@ -236,10 +237,11 @@ def test_the_tool_finds_merges_and_writes_them(tool, album):
     search = ["--images", "images", "--near-duplicates", "--merge-near-duplicates", "merged", "--workers", 1]
     finished = tool(*album.command, *search, cwd=album.folder)
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert finished.stdout.splitlines()[:3] == [
+    assert finished.stdout.splitlines()[:4] == [
         "near-duplicates across groups: 3 pairs (1 mirrored) among 14 images; 3 pairs have hashes at most 6 of 64 bits "
         "apart, these correlate by 0.97 or more",
         "2 images are too plain to compare: blank 0.jpg, blank 1.jpg",
+        LIMITS,
         "merged: 9 groups became 6; most were joined in 'p0': 3 groups, 6 images",
     ]
     with open(str(album.folder / "folds_near_duplicates.csv"), encoding="utf-8") as file:
