@@ -14,7 +14,7 @@ def label_rows(metrics: Sequence[Metrics]) -> list[dict[str, Any]]:
     """A table for each head, of the first file that is of the published weights and has one: `head`, `titles`, and
     `rows` of a name and its cells; at thresholds, where there are some, a second one, with `how` they were chosen."""
     tables = []
-    first = sorted(metrics, key=lambda one: one.external)  # which have some of the labels alone
+    first = sorted(metrics, key=lambda one: one.external)  # external tests last: of some of the labels alone
     for head, key in OF_HEAD.items():
         one = next((one for one in first if one.of_these_weights and (_old(one, head) or one.figures.get(key))), None)
         if one is None:

@@ -60,7 +60,7 @@ class Metrics:
             return "an ensemble"
         made = self.protocol.get("arguments") or {}
         if self.external:
-            return f"an external test, on the lesions {', '.join(self.figures['average_precision'])} alone"
+            return f"an external test, of {', '.join(self.figures['average_precision'] or ())} alone"
         if made.get("subset") and made.get("fold") is not None:
             return f"fold {made['fold']}, {made['subset']}"
         return "the whole manifest" if made.get("manifest") else "not recorded"

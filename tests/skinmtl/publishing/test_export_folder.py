@@ -215,6 +215,17 @@ def test_a_card_has_the_figures_with_their_intervals(folder, metrics_file):
     assert "How well these weights do is not recorded" not in text
 
 
+def test_an_external_test_is_named_and_the_labels_figures_are_those_of_the_nets_own_images(folder, metrics_file):
+    external = metrics_file("a.json")
+    figures = json.loads(external.read_text())
+    figures.update(external_test={"lesions": ["naevus", "crust"]}, average_precision={"naevus": 0.125, "crust": 0.5})
+    external.write_text(json.dumps(figures))
+    for given in ([external, metrics_file("b.json")], [metrics_file("b.json"), external]):
+        text = card(facts(folder, read_metrics(given, folder / "weights.caffemodel")))
+        assert "| an external test, of naevus, crust alone | 120 |" in text and "| fold 2, test | 120 |" in text
+        assert "| naevus | 7 | 0.250 [0.100, 0.300] |" in text and "0.125" not in text
+
+
 def test_metrics_of_images_that_were_trained_on_are_refused_or_marked(folder, metrics_file):
     weights = folder / "weights.caffemodel"
     trained = metrics_file("a.json", trained_on={**UNSEEN, "trained": 3})
