@@ -8,11 +8,11 @@ from typing import Any, Dict, Optional, Sequence, Union
 from arguments import CROPS_AT_ONCE, add_batch_size_argument, add_engine_arguments, add_workers_argument, engine_of
 from caffe_files.errors import InputError
 from cli import finite, positive, program
-from skinmtl.data.seen import KEY, Image, limits, marks, require_unseen, seen
+from skinmtl.data.seen import KEY, UNKNOWN, Image, limits, marks, require_unseen, seen
 from skinmtl.engines.snapshot import SHORT_SIDE, differences_from_net, mean_of, not_said_by_net, short_side_of
 from skinmtl.scores.crops import CROPS
 from skinmtl.scores.forward import Protocol
-from skinmtl.training.trained_images import of_data, of_net
+from skinmtl.training.trained_images import data_beside, of_data, of_net
 from skinmtl.training.trained_net import SNAPSHOTS, TrainedNet, of_run
 
 
@@ -106,6 +106,14 @@ def tell_seen(net: TrainedNet, record: Union[Dict[str, Any], str], marked: bool 
         lines += marks({KEY: record})
     for line in lines:
         print(f"{program()}: {net.weights}: {line}", file=sys.stderr)
+
+
+def tell_trained_on(net: TrainedNet, record: Union[Dict[str, Any], str]) -> None:
+    """A line on standard error where nothing records what was trained on, and the user may know it for --trained-on."""
+    data = data_beside(net) if record == UNKNOWN else None
+    if data is not None:
+        read = f"if they were trained on what {net.deploy.with_name('train.prototxt')} reads, say --trained-on {data}"
+        print(f"{program()}: {net.weights}: {read}", file=sys.stderr)
 
 
 def add_protocol_arguments(parser: argparse.ArgumentParser, masks: bool = False) -> None:

@@ -31,6 +31,7 @@ from net_arguments import (
     protocol_of,
     seen_by,
     tell_seen,
+    tell_trained_on,
 )
 from skinmtl.data.folds import select
 from skinmtl.data.manifest import Manifest
@@ -120,6 +121,7 @@ def scored_externally(
     protocol = protocol_of(args, net.deploy)
     made = score_external(net.deploy, net.weights, names, manifest, args.images, protocol, args.out, vars(args), seen)
     tell_seen(net, seen)
+    tell_trained_on(net, seen)
     return made
 
 
@@ -149,6 +151,7 @@ def main() -> None:
         return
     scores = (scored_regions if draws else scored_labels)(args, net, manifest, seen)
     tell_seen(net, seen)
+    tell_trained_on(net, seen)
     if scores.protocol.get(DEAD_PROPOSALS):
         told = warning(scores.protocol[DEAD_PROPOSALS], len(scores.image))
         print(f"{program()}: {net.weights}: {told}", file=sys.stderr)

@@ -9,9 +9,11 @@ from typing import Any, Sequence
 from caffe_files.errors import InputError
 from caffe_files.inputs import is_there
 from caffe_files.outputs import new_file
+from caffe_files.prototxt import read_net
 from skinmtl.common.json_file import read_json
 from skinmtl.common.provenance import sha256
 from skinmtl.data.trained_on import FILE, REMEDY, ROLES, TrainedOn, images_of, read_trained_on
+from skinmtl.nets.data_layers import data_layer
 from skinmtl.training.run_folder import RunFolder
 from skinmtl.training.telling import NOTE
 from skinmtl.training.trained_net import TrainedNet
@@ -106,6 +108,21 @@ def of_net(net: TrainedNet) -> TrainedOn | None:
         return found
     run = _run_with(net.weights, net.deploy.absolute().parent.parent) if net.run is None else net.run
     return None if run is None else of_run(run)
+
+
+def data_beside(net: TrainedNet) -> Path | None:
+    """The data set that train.prototxt beside the net reads, where it is still there.
+
+    It is no record: the weights may have been trained with another net, or other data at that place. So it is told to
+    the user, who knows.
+    """
+    beside = net.deploy.with_name("train.prototxt")
+    try:
+        layers = [data_layer(layer, beside) for layer in read_net(beside).layer] if is_there(beside) else []
+    except InputError:
+        return None
+    folders = [layer.source.parent for layer in layers if layer is not None]
+    return next((folder for folder in folders if is_there(folder / "records.csv")), None)
 
 
 def _run_with(weights: Path, folder: Path) -> Path | None:

@@ -66,10 +66,14 @@ def test_images_that_it_was_watched_on_are_scored_and_told(run_on_test_fold, tra
     assert "8 of the 8 images were watched in training, for validation" in done.stderr
 
 
-def test_of_weights_without_a_run_it_is_said_that_nothing_is_known(run_on_test_fold, tool, tmp_path):
+def test_of_weights_without_a_run_it_is_said_that_nothing_is_known(run_on_test_fold, tool, tiny_model, tmp_path):
+    """What the net beside them reads is told to the user, who may know that it is that: it is no record."""
     done = run_on_test_fold("score.py", tmp_path / "s.npz", fold=1)
     assert done.returncode == 0, done.stderr
     assert "whether the images were trained on cannot be told" in done.stderr
+    read = tiny_model.deploy.with_name("train.prototxt")
+    told = f"if they were trained on what {read} reads, say --trained-on {tiny_model.data.train}"
+    assert done.stderr.splitlines()[-1].endswith(told)
     assert read_scores(tmp_path / "s.npz").protocol["trained_on"] == "unknown"
     judged = tool("evaluate.py", tmp_path / "s.npz", "--fail-if-below", "map_class=0")
     assert judged.returncode == 3
