@@ -230,8 +230,8 @@ def _table_notes(experiment: Experiment, table: Table1, paper: PaperTable) -> li
             "is to find depends on which others there are and on how frequent it is."
         )
     absent = [TITLES[model] for model in LESION_MODELS if model not in table.models]
-    if absent:
-        notes.append(f"No scores at all: {', '.join(absent)}.")
+    if absent and not experiment.variants.what:  # which compares one model's variants, and not the paper's models
+        notes.append(f"No scores at all: {'; '.join(absent)}.")
     short = []
     for row in table.rows:
         fewest = min(cell.n_folds for cell in row.cells.values())
