@@ -39,7 +39,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def parse_args() -> argparse.Namespace:
-    return make_parser().parse_args()
+    parser = make_parser()
+    args = parser.parse_args()
+    if args.out.suffix == ".json":
+        parser.error(f"--out {args.out}: is where what made the list is written; name a .csv")
+    return args
 
 
 def main() -> None:

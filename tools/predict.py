@@ -190,6 +190,8 @@ def told_of(args: argparse.Namespace, model: Model, items: Sequence[Item]) -> It
         yield Told(prediction, as_json(prediction, model.labels, args.threshold, made), text)
     if unlike:
         remedy = "--name-unlike names what is seen in them all the same"
+        if args.attention is not None:
+            remedy = f"they have no overlays; {remedy}, and draws them"
         print(f"{program()}: nothing is named in {unlike} of {len(items)} photographs: {remedy}", file=sys.stderr)
 
 

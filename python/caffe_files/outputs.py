@@ -68,6 +68,8 @@ def new_file(target: Path) -> Iterator[Path]:
             if held is None:
                 partial.replace(target)
             else:
+                if any(target == other for _, other in held):
+                    raise InputError(f"{target}: two outputs have this name; give one of them another")
                 held.append((partial, target))
         except BaseException:
             if partial.exists():

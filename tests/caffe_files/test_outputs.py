@@ -173,6 +173,13 @@ class TestAllOrNone:
         assert entries(tmp_path) == ["a", "file"]
         assert (tmp_path / "a").read_text() == "old"
 
+    def test_two_of_one_name_are_refused(self, tmp_path):
+        with pytest.raises(InputError, match="two outputs have this name"), all_or_none():
+            for text in "ab":
+                with new_file(tmp_path / "a") as partial:
+                    partial.write_text(text)
+        assert entries(tmp_path) == []
+
     def test_after_it_each_file_is_by_itself_again(self, tmp_path):
         with all_or_none():
             pass

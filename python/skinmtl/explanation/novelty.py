@@ -159,7 +159,8 @@ def kth_distances(
         far.sort(axis=1)
         if far.shape[1] < k or not np.isfinite(far[:, k - 1]).all():
             raise InputError(
-                f"some images have fewer than {k} training images of other patients; give more, or a smaller --k"
+                f"some images have fewer than {k} training images of other patients; give more, a larger --reference, "
+                "or a smaller --k"
             )
         distances[part] = far[:, k - 1]
     return distances

@@ -62,9 +62,6 @@ class Marks:
 NO_MARKS = Marks()
 
 
-NO_MARKS = Marks()
-
-
 def draw_panels(
     panels: Sequence[Panel], rows: Sequence[Mapping[str, Any]], path: Path, marks: Marks = NO_MARKS
 ) -> None:

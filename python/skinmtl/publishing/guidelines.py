@@ -22,13 +22,13 @@ LEFT_TO_THE_AUTHOR = (
     ("8a to 8c", "14 to 18", "who gave the labels, by which standard, and how well they agree"),
     ("10", "19", "why there are as many images"),
     ("11, 13", "12, 13", "missing data, rare lesions, what was done to the names of patients"),
-    ("16", "32", "images of another place, and how they differ"),
     ("12d, 12f, 23b, 24", NONE, "how far it differs between centres, and what was changed in it since"),
     (NONE, "26, 27, 30, 31, 37", "how this model was chosen; robustness, explanation, failures"),
     ("17, 18a to 18e, 19", "40 to 42", "ethics, funding, interests, protocol, registration, data, patients' part"),
     ("25, 27b, 27c", "39", "what it means, who is to use it and how, what comes next"),
 )
 FAIRNESS = ("14", NONE, "whether it serves some patients worse")
+ELSEWHERE = ("16", "32", "images of another place, and how they differ")
 
 
 class Item(NamedTuple):
@@ -49,7 +49,8 @@ def filled_items(
 ) -> list[Item]:
     """The items that the card has something of. `n_trained` images; None: not recorded. `knows_unlike`: the folder can
     tell photographs that are unlike the training images."""
-    own = [one for one in metrics if one.of_these_weights]
+    # first those of the net's own data set, whose counts and subgroups stand for it
+    own = sorted((one for one in metrics if one.of_these_weights), key=lambda one: one.external)
     items = [
         Item("7, 9, 12b", "9", "how a photograph is prepared", "*How an image is prepared*"),
         Item("8a", NONE, "what is predicted", "*Labels*"),
@@ -75,6 +76,8 @@ def filled_items(
         served = next(filter(None, map(by_subgroup, own)), "")
         if served:
             items.append(Item(*FAIRNESS, served))
+        if own[-1].external:
+            items.append(Item(*ELSEWHERE, "an external test: *Metrics*; how they differ is left to the author"))
     output = "probabilities, calibrated" if calibration else "probabilities, not calibrated"
     thresholds = next((one.figures["thresholds"] for one in own if one.figures.get("thresholds")), None)
     output += f"; thresholds by {plain(thresholds['rule'])}" if thresholds else "; no threshold"
@@ -90,8 +93,8 @@ def filled_items(
 
 def open_items(filled: Sequence[Item]) -> list[tuple[str, str, str]]:
     """What is left to the author: (TRIPOD+AI, CLAIM, what is asked)."""
-    has_fairness = any(item[:3] == FAIRNESS for item in filled)
-    return [*LEFT_TO_THE_AUTHOR, *([] if has_fairness else [FAIRNESS])]
+    asked = [item[:3] for item in filled]
+    return [*LEFT_TO_THE_AUTHOR, *(item for item in (FAIRNESS, ELSEWHERE) if item not in asked)]
 
 
 def by_subgroup(one: Metrics) -> str:

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
+from skinmtl.scores.bootstrap import SAME
 from skinmtl.scores.figures_csv import PROTOCOL, protocol_of
 from skinmtl.scores.tables import columns
 
@@ -44,7 +45,7 @@ def use_of(curve: Mapping[str, Any] | None, thresholds: list[float]) -> str:
     best: list[int] = []
     run: list[int] = []
     for t, (worth, of_all) in enumerate(zip(curve["net_benefit"], curve["call_all"])):
-        run = [*run, t] if worth > max(of_all, 0) else []
+        run = [*run, t] if worth - max(of_all, 0) > SAME else []
         best = max(best, run, key=len)
     return f"{thresholds[best[0]]:g}, {thresholds[best[-1]]:g}" if best else "nowhere"
 

@@ -59,6 +59,11 @@ def external_test(path: Path, label_map: Path | None, internal: Path | None) -> 
     names = external.names["lesion"]
     if label_map is None:
         pairs = {name: name for name in names}
+        if not set(names) & set(external.data_names["lesion"]):
+            raise InputError(
+                f"{path}: none of the data's lesions has a name of the net's ({', '.join(names[:3])} ...); say with "
+                "--label-map which is which"
+            )
     else:
         pairs = read_label_map(label_map, external.data_names["lesion"], names)
     scores = translated(external, pairs)

@@ -14,6 +14,7 @@ from skinmtl.scores.bootstrap import ends_of
 from skinmtl.scores.evaluating import Resampling
 from skinmtl.scores.intervals import resampled_lesion_figures
 from skinmtl.scores.label_figures import FIGURES, MEANS, OF_HEAD, Thresholds, head_of
+from skinmtl.scores.label_resamples import mean_over_labels
 from skinmtl.scores.one_lesion import FIGURES as ONE_LESION
 from skinmtl.scores.one_lesion import resampled_one_lesion
 from skinmtl.scores.scores_file import Scores
@@ -64,6 +65,9 @@ def _intervals(side: Side, other: Side, thresholds: Thresholds | None, found: di
             labels = scores.lesion_labels, scores.lesion_scores
             of_set.update(resampled_one_lesion(*labels, groups, resamples, seed))
         drawn.append((of_lesions, of_set))
+    for name, figure in (("map_class", "average_precision"), (MEANS["lesion"], "auroc")):
+        for (_, of_set), means in zip(drawn, means_over_both(*(of_lesions[figure] for of_lesions, _ in drawn))):
+            of_set[name] = means
     own = [each.figures["intervals"] for each in (side, other)]
     ends: dict[str, Any] = dict.fromkeys(OF_SET)
     for name, values in drawn[0][1].items():
@@ -79,3 +83,11 @@ def _intervals(side: Side, other: Side, thresholds: Thresholds | None, found: di
                 enough = None not in (each[KEY][lesion][figure] for each in own)
                 ends[KEY][lesion][figure] = ends_of(differences, level, enough)
     return ends
+
+
+def means_over_both(here: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(B,) each, of (B, P): means over the lesions that have a figure in both sets' resamples. Means over different
+    lesions are not to be compared."""
+    both = ~np.isnan(here) & ~np.isnan(there)
+    one, other = (mean_over_labels(np.where(both, each, np.nan)) for each in (here, there))
+    return one, other

@@ -59,7 +59,7 @@ def evaluate(scores: Scores) -> dict[str, Any]:
 
     `average_precision` and `support` (the number of positives) are by class name. What a model gets without looking at
     an image is there to compare with: `chance_map_class` is the expectation of a random order of the images,
-    `chance_map_image` ranks the classes of every image by their support (equal support is a tie), and
+    `chance_map_image` ranks the classes of every image by their support (those of equal support in their order), and
     `chance_location_top1` and `chance_location_top3` always answer the most frequent locations.
     """
     figures: dict[str, Any] = {"n_images": len(scores.image)}
@@ -145,7 +145,9 @@ def _lesion_figures(labels: np.ndarray, scores: np.ndarray, names: list[str]) ->
     by_image = average_precision(labels, scores)
     support = labels.sum(axis=0, dtype=np.int64)
     with_positive, with_lesion = support > 0, labels.any(axis=1)
-    by_frequency = average_precision(labels, np.broadcast_to(support, labels.shape))
+    # each in a place of its own: tied, those of equal support would all be taken for the last of them
+    rank = np.argsort(np.argsort(-support, kind="stable"), kind="stable")
+    by_frequency = average_precision(labels, np.broadcast_to(-rank, labels.shape))
     return {
         "map_class": _mean(by_class[with_positive]),
         "map_image": _mean(by_image[with_lesion]),

@@ -24,7 +24,7 @@ from skinmtl.scores.label_figures import Head
 from skinmtl.scores.segmented_ranking import counted
 
 THRESHOLDS = np.arange(1, 100) / 100  # our choice: each per cent; at 1 no false alarm may be
-LABELS_AT_ONCE = 16  # our choice: 10,000 resamples of as many curves take 63 MB
+LABELS_AT_ONCE = 8  # our choice: 10,000 resamples of as many curves take 63 MB
 
 
 def net_benefit(labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> np.ndarray:
@@ -67,13 +67,13 @@ def decision_curves(
 def resampled_net_benefit(
     head: Head, groups: Sequence[str], resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(P, T, B) float32, the net benefit at THRESHOLDS in each resample, and (P, B), the prevalence there."""
+    """(P, T, B), the net benefit at THRESHOLDS in each resample, and (P, B), the prevalence there."""
     index, sizes = indexed(groups, len(head.labels))
     p, t = len(head.names), len(THRESHOLDS)
     called = _called_at(head.scores, THRESHOLDS)
     found, wrong = (_per_last_threshold(called, which, index, len(sizes)) for which in (head.labels, ~head.labels))
     positives = per_group(index, len(sizes), *head.labels.T)
-    worth, prevalence = np.empty((p, t, resamples), np.float32), np.empty((p, resamples))
+    worth, prevalence = np.empty((p, t, resamples)), np.empty((p, resamples))
     start = 0
     for counts in blocks(sizes, resamples, seed, "decision curves"):
         here = slice(start, min(start + counts.shape[1], resamples))

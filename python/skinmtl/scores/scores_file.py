@@ -88,7 +88,7 @@ def read_scores(path: Path) -> Scores:
     if OF_OTHER_DATA in arrays:
         raise InputError(
             f"{path}: its labels are named as in other data than the net's (score.py --external); evaluate.py "
-            "--label-map takes it"
+            "takes it as the scores to evaluate, with --label-map"
         )
     return _checked(path, arrays)
 

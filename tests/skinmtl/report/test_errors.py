@@ -265,6 +265,8 @@ def test_the_list_has_the_same_images_and_says_what_made_it(tool, refused, whole
     shutil.copytree(str(whole.path / "fold0" / "resnet50_location"), str(alone / "fold0" / "resnet50_location"))
     arguments = ("--experiment", alone, *arguments[2:], "--out", tmp_path / "no.csv")
     refused(tool("list_errors.py", *arguments), "has no scores of")
+    done = tool("list_errors.py", *arguments[:-1], tmp_path / "list.json")
+    assert done.returncode == 2 and "is where what made the list is written; name a .csv" in done.stderr
 
 
 def test_the_report_leads_to_the_pages_and_shows_no_photograph_where_none_may_be_shown(whole, tmp_path, monkeypatch):

@@ -77,5 +77,8 @@ def test_nets_that_draw_lesions_and_nets_without_a_lesion_head_have_no_external_
 
 
 def test_what_reads_scores_says_what_the_file_is_for(file):
-    with pytest.raises(InputError, match=r"named as in other data than the net's .*; evaluate.py --label-map takes it"):
+    with pytest.raises(
+        InputError,
+        match=r"named as in other data than the net's .*; evaluate.py takes it as the scores to evaluate",
+    ):
         read_scores(file)

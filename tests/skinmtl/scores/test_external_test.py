@@ -17,6 +17,7 @@ from test_bootstrap import drawn_rows
 
 from skinmtl.scores.called import Rule, threshold_by
 from skinmtl.scores.external_file import write_external
+from skinmtl.scores.gaps import means_over_both
 from skinmtl.scores.label_figures import head_of
 from skinmtl.scores.metrics import evaluate
 from skinmtl.scores.scores_file import Scores, write_scores
@@ -173,6 +174,13 @@ class TestSideBySide:
         low, high = test["gap_intervals"]["map_class"]
         assert low < test["gaps"]["map_class"] < high
 
+    def test_has_gaps_of_means_over_the_lesions_that_both_sets_have_in_a_resample(self):
+        nan = np.nan
+        here, there = means_over_both(
+            np.array([[0.2, nan, 0.6], [nan, 1, nan]]), np.array([[0.1, 0.9, 0.5], [1, nan, 1]])
+        )
+        assert here == pytest.approx([0.4, nan], nan_ok=True) and there == pytest.approx([0.3, nan], nan_ok=True)
+
     def test_says_too_few_where_either_set_has_too_few(self, reported, files):
         labels = EXTERNAL.data_labels["lesion"].copy()
         labels[9:, 0] = 0  # AK
@@ -277,7 +285,14 @@ class TestThresholdsAndCalibration:
 
 class TestRefused:
     def test_without_a_map_the_file_says_what_it_wants(self, tool, refused, files):
-        refused(tool("evaluate.py", files / "external.npz"), files / "external.npz", "evaluate.py --label-map takes it")
+        refused(
+            tool("evaluate.py", files / "external.npz"),
+            files / "external.npz",
+            "evaluate.py takes it as the scores to evaluate",
+        )
+
+        done = tool("evaluate.py", files / "external.npz", "--internal", files / "internal.npz")
+        refused(done, f"{files / 'external.npz'}: none of the data's lesions has a name of the net's")
 
     def test_a_map_that_is_wrong_leaves_nothing_behind(self, tool, refused, files):
         (files / "map.csv").write_text("data,model\nMEL,melanoma\nnv,nevi\n")

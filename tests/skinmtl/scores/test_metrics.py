@@ -256,6 +256,11 @@ class TestEvaluate:
         assert figures["chance_location_top1"] == 0.5
         assert figures["chance_location_top3"] == pytest.approx(5 / 6)
 
+    def test_lesions_that_are_equally_frequent_are_answered_one_after_the_other(self):
+        one_each = np.eye(3)[[0] * 5 + [1] * 5 + [2] * 2]
+        figures = evaluate(lesion_scores(one_each.astype(int).tolist(), np.zeros((12, 3))))
+        assert figures["chance_map_image"] == pytest.approx((5 * 1 + 5 / 2 + 2 / 3) / 12)  # not (10 / 2 + 2 / 3) / 12
+
     def test_the_figures_of_a_missing_head_are_none(self):
         lesions = evaluate(lesion_scores([[1]], [[0.5]]))
         locations = evaluate(location_scores([0], [[0.5]]))

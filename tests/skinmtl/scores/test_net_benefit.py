@@ -122,6 +122,14 @@ def test_where_a_net_is_of_use(worth, of_all, words):
     assert use_of(None, []) == "-"
 
 
+def test_a_net_that_says_the_same_of_all_is_nowhere_of_use():
+    labels = np.arange(50) < 13
+    head = Head(labels[:, None], np.full((50, 1), 0.9, np.float32), ["one"], True)
+    curve = decision_curves(head, ([str(row) for row in range(50)], 200, 1, 0.95))["one"]
+    assert use_of(curve, THRESHOLDS.tolist()) == "nowhere"
+    assert curve["over_all_intervals"][:90] == [None] * 90  # it is calling all up to 0.9
+
+
 class TestTool:
     @pytest.fixture
     def files(self, tmp_path):
