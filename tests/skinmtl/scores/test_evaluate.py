@@ -20,7 +20,7 @@ from skinmtl.scores.scores_file import read_scores, write_scores
 
 # cyst: 1 at the first, then a tie of a positive with a negative at 3: (1 + 2/3) / 2. scar has no positive.
 # Images: 1 ranks its lesion first (1), 2 second (1/2), 3 has its two first (1), 4 has none.
-# Without looking: cyst and erosion are equally frequent, so images 1 and 2 get 1/2 and image 3 gets 1.
+# Without looking: cyst and erosion are equally frequent and keep their order: image 1 gets 1, 2 gets 1/2, 3 gets 1.
 # cyst: of the four pairs of a positive and a negative three are right and one is tied: 3.5 / 4. The scores of the
 # locations are no probabilities.
 EXPECTED_TABLE = """\
@@ -44,7 +44,7 @@ by chance AUROC is 0.500; partial AUC is the area above a sensitivity of 0.8, at
 
 figure          value  without looking
 mAP-class       0.917            0.681
-mAP-image       0.833            0.667
+mAP-image       0.833            0.833
 location top-1  0.250            0.500
 location top-3  0.750            1.000
 lesion AUROC    0.938            0.500
