@@ -92,10 +92,11 @@ def test_each_image_and_lesion_is_kept_or_left_out_as_a_loop_does_it(case):
 
 
 @settings(max_examples=50, **REPRODUCIBLE)
-@given(cases(), st.randoms(use_true_random=False))
-def test_the_order_of_the_lines_plays_no_part(case, random):
+@given(cases(), st.integers(0, 2**32 - 1))
+def test_the_order_of_the_lines_plays_no_part(case, seed):
     external, pairs = case
-    shuffled = dict(random.sample(sorted(pairs.items()), len(pairs)))
+    lines = sorted(pairs.items())
+    shuffled = dict(lines[at] for at in np.random.RandomState(seed).permutation(len(lines)))
     assert np.array_equal(translated(external, pairs).lesion_labels, translated(external, shuffled).lesion_labels)
 
 
