@@ -17,6 +17,19 @@ from skinmtl.experiment.presets import NO_WEIGHTS
 
 FaultOf = Callable[[str, "list[str]"], str]  # a step and its words -> what is wrong with them, "" where nothing is
 STEPS = {"train_images": "make_lmdb", "net": "make_prototxt", "train": "train"}
+# what the workflow gives a step itself: said once more, it would be passed over, or would take the step elsewhere, as
+# `--subset test` to the images that are to be tested on
+OF_WORKFLOW = {
+    "make_lmdb": {
+        *("--manifest", "--images", "--masks", "--folds", "--fold", "--subset", "--validation", "--validation-fold"),
+        *("--group-column", "--seed", "--workers", "--out", "--overwrite"),
+    },
+    "make_prototxt": {"--model", "--trunk-net", "--train-data", "--test-data", "--out", "--overwrite"},
+    "train": {
+        *("--solver", "--net", "--weights", "--phases", "--engine", "--precision", "--gpu", "--watch-test-fold"),
+        *("--resume", "--set-aside", "--out", "--overwrite"),
+    },
+}
 ABSENT = Path("none such")  # a parser asks for a path to write, and refuses one that is there
 
 
@@ -35,9 +48,13 @@ def check_flags(configuration: Configuration, fault_of: FaultOf) -> None:
         words = list(line.workflows)
         for setting, text in line.said.items():
             try:
-                words += shlex.split(text)
+                more = shlex.split(text)
             except ValueError as error:  # a quote that is not closed
                 raise InputError(f"--preset {name}: {setting}: {text!r}: {error}; correct it") from None
+            taken = [word for word in more if word.split("=")[0] in OF_WORKFLOW[line.step]]
+            if taken:
+                raise InputError(f"--preset {name}: {setting}: {taken[0]} is the workflow's own; leave it out")
+            words += more
         fault = fault_of(line.step, words)
         if fault:
             raise InputError(f"--preset {name}: {_setting(line, fault)}: {fault}; correct it")

@@ -44,6 +44,14 @@ FAULTS = {
 }
 
 
+TAKEN = {
+    f"{GOOD}train_images: --jitter 73 96 --subset test": "train_images: --subset",
+    f"{GOOD}variants: {{again: {{train_images: --fold=1}}}}": "variants.again.train_images: --fold=1",
+    f"{GOOD}train: --out elsewhere": "train: --out",
+    f"models: {{resnet50_mtl: {{net: --trunk tiny --test-data x, {TINY}}}}}": "models.resnet50_mtl.net: --test-data",
+}
+
+
 @pytest.fixture
 def data(make_dataset):
     return make_dataset(6)
@@ -57,6 +65,17 @@ def test_a_flag_that_a_step_does_not_take_is_named_with_its_setting(tool, refuse
     words = (data.manifest, "--images", data.images, "--out", tmp_path / "out", "--folds", 3, "--engine", ENGINE)
     done = tool("run.py", *words, "--preset", tmp_path / "mine.yaml")
     refused(done, f"--preset {tmp_path / 'mine.yaml'}: {FAULTS[preset]}", "; correct it")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.once
+@pytest.mark.skipif(importlib.util.find_spec("snakemake") is None, reason="this Python has no Snakemake")
+@pytest.mark.parametrize("preset", TAKEN)
+def test_what_the_workflow_says_itself_no_preset_may_say(tool, refused, data, tmp_path, preset):
+    (tmp_path / "mine.yaml").write_text(f"{preset}\n")
+    words = (data.manifest, "--images", data.images, "--out", tmp_path / "out", "--folds", 3, "--engine", ENGINE)
+    done = tool("run.py", *words, "--preset", tmp_path / "mine.yaml")
+    refused(done, f"--preset {tmp_path / 'mine.yaml'}: {TAKEN[preset]} is the workflow's own; leave it out")
     assert not (tmp_path / "out").exists()
 
 
